@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Every target can be repeated; each prepares what it needs first and says what to do next when something is missing.
+
+PYTHON := .venv/bin/python
+CHECK ?=
+ARGS ?=
+CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
+
+.DEFAULT_GOAL := help
+.PHONY: help cutover rollback lab lab-status lab-down lab-purge test lint sanity unit integration suite faults build docs lock dev runtime clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+cutover: runtime ## Move the lab's stack to its new home (CHECK=1: only say what would be done)
+	@exec $(PYTHON) tests/lab/run.py cutover $(CHECKING) $(ARGS)
+
+rollback: runtime ## Take it back (CHECK=1: only say what would be done)
+	@exec $(PYTHON) tests/lab/run.py rollback $(CHECKING) $(ARGS)
+
+lab: runtime ## Start the lab: compose stack, target host, name servers, writers
+	@exec $(PYTHON) tests/lab/lab.py up
+
+lab-status: runtime ## Say what of the lab runs
+	@exec $(PYTHON) tests/lab/lab.py status
+
+lab-down: runtime ## Stop the lab; the next start takes seconds
+	@exec $(PYTHON) tests/lab/lab.py down
+
+lab-purge: runtime ## Remove the lab: containers, images, networks, files
+	@exec $(PYTHON) tests/lab/lab.py purge
+
+test: dev ## Everything that CI runs
+	@exec $(PYTHON) scripts/test.py $(ARGS)
+
+lint: dev ## ansible-lint, mypy, shellcheck, changelog and documentation
+	@exec $(PYTHON) scripts/test.py lint
+
+sanity: dev ## ansible-test sanity
+	@exec $(PYTHON) scripts/test.py sanity
+
+unit: dev ## Unit tests; ARGS goes to pytest (ARGS='-k wait')
+	@exec $(PYTHON) scripts/test.py unit -- $(ARGS)
+
+integration: dev ## Tests of the rooms against real servers on loopback; ARGS goes to pytest
+	@exec $(PYTHON) scripts/test.py integration -- $(ARGS)
+
+faults: dev ## Every kill at every moment, about an hour; ARGS goes to pytest
+	@exec $(PYTHON) -m pytest tests/cutover/faults.py $(ARGS)
+
+suite: dev ## Cutovers, rollbacks and faults in the lab; ARGS goes to pytest
+	@exec $(PYTHON) scripts/test.py suite -- $(ARGS)
+
+build: dev ## Build the collection, install it elsewhere, load everything from there
+	@exec $(PYTHON) scripts/test.py build
+
+docs: dev ## Write the generated documentation anew
+	@exec $(PYTHON) scripts/docs.py
+
+lock: dev ## Resolve the requirements anew (ARGS=--upgrade takes newer versions)
+	@scripts/lock $(ARGS)
+
+dev: ## Prepare .venv for contributors
+	@scripts/bootstrap dev
+
+runtime: ## Prepare .venv for running playbooks only
+	@scripts/bootstrap runtime
+
+clean: ## Remove what the tests left in build/ (not the lab, not its cache)
+	@rm -rf build/test build/sanity build/dist build/cache/mypy build/cache/pytest

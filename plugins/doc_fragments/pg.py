@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options that name the two servers; specs: ``_pg.argspec.SERVERS``."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Use as ``bowline.fleet.pg``."""
+
+    DOCUMENTATION = r"""
+requirements:
+  - psycopg >= 3.1 (Debian package python3-psycopg)
+  - PostgreSQL 12 to 18 on both sides with C(wal_level=logical); new is not older than legacy
+options:
+  legacy:
+    description: The server that the database moves away from, as the host of this task reaches it.
+    type: dict
+    required: true
+    suboptions: &server
+      host: {description: 'Host name, address or directory of the socket.', type: str, required: true}
+      port: {description: Port., type: int, default: 5432}
+      dbname: {description: 'Database that is moved. On new it is made if it does not exist.', type: str, required: true}
+      user: {description: Superuser of the control connection. It also uses the database C(postgres)., type: str, default: postgres}
+      password: {description: 'Its password. It never appears in results, logs, arguments or statements.', type: str}
+      passfile: {description: 'Password file of libpq on the host of this task, mode 0600, instead of a password.', type: path}
+      sslmode:
+        description: How TLS is used and verified; libpq's default when it is not set.
+        type: str
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      sslrootcert: {description: 'CA certificates on the host of this task, to verify the server with.', type: path}
+      container: {description: 'Container of the server. Only for findings and remedies.', type: str}
+      data_directory: {description: 'Data directory of the server. Only for findings and remedies.', type: path}
+      bindir:
+        description:
+          - Directory of C(pg_dump) and C(pg_restore) on the host of this task, at least as new as the legacy server.
+          - Without it the newest version below C(/usr/lib/postgresql), else the search path.
+        type: path
+  new:
+    description: The server that the database moves to, as the host of this task reaches it.
+    type: dict
+    required: true
+    suboptions: *server
+"""
