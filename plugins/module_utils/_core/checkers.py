@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The types of checks that need no room: http, exchange, tcp, tls, command, unit, postgres. None of them can pass without an answer."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+import typing as t
+
+from .errors import FleetError
+from .gates import REQUIRED, Checker, Keys, Seen, Spec, Tools, anything, flag, number, text, texts, whole
+from .web import EXCHANGE, HTTP, check_exchange, check_http, exchange_writes, http_writes, ms_since, verifying
+
+DAY = 86400
+
+
+TCP: Keys = {"host": (text, REQUIRED), "port": (whole, REQUIRED)}
+TLS: Keys = {"host": (text, REQUIRED), "port": (whole, 443), "hostname": (text, None), "ca_file": (text, None), "min_days": (number, 14.0)}
+COMMAND: Keys = {"argv": (texts, REQUIRED), "rc": (whole, 0), "stdout_contains": (text, None), "read_only": (flag, False)}
+UNIT: Keys = {"unit": (text, REQUIRED), "active": (flag, True), "enabled": (flag, True), "restarts": (whole, 0)}
+POSTGRES: Keys = {
+    "host": (text, REQUIRED),
+    "port": (whole, 5432),
+    "dbname": (text, REQUIRED),
+    "user": (text, REQUIRED),
+    "passfile": (text, None),
+    "sslmode": (text, None),
+    "sslrootcert": (text, None),
+    "read_write": (flag, None),
+    "version": (anything, None),
+}
+
+
+def check_tcp(spec: Spec, tools: Tools) -> Seen:
+    start = time.monotonic()
+    with socket.create_connection((spec["host"], spec["port"]), timeout=spec["timeout"]):
+        return Seen({"host": spec["host"], "port": spec["port"], "ms": ms_since(start)})
+
+
+def check_tls(spec: Spec, tools: Tools) -> Seen:
+    """The chain and the name are judged by the TLS library itself during the handshake, so a wrong one never gets as far as a date."""
+    hostname = spec["hostname"] or spec["host"]
+    context = verifying(spec["ca_file"])
+    with socket.create_connection((spec["host"], spec["port"]), timeout=spec["timeout"]) as plain:
+        with context.wrap_socket(plain, server_hostname=hostname) as secured:
+            certificate = secured.getpeercert() or {}
+            evidence: dict[str, t.Any] = {"hostname": hostname, "tls": secured.version(), "not_after": certificate.get("notAfter")}
+    days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / DAY
+    evidence["days"] = int(days)
+    wanted = spec["min_days"] or 0
+    return Seen(evidence, () if days >= wanted else (f"the certificate is valid for {days:.1f} days, {wanted:g} are wanted",))
+
+
+def check_command(spec: Spec, tools: Tools) -> Seen:
+    done = tools.runner(spec["argv"], timeout=spec["timeout"])
+    findings = []
+    if done.rc == 124 != spec["rc"]:
+        findings.append(f"{spec['argv'][0]} did not end within {spec['timeout']:g} s (or ended with 124 itself)")
+    elif done.rc != spec["rc"]:
+        findings.append(f"{spec['argv'][0]} ended with {done.rc}, {spec['rc']} is wanted: {(done.err or done.out).strip()[:200]!r}")
+    if spec["stdout_contains"] is not None and spec["stdout_contains"] not in done.out:
+        findings.append(f"its output lacks {spec['stdout_contains']!r}: {done.out.strip()[:200]!r}")
+    return Seen({"rc": done.rc, "stdout": done.out.strip()[:200]}, tuple(findings))
+
+
+def check_unit(spec: Spec, tools: Tools) -> Seen:
+    """``systemctl show`` ends with 0 for units that do not exist, too; LoadState tells."""
+    names = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts")
+    done = tools.runner(["systemctl", "show", f"--property={','.join(names)}", "--", spec["unit"]], timeout=spec["timeout"])
+    if done.rc != 0:
+        return Seen({}, (f"systemctl ended with {done.rc}: {done.err.strip()[:200]!r}",))
+    shown = dict(line.partition("=")[::2] for line in done.out.splitlines() if "=" in line)
+    state = {name: shown.get(name, "") for name in names}
+    findings = []
+    if state["LoadState"] not in ("loaded", "masked"):
+        findings.append(f"LoadState is {state['LoadState']!r}, 'loaded' is wanted")
+    if spec["active"] is not None and state["ActiveState"] != ("active" if spec["active"] else "inactive"):
+        findings.append(
+            f"ActiveState is {state['ActiveState']!r} ({state['SubState']}), {'active' if spec['active'] else 'inactive'!r} is wanted"
+        )
+    enabled = state["UnitFileState"] in ("enabled", "enabled-runtime", "alias")
+    if spec["enabled"] is not None and (enabled != spec["enabled"] or not state["UnitFileState"]):
+        findings.append(f"UnitFileState is {state['UnitFileState']!r}, {'enabled' if spec['enabled'] else 'not enabled'} is wanted")
+    if spec["restarts"] is not None and (not state["NRestarts"].isdigit() or int(state["NRestarts"]) > spec["restarts"]):
+        findings.append(f"systemd restarted it {state['NRestarts'] or 'an unknown number of'} times, at most {spec['restarts']} is wanted")
+    return Seen(state, tuple(findings))
+
+
+def check_postgres(spec: Spec, tools: Tools) -> Seen:
+    """Read-only covers a standby and a fence alike; both are what a client would meet."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise FleetError(
+            "tool_missing",
+            "psycopg 3 is not installed for this Python.",
+            remedy="apt install python3-psycopg, or pip install 'psycopg[binary]'.",
+        ) from error
+    options = {key: spec[key] for key in ("host", "port", "dbname", "user", "passfile", "sslmode", "sslrootcert") if spec[key] is not None}
+    limit = max(1, int(spec["timeout"]))
+    # libpq takes no connect_timeout below 2 s.
+    options.update(connect_timeout=max(2, limit), options=f"-c statement_timeout={limit * 1000}", application_name="bowline gate")
+    try:
+        with psycopg.connect(**options, autocommit=True) as connection:
+            row = connection.execute(
+                "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+            ).fetchone()
+    except psycopg.Error as error:
+        return Seen({}, (f"{type(error).__name__}: {' '.join(str(error).split())}",))
+    if row is None:
+        return Seen({}, ("the server gave no answer",))
+    version, recovery, read_only = row
+    seen = {"version": f"{version // 10000}.{version % 10000}", "read_write": not (recovery or read_only), "in_recovery": recovery}
+    findings = []
+    if spec["read_write"] is not None and seen["read_write"] != spec["read_write"]:
+        findings.append(f"the database is {_mode(seen['read_write'])}, {_mode(spec['read_write'])} is wanted")
+    if spec["version"] is not None and str(spec["version"]) not in (seen["version"], str(version // 10000)):
+        findings.append(f"the server is version {seen['version']}, {spec['version']} is wanted")
+    return Seen(seen, tuple(findings))
+
+
+def _command_writes(spec: Spec) -> bool:
+    return not spec["read_only"]
+
+
+CHECKERS: t.Mapping[str, Checker] = {
+    "http": Checker(check_http, HTTP, http_writes),
+    "exchange": Checker(check_exchange, EXCHANGE, exchange_writes),
+    "tcp": Checker(check_tcp, TCP),
+    "tls": Checker(check_tls, TLS),
+    "command": Checker(check_command, COMMAND, _command_writes),
+    "unit": Checker(check_unit, UNIT),
+    "postgres": Checker(check_postgres, POSTGRES),
+}
+
+
+def _mode(read_write: bool) -> str:
+    return "read-write" if read_write else "read-only"

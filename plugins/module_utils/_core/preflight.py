@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Judging what a preflight saw. Pure, and closed: whatever is missing, unreadable or unreachable is a finding, never a pass."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import asdict, dataclass, replace
+
+from .argspec import unknown_keys
+
+FAILURES = {
+    "preflight_failed": "The preflight found something that would stop the run; nothing was changed.",
+    "unknown_variable": "A variable of the inventory is not one that any role reads.",
+    "container_missing": "A container of the legacy stack does not exist or does not run.",
+    "port_taken": "A port that a new unit needs is held by something else.",
+    "not_run": "A check gave no answer; that is a failed check.",
+}
+
+# The factor of the design for room on the target: data, indexes built anew, and the log of the copy.
+DISK_FACTOR = 1.2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a preflight has to say. ``field`` is the variable to look at, ``level`` is fail or warn."""
+
+    code: str
+    field: str
+    message: str
+    remedy: str
+    level: str = "fail"
+
+
+def judge(observed: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
+    """All findings of the observations, in their order.
+
+    An observation is ``{kind, field, subject, result, …}``; ``kind`` is host, container, port, disk, module or servers, ``result`` what the task
+    registered. Raises KeyError for a kind that does not exist, so that a misspelt kind cannot pass.
+    """
+    rules: dict[str, t.Callable[[t.Mapping[str, t.Any]], list[Finding]]] = {
+        "host": _host,
+        "container": _container,
+        "port": _port,
+        "disk": _disk,
+        "module": _module,
+        "servers": _servers,
+    }
+    return [asdict(finding) for entry in observed for finding in rules[entry["kind"]](entry)]
+
+
+def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The observations behind what the tasks of role cutover_preflight registered.
+
+    ``seen`` has the registered loops ``hosts``, ``containers`` and ``ports``, the registered results ``units``, ``mounts``, ``databases``
+    and ``names``, and the path ``data_directory``. Raises KeyError when one is missing.
+    """
+    facts = (seen["mounts"] or {}).get("ansible_facts") or {}
+    units = ((seen["units"] or {}).get("ansible_facts") or {}).get("services") or {}
+    size = ((seen["databases"] or {}).get("evidence") or {}).get("size_bytes")
+    found: list[dict[str, t.Any]] = []
+    for kind, field, loop in (("host", "inventory", "hosts"), ("container", "cutover_preflight_containers", "containers")):
+        found += [{"kind": kind, "field": field, "subject": _item(result), "result": result} for result in _results(seen[loop])]
+    for result in _results(seen["ports"]):
+        port = _item(result)
+        subject = f"{port.get('address')}:{port.get('port')}"
+        found.append(
+            {"kind": "port", "field": "cutover_preflight_ports", "subject": subject, "unit": port.get("unit"), "units": units, "result": result}
+        )
+    # A database that cannot be asked is a finding of its own; one that does not tell its size leaves the room unproven.
+    if not (seen["databases"] or {}).get("failure"):
+        place = {"subject": seen["data_directory"], "mounts": facts.get("mounts"), "needed": size, "result": seen["mounts"]}
+        found.append({"kind": "disk", "field": "cutover_preflight_data_directory", **place})
+    found.append({"kind": "module", "field": "pg_move_legacy, pg_move_new, pg_move_link", "subject": "databases", "result": seen["databases"]})
+    found.append({"kind": "servers", "field": "dns_provider_options, dns_zone, dns_name", "subject": "name servers", "result": seen["names"]})
+    return found
+
+
+def _results(loop: t.Any) -> list[t.Any]:
+    """Results of a registered loop; a loop that was never run counts as one result without an answer."""
+    results = (loop or {}).get("results")
+    return [{}] if results is None else list(results)
+
+
+def _item(result: t.Mapping[str, t.Any]) -> t.Any:
+    """What a loop's result is about."""
+    return result.get(result.get("ansible_loop_var", "item"), {})
+
+
+def misspelt(given: t.Iterable[str], specs: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
+    """Findings for variables that no argument spec names. ``specs`` are the parsed meta/argument_specs.yml of all roles of the play."""
+    known: set[str] = set()
+    for spec in specs:
+        for entry_point in spec.get("argument_specs", {}).values():
+            known.update(entry_point.get("options", {}))
+    return [
+        asdict(Finding("unknown_variable", sentence.split(":", 1)[0].split(".", 1)[1], sentence.split(".", 1)[1], "Correct the name in the inventory."))
+        for sentence in unknown_keys("inventory", sorted(given), known)
+    ]
+
+
+def _host(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    result = entry.get("result") or {}
+    if result.get("ping") == "pong":
+        return []
+    seen = result.get("msg") or "no answer"
+    return [
+        Finding(
+            "unreachable",
+            entry["field"],
+            f"{entry['subject']} could not be reached: {str(seen).strip()}",
+            "Check ansible_host, ansible_user and the key of this host, then run again.",
+        )
+    ]
+
+
+def _container(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    result = entry.get("result") or {}
+    subject = entry["subject"]
+    if result.get("failed") or result.get("unreachable") or "exists" not in result:
+        return [_unanswered(entry, f"container {subject} could not be inspected")]
+    if not result["exists"]:
+        return [Finding("container_missing", entry["field"], f"Container {subject} does not exist.", "Start the legacy stack, or correct the name.")]
+    status = (result.get("container") or {}).get("State", {}).get("Status")
+    if status != "running":
+        return [Finding("container_missing", entry["field"], f"Container {subject} is {status}, expected running.", f"docker start {subject}")]
+    return []
+
+
+def _port(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    """``result`` is that of wait_for with state stopped; ``unit`` may hold the port; ``units`` is ansible_facts.services, by unit name."""
+    result = entry.get("result") or {}
+    unit = (entry.get("units") or {}).get(entry.get("unit"), {})
+    if unit.get("state") == "running":
+        return []
+    if result.get("unreachable") or "elapsed" not in result:
+        return [_unanswered(entry, f"port {entry['subject']} could not be tried")]
+    # Only a wait that ended well says what it waited for; "failed" says nothing, because failed_when has set it.
+    if result.get("state") != "stopped":
+        return [
+            Finding(
+                "port_taken",
+                entry["field"],
+                f"Port {entry['subject']} answers, but not for unit {entry.get('unit')}.",
+                "End what listens there, or choose another port.",
+            )
+        ]
+    return []
+
+
+def _disk(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    """``mounts`` is ansible_facts.mounts of the host, ``needed`` the size of the data in bytes, ``subject`` the directory it goes to."""
+    path = entry["subject"].rstrip("/") + "/"
+    needed = entry.get("needed")
+    holding = [mount for mount in entry.get("mounts") or [] if path.startswith(mount["mount"].rstrip("/") + "/")]
+    if not holding or not isinstance(needed, (int, float)):
+        # A warning: a machine in systemd-nspawn lists no mount for its root, and the copy itself fails safely on a full disk.
+        return [replace(_unanswered(entry, f"free space below {entry['subject']} could not be read"), level="warn")]
+    mount = max(holding, key=lambda candidate: len(candidate["mount"]))
+    free = mount["size_available"]
+    if free >= DISK_FACTOR * needed:
+        return []
+    return [
+        Finding(
+            "no_space",
+            entry["field"],
+            f"{mount['mount']} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB of data need {DISK_FACTOR * needed / 1e6:.0f} MB.",
+            "Free space on the target, or put the data directory on a larger disk.",
+        )
+    ]
+
+
+def _module(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    """A module of this collection: its own findings, or its failure, or an answer that is not one."""
+    result = entry.get("result") or {}
+    failure = result.get("failure")
+    if failure:
+        inner = (failure.get("details") or {}).get("findings") or []
+        if inner:
+            return [_inner(entry, finding) for finding in inner]
+        return [Finding(failure["code"], entry["field"], f"{entry['subject']}: {failure['message']}", failure.get("remedy", ""))]
+    if result.get("skipped"):
+        return []
+    # A crash under failed_when looks like a success but for its message, which no success of these modules has.
+    if result.get("failed") or result.get("unreachable") or "changed" not in result or "msg" in result:
+        return [_unanswered(entry, entry["subject"])]
+    return [_inner(entry, finding) for finding in result.get("findings") or []]
+
+
+def _servers(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    """``result`` is that of dns_record_info: every authoritative server must have answered, and there must be one."""
+    findings = _module(entry)
+    if findings:
+        return findings
+    servers = entry["result"].get("servers")
+    if not servers:
+        return [_unanswered(entry, "no authoritative server was asked")]
+    return [
+        Finding(
+            "no_authority",
+            entry["field"],
+            f"{server['name']} ({server['address']} port {server['port']}) did not answer for the zone: {server['error']}",
+            "Start this name server or remove it from the zone's NS records; the name is moved only when all of them follow.",
+        )
+        for server in servers
+        if server["error"]
+    ]
+
+
+def _inner(entry: t.Mapping[str, t.Any], finding: t.Mapping[str, t.Any]) -> Finding:
+    where = f"{entry['subject']}: {finding['object']}: " if finding.get("object") else f"{entry['subject']}: "
+    return Finding(finding["code"], entry["field"], where + finding["message"], finding.get("remedy", ""), finding.get("level", "fail"))
+
+
+def _unanswered(entry: t.Mapping[str, t.Any], what: str) -> Finding:
+    result = entry.get("result") or {}
+    seen = str(result.get("msg") or "no answer").strip()
+    return Finding("not_run", entry["field"], f"{what}: {seen}", "Look at what was seen; an unanswered check stops the run.")

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lines of the timeline, for a terminal or a log. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .data import Document, duration, said_by
+
+_INDENT = " " * 8
+# What a program printed is shown to its last lines; the rest is seen with -v.
+_TAIL = 12
+
+
+def step_line(step: Document, total: int, ended: bool = False) -> str:
+    """``[ 6/16] C6 Seed …`` at the start, ``[ 6/16] C6 Seed  12.3 s (expected 10 s) changed · phase seeded`` at the end."""
+    head = f"[{step['position']:>2}/{total}] {step['id']:<4} {step['name']}"
+    expected = f"(expected {duration(step['expected_seconds'])})" if step.get("expected_seconds") is not None else ""
+    if not ended:
+        return f"{head} … {expected}".rstrip()
+    verdict = {"done": "changed" if step["changed"] else "ok", "failed": "FAILED"}.get(step["status"], step["status"])
+    words = brief(step.get("evidence") or {})
+    return " ".join(part for part in (f"{head:<34}", f"{duration(step.get('seconds')):>9}", expected, verdict) if part) + (
+        f" · {words}" if words else ""
+    )
+
+
+def heartbeat_line(step: Document, seconds: float, task: str) -> str:
+    """``C6 Seed runs for 35 s (expected 60 s) · pg_move : Bring the pair to seeded``."""
+    expected = f" (expected {duration(step['expected_seconds'])})" if step.get("expected_seconds") is not None else ""
+    return f"{_INDENT}{step['id']} runs for {duration(round(seconds)).replace('.0 s', ' s')}{expected}{f' · {task}' if task else ''}"
+
+
+def brief(evidence: Document, most: int = 90) -> str:
+    """The plain values of what the last role said."""
+    said = [words for _role, words in said_by(evidence)]
+    pairs = [f"{key} {value}" for key, value in (said[-1].items() if said else ()) if isinstance(value, (str, int, float)) and value != ""]
+    text = ", ".join(pairs)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def failure_lines(failure: Document, result: t.Optional[Document] = None, said: t.Optional[str] = None) -> list[str]:
+    """Code, message and remedy; findings one by one; for a failure without a code also the end of what its program printed."""
+    result = result or {}
+    lines = [f"{_INDENT}{failure.get('code', 'failed')}"]
+    findings = [entry for entry in (failure.get("details") or {}).get("findings") or [] if isinstance(entry, t.Mapping)]
+    if findings:
+        for entry in findings:
+            lines.append(f"{_INDENT}  {entry.get('level', 'fail')}: {entry.get('code')}: {entry.get('field')}: {entry.get('message')}")
+            if entry.get("remedy"):
+                lines.append(f"{_INDENT}    remedy: {entry['remedy']}")
+    else:
+        lines += [f"{_INDENT}  {line}" for line in str(failure.get("message", "")).splitlines()]
+        if failure.get("remedy"):
+            lines.append(f"{_INDENT}  remedy: {failure['remedy']}")
+    if said:
+        lines.append(f"{_INDENT}  task: {said}")
+    if failure.get("code") == "task_failed":
+        for name in ("stderr", "stdout", "module_stderr", "module_stdout"):
+            printed = str(result.get(name) or "").splitlines()[-_TAIL:]
+            lines += [f"{_INDENT}  {name}: {line}" for line in printed if line.strip()]
+    return lines
+
+
+def plan_lines(plan: t.Any) -> list[str]:
+    """The steps of a module's plan, one line each."""
+    if not isinstance(plan, (list, tuple)):
+        return []
+    return [
+        f"{_INDENT}  - {step.get('action')}: {step.get('reason')}{' (clients can notice)' if step.get('disruptive') else ''}"
+        for step in plan
+        if isinstance(step, t.Mapping)
+    ]
+
+
+def summary_line(operation: Document, result: Document, check: bool) -> list[str]:
+    """How the run ended, with the figures that were measured."""
+    subject = ", ".join(str(name).partition("/")[2] or str(name) for name in operation.get("subjects") or [])
+    verdict = f"{str(operation.get('kind', 'run')).capitalize()} of {subject}: {result['outcome']}{' (check mode)' if check else ''}"
+    probe = result.get("probe") or {}
+    facts = [f"took {duration(result['seconds'])}" if result.get("seconds") is not None else ""]
+    facts.append(f"serving {result['serving']}" if result.get("serving") else "")
+    facts.append(f"writes paused {result['window_ms']:g} ms" if isinstance(result.get("window_ms"), (int, float)) else "")
+    facts.append(f"{probe['failed']} of {probe['requests']} requests failed" if probe.get("failed") is not None else "")
+    lines = [f"{verdict} · {' · '.join(fact for fact in facts if fact)}".rstrip(" ·")]
+    if result.get("failure"):
+        lines.append(f"  {result['failure'].get('code')}: {result['failure'].get('message')}")
+        if result["failure"].get("remedy"):
+            lines.append(f"  remedy: {result['failure']['remedy']}")
+    if result.get("report") and not check:
+        lines.append(f"  report: {result['report']}")
+    return lines

@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The log of a cutover and the incident file of a rollback, in Markdown."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .data import RUNBOOK, Document, Run, clock, duration, read, said_by
+
+_ROLLBACK_OBJECTIVE = 30.0
+
+
+def cutover_log(data: t.Any) -> str:
+    """The entry of the cutover log: who, what, when, how long, what was compared, and how to go back."""
+    run = read(data)
+    operation: Document = run.data["operation"]
+    pg, probe = run.part("pg"), run.part("probe")
+    lines = [
+        f"# {run.kind.capitalize()} of {run.subject}",
+        "",
+        f"- Outcome: **{run.outcome}**{_because(run)}",
+        f"- Operation: {run.id}, by {_cell(operation.get('actor'))} on {_cell(operation.get('host'))}",
+        f"- Started {clock(run.start, with_date=True)}, ended {clock(run.end, with_date=True) if run.ended else 'not recorded'}",
+        f"- Took {duration(run.seconds)}",
+        f"- Reason: {_cell(operation.get('reason') or 'none given')}",
+        f"- Inventory at {_cell(operation.get('vcs_ref') or 'no revision given')}",
+        f"- Serving: {run.serving or 'not read'}; phase: {run.phase or 'not read'}",
+        "",
+        "## Figures",
+        "",
+        *_rows(
+            ("What", "Runbook", "This run"), [(what, book, measured(run) or "not measured") for _section, what, book, measured in RUNBOOK]
+        ),
+        *_probe(probe),
+        *_verified(pg),
+        "",
+        "## Steps",
+        "",
+        *_steps(run),
+        "",
+        "## Bookmarks",
+        "",
+        *_bookmarks(run),
+        "",
+        "## Versions",
+        "",
+        *([f"- {name}: {_cell(value)}" for name, value in run.part("versions").items()] or ["Not collected in this run."]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def incident(data: t.Any) -> str:
+    """The incident file of a rollback; complete at the end of the run, and readable while it still runs."""
+    run = read(data)
+    operation: Document = run.data["operation"]
+    reached = run.figure("seconds_to_200")
+    if reached is None:
+        objective = f"not measured yet; the objective is {duration(_ROLLBACK_OBJECTIVE)}"
+    else:
+        verdict = "reached" if reached <= _ROLLBACK_OBJECTIVE else "missed"
+        objective = f"{duration(float(reached))}; the objective of {duration(_ROLLBACK_OBJECTIVE)} was {verdict}"
+    pg, probe = run.part("pg"), run.part("probe")
+    window = pg.get("window_ms")
+    lines = [
+        f"# Rollback of {run.subject}",
+        "",
+        f"- State: **{run.outcome if run.ended else 'under way'}**{_because(run)}",
+        f"- Trigger: {_cell(operation.get('reason') or 'none given')}, by {_cell(operation.get('actor'))}",
+        f"- Started: {clock(run.start, with_date=True)} (operation {run.id})",
+        f"- Until legacy answered 200: {objective}",
+        f"- Serving: {run.serving or 'not read'}; phase: {run.phase or 'not read'}",
+        f"- Writes paused: {f'{window:g} ms' if isinstance(window, (int, float)) else 'not measured'}",
+        *_probe(probe, "- "),
+        *_verified(pg, "- "),
+        "",
+        "## Timeline",
+        "",
+        *_steps(run),
+        "",
+        "## Restored values",
+        "",
+        *_bookmarks(run),
+        "",
+        "## Root cause",
+        "",
+        str(run.data.get("root_cause") or "To be written before this incident is closed."),
+        "",
+        "## Next step",
+        "",
+        str(run.data.get("next") or "Find the cause, then run the cutover again; rows that were copied stay and are followed."),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _because(run: Run) -> str:
+    if run.failure is None:
+        return ""
+    remedy = f" Remedy: {_cell(run.failure.get('remedy'))}" if run.failure.get("remedy") else ""
+    return f" ({_cell(run.failure.get('code'))}: {_cell(run.failure.get('message'))}{remedy})"
+
+
+def _probe(probe: Document, bullet: str = "") -> list[str]:
+    if not probe:
+        return [*([] if bullet else [""]), f"{bullet}Requests: no probe ran, or its result was not read."]
+    return [
+        *([] if bullet else [""]),
+        f"{bullet}Requests: {probe.get('requests')}, failed: {probe.get('failed')}, highest latency: {probe.get('max_ms')} ms.",
+    ]
+
+
+def _verified(pg: Document, bullet: str = "") -> list[str]:
+    verify = pg.get("verify")
+    if not isinstance(verify, t.Mapping) or not verify:
+        return [f"{bullet}Rows: not compared in this run."]
+    said = {True: "equal", False: "DIFFERENT"}.get(t.cast(bool, verify.get("equal")), "not compared to the end")
+    return [f"{bullet}Rows: {verify.get('rows')} in {verify.get('tables')} tables compared, {said}."]
+
+
+def _steps(run: Run) -> list[str]:
+    rows = []
+    for step in run.steps:
+        said = {"done": "changed" if step.changed else "nothing to do", "planned": "not run", "started": "did not end"}.get(
+            step.status, step.status
+        )
+        rows.append((step.id, step.name, clock(step.start), duration(step.seconds), said))
+    return _rows(("Step", "Name", "Start", "Took", "Outcome"), rows) if rows else ["No step was recorded."]
+
+
+def _bookmarks(run: Run) -> list[str]:
+    lines = [
+        f"- {step.id} {_cell(role)}: {'; '.join(f'{_cell(key)} = `{_cell(value)}`' for key, value in words.items())}"
+        for step in run.steps
+        for role, words in said_by(step.bookmark)
+    ]
+    return lines or ["No step left a bookmark."]
+
+
+def _rows(head: t.Sequence[str], rows: t.Sequence[t.Sequence[t.Any]]) -> list[str]:
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)]
+
+
+def _cell(value: t.Any) -> str:
+    """One line of Markdown that cannot end a cell, a code span or start markup."""
+    text = " ".join(str("–" if value is None else value).split())
+    return text.replace("|", "\\|").replace("`", "'").replace("<", "&lt;")

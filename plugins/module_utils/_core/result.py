@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plan steps and the result that every writing module returns."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import asdict, dataclass, is_dataclass
+
+from .errors import FleetError
+from .redact import redact
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan. ``disruptive`` is true when clients can notice it."""
+
+    action: str
+    reason: str
+    disruptive: bool = False
+
+
+def plain(value: t.Any) -> t.Any:
+    """``value`` with dataclasses, tuples and sets turned into what JSON knows; sets are sorted."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, t.Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((plain(item) for item in value), key=str)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def diff_text(value: t.Any) -> str:
+    """``value`` as stable text for ``--diff``; None is the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value if not value or value.endswith("\n") else value + "\n"
+    return json.dumps(plain(value), indent=2, sort_keys=True, default=str) + "\n"
+
+
+def result(
+    steps: t.Sequence[Step],
+    *,
+    before: t.Any,
+    after: t.Any,
+    evidence: t.Any = None,
+    warnings: t.Sequence[str] = (),
+    **objects: t.Any,
+) -> dict[str, t.Any]:
+    """The result of a writing module: ``changed``, ``plan``, ``diff``, ``evidence`` and the objects under their own names.
+
+    ``changed`` is derived from ``steps``, so plan and verdict cannot disagree. ``warnings`` are shown by `finish`.
+    """
+    return {
+        "changed": bool(steps),
+        "plan": [asdict(step) for step in steps],
+        "diff": {"before": diff_text(before), "after": diff_text(after)},
+        "evidence": plain(evidence if evidence is not None else {}),
+        "warnings": list(warnings),
+        **{name: plain(value) for name, value in objects.items()},
+    }
+
+
+def finish(module: AnsibleModule, work: t.Callable[[], dict[str, t.Any]], secrets: t.Sequence[str] = ()) -> None:
+    """Run ``work`` and end the module with its result, or with ``failure`` when it raises `FleetError`.
+
+    Every other exception stays unhandled: ansible-core reports it better than we could. ``secrets`` never leave the module.
+    """
+    try:
+        outcome = work()
+    except FleetError as error:
+        failure = redact(error.as_failure(), secrets)
+        message = f"{failure['message']} Remedy: {failure['remedy']}" if failure["remedy"] else failure["message"]
+        module.fail_json(msg=f"[{error.code}] {message}", failure=failure)
+        return
+    for warning in outcome.pop("warnings", []):
+        module.warn(redact(warning, secrets))
+    module.exit_json(**redact(outcome, secrets))

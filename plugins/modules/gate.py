@@ -1,0 +1,130 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gate
+short_description: Run named checks that must all pass
+description:
+  - Runs a list of checks on the host and fails with C(check_failed), naming every one that did not pass and what was seen.
+  - Closed by default. An empty answer, an error, a missing tool or an answer that cannot be read is a failed check.
+  - All checks are run, in order, also after one has failed. Misspelt keys are refused before any is run.
+author: The bowline contributors (@bowline)
+version_added: 1.0.0
+attributes:
+  check_mode:
+    description: Checks that only read are run; those that may write are listed as RV(planned) and not run.
+    support: full
+  diff_mode:
+    description: Returns what would change (or has changed) in diff mode.
+    support: N/A
+    details: Nothing is changed that lasts, so there is nothing to compare.
+  platform:
+    description: Families of operating systems that the module works on.
+    support: full
+    platforms: posix
+requirements:
+  - psycopg 3 (Debian package python3-psycopg) for checks of type C(postgres)
+options:
+  checks:
+    description:
+      - The checks. A key that its type does not know is refused with the nearest one that it knows.
+      - "Every check: C(name) (required, unique), C(type) (required), C(timeout) (5, seconds for one attempt),
+        C(repeat) (1, times in a row that it must pass), C(interval) (0.2, seconds in between),
+        C(wait_timeout) (0, seconds in which it may become true)."
+      - "C(http): C(url) (required), C(method) (GET), C(request_headers), C(body) (text, or data that is sent as JSON),
+        C(connect_to) (C(address[:port]) to connect to instead; Host and certificate stay those of the URL), C(ca_file);
+        expected are C(status) (200; one or a list), C(headers), C(body_contains), C(json) (data that the answer must contain), C(max_ms).
+        Redirects are not followed. Certificates are always verified."
+      - "C(exchange): C(url) (base, required), C(requests) (required, each with the keys of C(http) but C(connect_to),
+        C(ca_file) and C(secret_files)),
+        C(connect_to), C(ca_file). A request runs only if all before it passed, one with C(cleanup) true always.
+        C(save) keeps fields of the JSON answer by dotted path for later requests; cookies are kept too."
+      - "In requests C({unique}) is replaced by a random token, the same within one check, and C({name}) by the content of the file that
+        C(secret_files) has under this name."
+      - "C(tcp): C(host), C(port) (both required)."
+      - "C(tls): C(host) (required), C(port) (443), C(hostname) (of the certificate; default C(host)), C(ca_file), C(min_days) (14)."
+      - "C(command): C(argv) (required), C(rc) (0), C(stdout_contains), C(read_only) (false; true lets it run in check mode)."
+      - "C(unit): C(unit) (required), C(active) (true), C(enabled) (true), C(restarts) (0, most restarts by systemd); null expects nothing."
+      - "C(postgres): C(host), C(dbname), C(user) (required), C(port) (5432), C(passfile), C(sslmode), C(sslrootcert);
+        expected are C(read_write) (true or false), C(version) (V(15) or V(15.6))."
+    type: list
+    elements: dict
+    required: true
+"""
+EXAMPLES = r"""
+- name: See that the new side serves
+  bowline.fleet.gate:
+    checks:
+      - name: up
+        type: http
+        url: https://hub.example.org/up
+        connect_to: 192.0.2.20
+        ca_file: /etc/ssl/certs/example-ca.pem
+        repeat: 5
+        wait_timeout: 10
+      - {name: certificate, type: tls, host: 192.0.2.20, hostname: hub.example.org, min_days: 14}
+      - {name: backend, type: unit, unit: hub-backend-web.service}
+      - name: database
+        type: postgres
+        host: /var/run/postgresql
+        dbname: hub
+        user: hub
+        read_write: true
+        version: 15
+      - name: mutation
+        type: exchange
+        url: https://hub.example.org
+        connect_to: 192.0.2.20
+        requests:
+          - {url: /ledger, method: POST, body: {key: "smoke-{unique}", amount: 1}, status: [200, 201]}
+          - {url: "/ledger/smoke-{unique}", json: {amount: 1}}
+          - {url: "/ledger/smoke-{unique}", method: DELETE, status: [200, 204], cleanup: true}
+"""
+RETURN = r"""
+passed:
+  description: How many checks passed.
+  returned: success
+  type: int
+total:
+  description: How many checks there are. The same as RV(passed) unless some were only planned.
+  returned: success
+  type: int
+planned:
+  description: Names of the checks that check mode did not run.
+  returned: success
+  type: list
+  elements: str
+checks:
+  description: Per check C(name), C(type), C(ok) (null if planned), C(evidence), C(findings) and C(seconds).
+  returned: success
+  type: list
+  elements: dict
+failure:
+  description: Code, message, remedy and details; the details hold the same as a success, and the names that C(failed).
+  returned: failure
+  type: dict
+"""
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._core.checkers import CHECKERS
+from ..module_utils._core.gates import Tools, run_gates
+from ..module_utils._core.result import finish
+from ..module_utils._core.runner import module_runner
+
+
+def main() -> None:
+    module = AnsibleModule({"checks": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True)
+    tools = Tools(module_runner(module))
+    finish(
+        module,
+        lambda: {"changed": False, **run_gates(module.params["checks"], CHECKERS, tools, check_mode=module.check_mode)},
+        tools.secrets,
+    )
+
+
+if __name__ == "__main__":
+    main()

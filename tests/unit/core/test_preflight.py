@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The preflight fails closed: every row that is not plainly good is a finding."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import judge, misspelt, observations
+
+RUNNING = {"exists": True, "container": {"State": {"Status": "running"}}}
+ROOT = {"mount": "/", "size_available": 10_000_000}
+SERVER = {"name": "ns1.example.org", "address": "192.0.2.53", "port": 53, "error": None}
+DATA = {"mount": "/data", "size_available": 900}
+
+
+def entry(kind, **more):
+    return {"kind": kind, "field": "a_field", "subject": "thing", **more}
+
+
+@pytest.mark.parametrize(
+    ("observation", "codes"),
+    [
+        pytest.param(entry("host", result={"ping": "pong"}), [], id="host answers"),
+        pytest.param(entry("host", result={"unreachable": True, "msg": "no route"}), ["unreachable"], id="host unreachable"),
+        pytest.param(entry("host", result=None), ["unreachable"], id="host never asked"),
+        pytest.param(entry("container", result=RUNNING), [], id="container runs"),
+        pytest.param(entry("container", result={"exists": False}), ["container_missing"], id="container missing"),
+        pytest.param(
+            entry("container", result={"exists": True, "container": {"State": {"Status": "exited"}}}), ["container_missing"], id="container exited"
+        ),
+        pytest.param(entry("container", result={"failed": True, "msg": "no engine"}), ["not_run"], id="engine silent"),
+        pytest.param(entry("container", result={}), ["not_run"], id="container: empty answer"),
+        pytest.param(entry("port", result={"elapsed": 0, "state": "stopped"}), [], id="port free"),
+        pytest.param(entry("port", result={"elapsed": 1, "failed": False, "msg": "Timeout"}, unit="x.service", units={}), ["port_taken"], id="port taken"),
+        pytest.param(
+            entry("port", result={"elapsed": 1, "failed": True}, unit="x.service", units={"x.service": {"state": "running"}}), [], id="port is ours"
+        ),
+        pytest.param(entry("port", result={"unreachable": True}), ["not_run"], id="port not tried"),
+        pytest.param({**entry("disk", mounts=[ROOT], needed=1_000_000), "subject": "/x"}, [], id="disk large enough"),
+        pytest.param({**entry("disk", mounts=[ROOT, DATA], needed=1_000), "subject": "/data/pg"}, ["no_space"], id="the nearest mount counts"),
+        pytest.param({**entry("disk", mounts=[ROOT, DATA], needed=1_000), "subject": "/database"}, [], id="a name is not a prefix"),
+        pytest.param(entry("disk", mounts=[], needed=1_000), ["not_run"], id="no mounts seen"),
+        pytest.param({**entry("disk", mounts=[ROOT]), "subject": "/x"}, ["not_run"], id="size unknown"),
+        pytest.param(entry("module", result={"changed": False}), [], id="module content"),
+        pytest.param(entry("module", result={"skipped": True, "changed": False}), [], id="module skipped on purpose"),
+        pytest.param(entry("module", result={"failed": True, "failure": {"code": "auth", "message": "m", "remedy": "r"}}), ["auth"], id="module failed"),
+        pytest.param(entry("module", result={"failed": True, "msg": "traceback"}), ["not_run"], id="module crashed"),
+        pytest.param(entry("module", result={}), ["not_run"], id="module: empty answer"),
+        pytest.param(entry("module", result={"failed": False, "changed": False, "msg": "traceback"}), ["not_run"], id="module crashed under failed_when"),
+        pytest.param(entry("servers", result={"changed": False, "servers": [SERVER]}), [], id="name servers answer"),
+        pytest.param(entry("servers", result={"changed": False, "servers": [SERVER, {**SERVER, "error": "timed out"}]}), ["no_authority"], id="one is silent"),
+        pytest.param(entry("servers", result={"changed": False, "servers": []}), ["not_run"], id="no name server"),
+    ],
+)
+def test_one_observation(observation, codes):
+    assert [finding["code"] for finding in judge([observation])] == codes
+
+
+def test_all_findings_at_once_and_in_order():
+    inner = [{"code": "keyless_table", "level": "fail", "object": "public.t", "message": "no key", "remedy": "add one"}]
+    seen = judge([
+        entry("host", result={}),
+        entry("module", result={"failed": True, "failure": {"code": "preflight_failed", "message": "m", "details": {"findings": inner}}}),
+        entry("module", result={"changed": False, "findings": [{**inner[0], "level": "warn"}]}),
+    ])  # fmt: skip
+    assert [(finding["code"], finding["level"]) for finding in seen] == [("unreachable", "fail"), ("keyless_table", "fail"), ("keyless_table", "warn")]
+    assert seen[1]["message"] == "thing: public.t: no key"
+
+
+def test_a_misspelt_kind_cannot_pass():
+    with pytest.raises(KeyError):
+        judge([entry("contaner", result=RUNNING)])
+
+
+def test_a_misspelt_variable_is_found_with_its_near_miss():
+    spec = {"argument_specs": {"main": {"options": {"edge_sides": {}}}, "absent": {"options": {"edge_name": {}}}}}
+    assert misspelt(["edge_sides", "edge_name"], [spec]) == []
+    (finding,) = misspelt(["edge_sidse"], [spec])
+    assert (finding["code"], finding["field"]) == ("unknown_variable", "edge_sidse")
+    assert finding["message"] == "edge_sidse: unknown key. Did you mean edge_sides?"
+
+
+def looped(name, *items):
+    return {"results": [{"ansible_loop_var": name, name: item, **result} for item, result in items]}
+
+
+def seen(**changes):
+    port = {"address": "192.0.2.2", "port": 5432, "unit": "pg.service"}
+    good = {
+        "hosts": looped("h", ("old", {"ping": "pong"}), ("new", {"ping": "pong"})),
+        "containers": looped("c", ("db", RUNNING)),
+        "ports": looped("p", (port, {"elapsed": 0, "state": "stopped"})),
+        "units": {"ansible_facts": {"services": {}}},
+        "mounts": {"ansible_facts": {"mounts": [ROOT]}},
+        "databases": {"changed": False, "evidence": {"size_bytes": 10}},
+        "names": {"changed": False, "servers": [SERVER]},
+        "data_directory": "/var/lib/pg",
+    }
+    return {**good, **changes}
+
+
+def test_registered_results_become_observations():
+    assert judge(observations(seen())) == []
+    assert [entry["subject"] for entry in observations(seen())] == [
+        "old", "new", "db", "192.0.2.2:5432", "/var/lib/pg", "databases", "name servers",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["hosts", "containers", "ports", "databases", "names"])
+def test_a_task_that_never_ran_is_a_finding(name):
+    assert judge(observations(seen(**{name: {}}))) != []
+
+
+def test_a_size_that_nobody_told_leaves_the_room_unproven():
+    assert [finding["code"] for finding in judge(observations(seen(databases={"changed": False})))] == ["not_run"]
+
+
+def test_a_missing_part_cannot_pass():
+    without = seen()
+    del without["mounts"]
+    with pytest.raises(KeyError):
+        observations(without)

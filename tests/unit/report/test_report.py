@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The page, the log, the incident and the result: complete for a good run, honest for a failed, a killed and an empty one."""
+
+from __future__ import annotations
+
+import copy
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.report.data import duration, operation_result, outcome_of, read
+from ansible_collections.bowline.fleet.plugins.module_utils._core.report.figures import axis_step
+from ansible_collections.bowline.fleet.plugins.module_utils._core.report.lines import brief, failure_lines, heartbeat_line, plan_lines, step_line
+from ansible_collections.bowline.fleet.plugins.module_utils._core.report.page import report_html
+from ansible_collections.bowline.fleet.plugins.module_utils._core.report.text import cutover_log, incident
+
+AT = "2026-11-21T10:00:{:06.3f}Z"
+VOID = {"br", "meta", "link", "img", "hr", "input"}
+
+
+def step(key, status, begins=None, ends=None, changed=False, said=None, failure=None):
+    return {
+        "id": key,
+        "name": f"name of {key}",
+        "position": 1,
+        "status": status,
+        "changed": changed,
+        "seconds": ends - begins if ends is not None else None,
+        "expected_seconds": 2.0,
+        "started_at": AT.format(begins) if begins is not None else None,
+        "ended_at": AT.format(ends) if ends is not None else None,
+        "evidence": {"localhost": said or {}},
+        "bookmark": {"localhost": {"dns": {"previous": "old"}}} if changed else {},
+        "failure": failure,
+    }
+
+
+def operation(ended=30.0, outcome="succeeded", kind="cutover"):
+    return {
+        "id": "20261121T100000Z-aaaaaa",
+        "kind": kind,
+        "subjects": ["cutover/hub-1"],
+        "actor": "ann",
+        "host": "ops",
+        "started_at": AT.format(0),
+        "ended_at": AT.format(ended) if ended is not None else None,
+        "outcome": outcome,
+        "events": [{"at": AT.format(0), "kind": "opened", "data": {}}],
+    }
+
+
+SERIES = [{"t": 1795255200 + n, "ok": 20, "failed": 0, "max_ms": 15 + n, "by_side": {"legacy" if n < 10 else "target": 20}} for n in range(20)]
+GOOD = {
+    "operation": operation(),
+    "steps": [
+        step("C9", "done", 0, 2, True, {"pg_move": {"phase": "armed", "serving": "legacy"}}),
+        step("C11", "done", 2, 5, True, {"pg_move": {"phase_before": "armed", "serving": "new"}}),
+        step("C13", "done", 5, 7, False, {"pg_move": {"phase": "new", "serving": "new", "window_ms": 187.4, "rollback": {"armed": True}}}),
+        step("C16", "done", 7, 8, False, {"traffic_probe": {"requests": 400, "failed": 0, "max_ms": 34, "longest_write_gap_ms": 210, "series": SERIES}}),
+    ],
+}
+FAILURE = {"code": "link_auth", "message": "password rejected", "remedy": "correct the passfile", "details": {}}
+FAILED = {
+    "operation": operation(outcome="failed"),
+    "steps": [step("C6", "failed", 0, 3, failure=FAILURE), step("C11", "planned")],
+}
+KILLED = {"operation": operation(ended=None, outcome=None), "steps": [step("C6", "done", 0, 3, True), step("C11", "started", 3)]}
+EMPTY = {"operation": {"id": "x"}}
+ALL = [pytest.param(data, id=name) for name, data in (("good", GOOD), ("failed", FAILED), ("killed", KILLED), ("empty", EMPTY))]
+
+
+class Balance(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.loads = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "action")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("data", ALL)
+def test_the_page_is_whole_and_loads_nothing(data):
+    page = report_html(data)
+    seen = Balance()
+    seen.feed(page)
+    assert seen.open == []
+    assert not {"script", "link", "img", "iframe", "object"} & set(seen.tags)
+    assert seen.loads == [] and "url(" not in page and "@import" not in page
+    for figure in re.findall(r"<svg.*?</svg>", page, re.S):
+        ElementTree.fromstring(figure)
+
+
+def test_a_good_run_shows_its_figures_from_the_journal_alone():
+    page = report_html(GOOD)
+    for text in ("Cutover of hub-1", "Succeeded", "187 ms", "0 of 400", "armed", "name of C11", "210 ms"):
+        assert text in page
+    assert page.count('class="side-legacy"') >= 10 and page.count('class="side-new"') >= 10
+
+
+@pytest.mark.parametrize(("data", "texts"), [
+    pytest.param(FAILED, ["link_auth", "password rejected", "correct the passfile", "In step C6", "not run"], id="failed"),
+    pytest.param(KILLED, ["Did not end", "did not end", "no end was recorded"], id="killed"),
+    pytest.param(EMPTY, ["not read", "not measured", "No step was started", "No probe ran", "No comparison of the rows"], id="empty"),
+])
+def test_what_is_missing_is_said(data, texts):
+    page = report_html(data)
+    for text in texts:
+        assert text in page
+    assert "Both sides are equal" not in page
+
+
+def test_rows_that_differ_are_shown():
+    page = report_html({**GOOD, "pg": {"verify": {"tables": 1, "rows": 2, "equal": False, "mismatches": [{"table": "public.users", "keys": [7]}]}}})
+    assert "Both sides differ" in page and "public.users" in page
+
+
+@pytest.mark.parametrize("render", [report_html, cutover_log, incident, lambda data: str(operation_result(data))])
+def test_secrets_and_markup_never_get_through(render):
+    data = copy.deepcopy(GOOD)
+    data["operation"]["reason"] = "<script>alert(1)</script> password=canary-1"
+    data["steps"][0]["name"] = '"><img src=x onerror=alert(1)>'
+    data["steps"][0]["evidence"] = {"h": {"pg_move": {"dsn": "postgresql://hub:canary-2@db/hub", "<b>": "</code><script>"}}}
+    data["failure"] = {"code": "auth", "message": "token: canary-3 </svg><script>", "remedy": ""}
+    text = render(data)
+    assert "canary" not in text
+    if render is not report_html:
+        return
+    seen = Balance()
+    seen.feed(text)
+    assert not {"script", "img", "b-evil"} & set(seen.tags)
+
+
+def test_the_result_has_the_agreed_keys_and_null_for_what_was_not_measured():
+    result = operation_result(GOOD, "/srv/report.html")
+    assert result == {
+        "outcome": "succeeded",
+        "operation": "20261121T100000Z-aaaaaa",
+        "serving": "new",
+        "phase": "new",
+        "window_ms": 187.4,
+        "seconds": 30.0,
+        "steps": [
+            {"id": "C9", "name": "name of C9", "seconds": 2, "changed": True},
+            {"id": "C11", "name": "name of C11", "seconds": 3, "changed": True},
+            {"id": "C13", "name": "name of C13", "seconds": 2, "changed": False},
+            {"id": "C16", "name": "name of C16", "seconds": 1, "changed": False},
+        ],
+        "planned_steps": ["C9", "C11", "C13", "C16"],
+        "probe": {"requests": 400, "failed": 0, "max_ms": 34, "longest_write_gap_ms": 210},
+        "served_by_old_after_release": None,
+        "rollback": {"armed": True, "seconds_to_200": None},
+        "failure": None,
+        "report": "/srv/report.html",
+    }
+    empty = operation_result(EMPTY)
+    assert set(empty) == set(result)
+    assert (empty["serving"], empty["window_ms"], empty["probe"], empty["rollback"]) == (None, None, None, {"armed": None, "seconds_to_200": None})
+
+
+def test_check_plans_what_it_went_through():
+    data = {"operation": {**operation(), "id": "check"}, "steps": [step("C1", "done", 0, 1), step("C2", "planned")]}
+    assert operation_result(data)["planned_steps"] == ["C1"]
+    assert operation_result({**data, "operation": operation()})["planned_steps"] == ["C1", "C2"]
+
+
+def test_a_phase_from_before_the_switch_is_not_the_phase_now():
+    data = {"operation": operation(), "steps": GOOD["steps"][:2]}
+    assert (read(data).serving, read(data).phase) == ("new", None)
+
+
+@pytest.mark.parametrize(("steps", "outcome"), [
+    pytest.param([step("C1", "done", 0, 1), step("C2", "skipped", 0, 1)], "succeeded", id="all done"),
+    pytest.param([step("C1", "done", 0, 1), step("C2", "planned")], "failed", id="a step that did not run"),
+    pytest.param([step("C1", "failed", 0, 1, failure=FAILURE)], "failed", id="failed"),
+    pytest.param(
+        [step("C12", "failed", 0, 1, failure=FAILURE), step("R3", "done", 1, 2, True, {"pg_move": {"serving": "legacy"}})], "rolled_back", id="went back"
+    ),
+    pytest.param(
+        [step("C12", "failed", 0, 1, failure=FAILURE), step("R3", "done", 1, 2, True, {"pg_move": {"serving": "nobody"}})], "failed", id="not arrived"
+    ),
+])
+def test_outcome_of(steps, outcome):
+    assert outcome_of({"operation": operation(ended=None, outcome=None), "steps": steps}) == outcome
+
+
+def test_a_report_about_nothing_is_refused():
+    for data in (None, {}, {"operation": None}):
+        with pytest.raises(FleetError) as failure:
+            report_html(data)
+        assert failure.value.code == "evidence_missing"
+
+
+def test_the_incident_is_readable_under_way_and_complete_at_the_end():
+    begun = incident({"operation": operation(ended=None, outcome=None, kind="rollback"), "steps": [step("R1", "started", 0)]})
+    assert "under way" in begun and "not measured yet" in begun
+    done = incident({"operation": operation(kind="rollback"), "steps": [step("R1", "done", 0, 1, True)], "seconds_to_200": 8.4})
+    assert "8.4 s; the objective of 30.0 s was reached" in done and "previous = `old`" in done
+    late = incident({"operation": operation(kind="rollback"), "seconds_to_200": 41})
+    assert "was missed" in late
+
+
+def test_a_table_cell_of_the_log_cannot_be_left():
+    data = copy.deepcopy(GOOD)
+    data["steps"][0]["name"] = "a | b\n# c `d`"
+    line = next(line for line in cutover_log(data).splitlines() if line.startswith("| C9"))
+    assert line.count(" | ") == 4 and "a \\| b # c 'd'" in line
+
+
+def test_a_long_series_stays_a_small_page_and_keeps_its_worst_second():
+    series = [{"t": 1795255200 + n, "ok": 20, "failed": 3 if n == 5000 else 0, "max_ms": 10, "by_side": {"legacy": 20}} for n in range(20000)]
+    page = report_html({**GOOD, "probe": {"series": series}})
+    assert len(page) < 200_000
+    assert page.count('class="side-failed" x') == 1
+
+
+@pytest.mark.parametrize(("span", "step_"), [(0.05, 0.01), (9, 2), (77, 10), (600, 120), (86400 * 40, 86400 * 5)])
+def test_axis_steps_are_round_and_few(span, step_):
+    assert axis_step(span) == step_
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, "–"), (0.187, "187 ms"), (12.34, "12.3 s"), (125, "2 min 05 s"), (7260, "2 h 01 min")])
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_lines_of_the_timeline():
+    entry = {**GOOD["steps"][2], "position": 6}
+    assert step_line(entry, 16) == "[ 6/16] C13  name of C13 … (expected 2.0 s)"
+    assert step_line(entry, 16, ended=True).endswith("2.0 s (expected 2.0 s) ok · phase new, serving new, window_ms 187.4")
+    assert heartbeat_line(entry, 35.2, "pg_move : Seed").strip() == "C13 runs for 35 s (expected 2.0 s) · pg_move : Seed"
+    assert brief({}) == ""
+
+
+def test_a_failure_shows_each_finding_and_the_end_of_what_a_program_printed():
+    findings = [{"code": "no_space", "field": "disk", "message": "full", "remedy": "free some", "level": "fail"}] * 2
+    lines = failure_lines({"code": "preflight_failed", "message": "2 findings", "details": {"findings": findings}}, said="judge")
+    assert sum("no_space: disk: full" in line for line in lines) == 2 and lines[-1].strip() == "task: judge"
+    lines = failure_lines({"code": "task_failed", "message": "rc 1"}, {"stderr": "\n".join(f"line {n}" for n in range(100))})
+    assert "line 99" in lines[-1] and len(lines) < 20
+
+
+def test_a_plan_says_what_clients_can_notice():
+    plan = [{"action": "route", "reason": "new serves", "disruptive": True}]
+    assert [line.strip() for line in plan_lines(plan)] == ["- route: new serves (clients can notice)"]
+    assert plan_lines(None) == []

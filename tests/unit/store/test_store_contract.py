@@ -1,0 +1,254 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The contract of the store. Each test runs once for each backend: one that joins adds a fixture to BACKENDS."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._store.model import Owner, Report
+from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_for_writing
+from ansible_collections.bowline.fleet.plugins.module_utils._store.store import StateStore
+
+BACKENDS = ["sqlite"]
+PLAN = [{"id": "C1", "name": "Preflight"}, {"id": "C6", "name": "Seed"}]
+
+
+class World:
+    """Runs on one store, each with its own process, under one clock that stands still until it is moved."""
+
+    def __init__(self, connect):
+        self.now = 1_000_000.0
+        self._connect = connect
+        self.presence = {}
+
+    def run(self, name, host="controller"):
+        owner = Owner(actor=name, user=name, host=host, pid=sum(map(ord, name)), born=name)
+        return StateStore(self._connect(), owner, presence=lambda other, _me: self.presence.get(other.actor, "unknown"), clock=lambda: self.now)
+
+
+@pytest.fixture(params=BACKENDS)
+def world(request, tmp_path):
+    connect = {"sqlite": lambda: open_for_writing(tmp_path / "state" / "store.db")}[request.param]
+    return World(connect)
+
+
+def opened(store, *subjects, kind="cutover", **options):
+    return store.open(kind, subjects or ("cutover/hub-1",), PLAN, **options)
+
+
+def refused(code, call):
+    with pytest.raises(FleetError) as failure:
+        call()
+    assert failure.value.code == code
+    return failure.value
+
+
+def test_a_second_run_is_locked_out_and_told_by_whom_since_when_and_on_what(world):
+    opened(world.run("ann"))
+    world.now += 61
+    failure = refused("locked", lambda: opened(world.run("bob")))
+    assert "ann" in failure.message and "61" in failure.message and "cutover/hub-1" in failure.message
+    assert (failure.details["age"], failure.details["subject"]) == (61, "cutover/hub-1")
+
+
+def test_leases_are_taken_all_or_none(world):
+    opened(world.run("ann"), "node/b")
+    failure = refused("locked", lambda: opened(world.run("bob"), "node/a", "node/b", "node/c"))
+    assert [lease["subject"] for lease in failure.details["leases"]] == ["node/b"]
+    assert opened(world.run("eve"), "node/a", "node/c")["lease_numbers"] == {"node/a": 1, "node/c": 1}
+
+
+def test_lease_numbers_grow_with_every_holder(world):
+    numbers = []
+    for name in ("ann", "bob", "eve"):
+        store = world.run(name)
+        document = opened(store)
+        numbers.append(document["lease_numbers"]["cutover/hub-1"])
+        store.end(document["id"], "succeeded")
+    assert numbers == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("presence", "after", "taken"), [
+    pytest.param("gone", 1, True, id="dead here: at once"),
+    pytest.param("unknown", 899, False, id="elsewhere, not expired"),
+    pytest.param("unknown", 900, True, id="elsewhere, expired"),
+    pytest.param("alive", 90_000, False, id="alive here, even when expired"),
+])
+def test_a_stale_lease_is_taken_over(world, presence, after, taken):
+    first = opened(world.run("ann"))
+    world.presence["ann"] = presence
+    world.now += after
+    second = world.run("bob")
+    if not taken:
+        refused("locked", lambda: opened(second))
+        return
+    document = opened(second)
+    assert (document["takeover"], document["previous"]["id"]) == (True, first["id"])
+    assert second.operations(operation_id=first["id"])[0]["outcome"] == "abandoned"
+
+
+def test_the_previous_run_says_how_far_it_came(world):
+    first = world.run("ann")
+    first.mark(opened(first)["id"], PLAN[1], "localhost", "started")
+    world.presence["ann"] = "gone"
+    assert opened(world.run("bob"))["previous"]["last_step"]["id"] == "C6"
+
+
+@pytest.mark.parametrize("write", [
+    pytest.param(lambda store, key: store.mark(key, PLAN[0], "localhost", "done"), id="mark"),
+    pytest.param(lambda store, key: store.end(key, "succeeded"), id="end"),
+])
+def test_a_holder_that_wakes_up_writes_nothing_more(world, write):
+    first = world.run("ann")
+    key = opened(first)["id"]
+    world.now += 901
+    second = world.run("bob")
+    opened(second)
+    failure = refused("lease_lost", lambda: write(first, key))
+    assert "bob" in failure.message
+    assert second.operations(operation_id=key)[0]["steps"][0]["status"] == "planned"
+
+
+def test_every_mark_renews_the_lease(world):
+    store = world.run("ann")
+    key = opened(store)["id"]
+    for _number in range(3):
+        world.now += 800
+        store.mark(key, PLAN[0], "localhost", "started")
+    refused("locked", lambda: opened(world.run("bob")))
+
+
+def test_the_same_process_gets_its_operation_again(world):
+    store = world.run("ann")
+    assert opened(store)["id"] == opened(store)["id"]
+    other = opened(store, kind="rollback")
+    assert other["previous"]["kind"] == "cutover"
+
+
+def test_an_abandoned_operation_gives_its_other_subjects_back(world):
+    opened(world.run("ann"), "node/a", "node/b")
+    world.presence["ann"] = "gone"
+    opened(world.run("bob"), "node/a")
+    assert opened(world.run("eve"), "node/b")["lease_numbers"] == {"node/b": 2}
+
+
+def test_a_step_is_merged_over_hosts(world):
+    store = world.run("ann")
+    key = opened(store)["id"]
+    for host, begins, ends, changed in (("legacy", 0, 2, False), ("target", 1, 4, True)):
+        world.now = 1_000_000 + begins
+        store.mark(key, PLAN[1], host, "started")
+        world.now = 1_000_000 + ends
+        store.mark(key, PLAN[1], host, "reported", reports=[Report("pg_move", changed, {"host": host}, {"was": host})])
+        document = store.mark(key, PLAN[1], host, "done")
+    step = document["steps"][1]
+    assert (step["status"], step["changed"], step["seconds"]) == ("done", True, 4.0)
+    assert step["evidence"] == {"legacy": {"pg_move": {"host": "legacy"}}, "target": {"pg_move": {"host": "target"}}}
+    assert step["bookmark"]["target"] == {"pg_move": {"was": "target"}}
+
+
+def test_one_failed_host_fails_the_step(world):
+    store = world.run("ann")
+    key = opened(store)["id"]
+    store.mark(key, PLAN[0], "legacy", "done")
+    document = store.mark(key, PLAN[0], "target", "failed", failure={"code": "no_space", "message": "m", "remedy": "r", "details": {}})
+    assert (document["steps"][0]["status"], document["steps"][0]["failure"]["code"]) == ("failed", "no_space")
+
+
+def test_the_cause_is_that_of_the_host_that_failed_itself(world):
+    store = world.run("ann")
+    key = opened(store)["id"]
+    store.mark(key, PLAN[0], "a", "failed", failure={"code": "task_failed", "message": "elsewhere", "details": {"elsewhere": True}})
+    document = store.mark(key, PLAN[0], "b", "failed", failure={"code": "no_space", "message": "m", "details": {}})
+    assert document["steps"][0]["failure"]["code"] == "no_space"
+
+
+def test_the_first_bookmark_of_a_role_is_kept(world):
+    store = world.run("ann")
+    key = opened(store)["id"]
+    store.mark(key, PLAN[0], "localhost", "reported", reports=[Report("dns", True, {}, {"previous": "old"})])
+    document = store.mark(key, PLAN[0], "localhost", "reported", reports=[Report("dns", True, {}, {"previous": "new"})])
+    assert document["steps"][0]["bookmark"] == {"localhost": {"dns": {"previous": "old"}}}
+
+
+def test_a_step_that_was_not_planned_is_appended(world):
+    store = world.run("ann")
+    key = opened(store)["id"]
+    document = store.mark(key, {"id": "X1", "name": "Extra"}, "localhost", "started")
+    assert [(step["id"], step["position"]) for step in document["steps"]] == [("C1", 1), ("C6", 2), ("X1", 3)]
+
+
+def test_the_first_outcome_stays_and_nothing_is_written_twice(world):
+    store = world.run("ann")
+    key = opened(store)["id"]
+    world.now += 5
+    first = store.end(key, "failed", {"window_ms": 12})
+    world.now += 5
+    assert store.end(key, "succeeded") == first
+    assert (first["outcome"], first["seconds"], first["result"]) == ("failed", 5.0, {"window_ms": 12})
+    assert store.lease("cutover/hub-1") is None
+
+
+def test_expected_is_the_median_of_runs_that_did_something(world):
+    runs = [("a", 10, True, "done"), ("b", 30, True, "done"), ("c", 20, True, "done"), ("d", 1, False, "done"), ("e", 500, True, "failed")]
+    for name, seconds, changed, status in runs:
+        store = world.run(name)
+        key = opened(store)["id"]
+        store.mark(key, PLAN[1], "localhost", "started")
+        world.now += seconds
+        store.mark(key, PLAN[1], "localhost", status, reports=[Report("pg_move", changed)])
+        store.end(key, "succeeded")
+    document = opened(world.run("f"))
+    assert [step["expected_seconds"] for step in document["steps"]] == [None, 20.0]
+
+
+def test_an_unknown_operation_is_named(world):
+    refused("operation_unknown", lambda: world.run("ann").end("20260101T000000Z-000000", "failed"))
+
+
+def test_operations_are_found_by_subject_and_kind_latest_first(world):
+    ids = []
+    for name, subject, kind in (("a", "cutover/1", "cutover"), ("b", "cutover/2", "cutover"), ("c", "cutover/1", "rollback")):
+        store = world.run(name)
+        ids.append(opened(store, subject, kind=kind)["id"])
+        store.end(ids[-1], "succeeded")
+        world.now += 1
+    reader = world.run("reader")
+    assert [entry["id"] for entry in reader.operations(subject="cutover/1")] == [ids[2], ids[0]]
+    assert [entry["id"] for entry in reader.operations(kind="cutover")] == [ids[1], ids[0]]
+    assert [entry["id"] for entry in reader.operations(limit=1)] == [ids[2]]
+
+
+def test_secrets_do_not_reach_the_journal(world):
+    store = world.run("ann")
+    key = opened(store, reason="password=canary-1", parameters={"dsn": "postgresql://hub:canary-2@db/hub"})["id"]
+    store.mark(key, PLAN[0], "localhost", "reported", reports=[Report("dns", True, {"line": "token: canary-3"}, {"url": "https://u:canary-4@x"})])
+    store.mark(key, PLAN[0], "localhost", "failed", failure={"code": "auth", "message": "secret=canary-5", "remedy": "", "details": {}})
+    assert "canary" not in str(store.end(key, "failed", {"said": "password='canary-6'"}))
+
+
+def test_one_of_many_at_the_same_moment_gets_the_lease(world):
+    outcomes, barrier = [], threading.Barrier(8)
+
+    def attempt(name):
+        store = world.run(name)
+        barrier.wait(10)
+        try:
+            outcomes.append(opened(store)["id"])
+        except FleetError as error:
+            outcomes.append(error.code)
+        finally:
+            store.close()
+
+    threads = [threading.Thread(target=attempt, args=(f"run{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (len(outcomes), outcomes.count("locked")) == (8, 7)
