@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading the catalogs: what the seed needs, the fingerprint of a schema, and what the preflight judges. Nothing is written."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .postgres import Server, Session, ident, literal
+
+# Schemas of the system; pgcut is ours and equal on both sides by construction.
+IN_USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+
+# A type has equality when a default btree or hash operator class takes it: directly, binary coercible (varchar), or as enum, range, array.
+# Without equality (json, xml, point) REPLICA IDENTITY FULL stops the apply worker at the first UPDATE.
+_NO_EQUALITY = """
+NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE m.amname IN ('btree', 'hash') AND o.opcdefault
+  AND (o.opcintype = b.oid OR b.typtype IN ('e', 'r', 'm', 'c')
+    OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b')
+    OR o.opcintype = e.oid OR e.typtype IN ('e', 'r', 'm', 'c')
+    OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = e.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b')))
+"""
+
+
+@dataclass(frozen=True)
+class Keyless:
+    """A table whose UPDATE and DELETE cannot be published as it is.
+
+    ``index`` could become its identity; ``without`` are columns that have no equality, so that the whole row cannot.
+    """
+
+    schema: str
+    name: str
+    was: str
+    bytes: int
+    index: str
+    without: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+def keyless(session: Session) -> list[Keyless]:
+    """Ordinary tables (partitions too, since each is published by itself) without primary key and without replica identity."""
+    found = session.rows(
+        f"""
+SELECT n.nspname, c.relname, c.relreplident::text AS was, pg_relation_size(c.oid) AS bytes,
+  (SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+   WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL
+     AND NOT EXISTS (SELECT FROM unnest(x.indkey) k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k
+                     WHERE NOT a.attnotnull)
+   ORDER BY x.indnatts, i.relname LIMIT 1) AS index,
+  (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
+   JOIN pg_type y ON y.oid = a.atttypid
+   JOIN pg_type b ON b.oid = CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE y.oid END
+   LEFT JOIN pg_type e ON e.oid = b.typelem AND b.typcategory = 'A'
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND {_NO_EQUALITY}) AS without
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut'
+  AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS
+       (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid AND x.indimmediate))
+ORDER BY 1, 2"""
+    )
+    return [
+        Keyless(row["nspname"], row["relname"], row["was"], int(row["bytes"]), row["index"] or "", tuple(row["without"] or ()))
+        for row in found
+    ]
+
+
+def identity_indexes(session: Session) -> list[str]:
+    """Names, as pg_dump's table of contents shows them, of indexes that are a replica identity without being a constraint."""
+    return [
+        str(row["relname"])
+        for row in session.rows(
+            "SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indisreplident AND NOT EXISTS"
+            " (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x')) ORDER BY 1"
+        )
+    ]
+
+
+def extension_tables(session: Session) -> list[tuple[str, str]]:
+    return [
+        (row["nspname"], row["relname"])
+        for row in session.rows(
+            "SELECT n.nspname, c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e'"
+            f" AND c.relkind = 'r' AND {IN_USER_SCHEMA} ORDER BY 1, 2"
+        )
+    ]
+
+
+def filled_views(session: Session) -> list[tuple[str, str]]:
+    return [
+        (row["nspname"], row["relname"])
+        for row in session.rows(
+            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'm' AND c.relispopulated ORDER BY 1, 2"
+        )
+    ]
+
+
+def tables(session: Session) -> list[tuple[str, str]]:
+    """Every table whose rows are replicated, partitions and not their parents, largest first."""
+    return [
+        (row["nspname"], row["relname"])
+        for row in session.rows(
+            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            f" WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut'"
+            " ORDER BY pg_relation_size(c.oid) DESC, 1, 2"
+        )
+    ]
+
+
+def create_database_text(legacy: Server, name: str) -> str:
+    """CREATE DATABASE with encoding, locale and owner of the legacy one; from template0, which alone allows that."""
+    row = legacy.admin.rows(
+        "SELECT to_jsonb(d) AS d, pg_encoding_to_char(d.encoding) AS encoding, pg_get_userbyid(d.datdba) AS owner"
+        " FROM pg_database d WHERE d.datname = %s",
+        legacy.dbname,
+    )[0]
+    database = row["d"]
+    words = [
+        f"OWNER {ident(row['owner'])}",
+        "TEMPLATE template0",
+        f"ENCODING {literal(row['encoding'])}",
+        f"LC_COLLATE {literal(database['datcollate'])}",
+        f"LC_CTYPE {literal(database['datctype'])}",
+    ]
+    if database.get("datlocprovider") == "i":
+        # The column was daticulocale in PostgreSQL 15 and 16 and is datlocale since 17.
+        words += ["LOCALE_PROVIDER icu", f"ICU_LOCALE {literal(database.get('datlocale') or database.get('daticulocale'))}"]
+    elif database.get("datlocprovider") == "b":
+        words += ["LOCALE_PROVIDER builtin", f"BUILTIN_LOCALE {literal(database['datlocale'])}"]
+    return f"CREATE DATABASE {ident(name)} WITH {' '.join(words)}"
+
+
+# --- the fingerprint of a schema --------------------------------------------------------------------------------------------------
+
+# Texts that differ between majors for the same object stay out: views, functions, and NOT NULL constraints, which are rows since 18.
+_FINGERPRINT = f"""
+SELECT 'column ' || n.nspname || '.' || c.relname || '.' || a.attname AS object,
+  concat_ws(' ', a.attnum - (SELECT count(*) FROM pg_attribute g WHERE g.attrelid = a.attrelid AND g.attnum < a.attnum
+    AND g.attnum > 0 AND g.attisdropped), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated) AS text
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+UNION ALL
+SELECT 'constraint ' || n.nspname || '.' || c.relname || '.' || k.conname, pg_get_constraintdef(k.oid)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+UNION ALL
+SELECT 'index ' || n.nspname || '.' || i.relname, pg_get_indexdef(x.indexrelid)
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
+WHERE x.indisvalid AND i.relpersistence <> 't' AND {IN_USER_SCHEMA}
+UNION ALL
+SELECT 'trigger ' || n.nspname || '.' || c.relname || '.' || g.tgname, pg_get_triggerdef(g.oid) || g.tgenabled::text
+FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT g.tgisinternal AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+UNION ALL
+SELECT 'identity ' || n.nspname || '.' || c.relname, c.relreplident::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA}
+UNION ALL
+SELECT 'sequence ' || n.nspname || '.' || c.relname, concat_ws(' ', s.seqtypid::regtype, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle)
+FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+"""
+
+
+def fingerprint(session: Session) -> dict[str, str]:
+    return {row["object"]: row["text"] for row in session.rows(_FINGERPRINT)}
+
+
+def drift(legacy: Server, new: Server) -> list[str]:
+    """Objects that only one side has, or that differ; sorted by name."""
+    return differences(fingerprint(legacy.db), fingerprint(new.db))
+
+
+def differences(legacy: t.Mapping[str, str], new: t.Mapping[str, str]) -> list[str]:
+    """Pure: one phrase per object that differs."""
+    found = [f"{name} (only on legacy)" for name in legacy if name not in new]
+    found += [f"{name} (only on new)" for name in new if name not in legacy]
+    found += [f"{name} (differs)" for name, text in legacy.items() if name in new and new[name] != text]
+    return sorted(found)

@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading the pair for pg_cutover_info: no lock, no write, and an unreadable side is null, never "not fenced"."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._core.errors import FleetError
+from . import facts, fence, pair, plan, status
+from .model import FORWARD, REVERSE, Facts, parse
+from .postgres import Server, load
+
+
+def info(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Phase, serving side and the way back, as both servers tell them now."""
+    options = parse(params)
+    load()
+    servers = {"legacy": Server(options.legacy, "pg_cutover_info"), "new": Server(options.new, "pg_cutover_info")}
+    halves: dict[str, facts.Half] = {}
+    failures: dict[str, t.Any] = {}
+    try:
+        for side, server in servers.items():
+            try:
+                halves[side] = facts.read(server)
+            except FleetError as error:
+                failures[side] = error.as_failure()
+        if failures:
+            return _partly(halves, failures)
+        return _whole(servers["legacy"], servers["new"], facts.join(halves["legacy"], halves["new"]))
+    finally:
+        for server in servers.values():
+            server.close()
+
+
+def _whole(legacy: Server, new: Server, seen: Facts) -> dict[str, t.Any]:
+    found = plan.phase(seen)
+    others = [
+        row["datname"]
+        for row in legacy.admin.rows(
+            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1",
+            legacy.dbname,
+        )
+    ]
+    lag = {FORWARD: pair.lag(legacy, FORWARD), REVERSE: pair.lag(new, REVERSE)}
+    errors = {
+        FORWARD: pair.apply_errors(new, FORWARD) if seen.forward.subscription else None,
+        REVERSE: pair.apply_errors(legacy, REVERSE) if seen.reverse.subscription else None,
+    }
+    return {
+        "changed": False,
+        "phase": found,
+        "serving": plan.serving(found),
+        "epoch": {"legacy": seen.legacy.epoch or None, "new": seen.new.epoch or None},
+        "facts": status.described(seen),
+        "lag": lag,
+        "apply_errors": errors,
+        "databases_not_moved": others,
+        "holder": fence.holder(legacy.admin, legacy.dbname),
+        "rollback": status.rollback(legacy, new, seen, found, thorough=found in ("new", "new_armed")),
+        "failures": {},
+    }
+
+
+def _partly(halves: t.Mapping[str, facts.Half], failures: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """One side cannot be read. The other one serves if it was opened by the last switch, or was never closed; else nobody can say."""
+    return {
+        "changed": False,
+        "phase": "unknown",
+        "serving": open_alone(halves),
+        "epoch": {side: (halves[side].side.epoch or None) if side in halves else None for side in ("legacy", "new")},
+        "facts": {side: {"exists": half.side.exists, "fenced": half.side.fenced} for side, half in halves.items()}
+        | {side: None for side in failures},
+        "lag": {},
+        "apply_errors": {},
+        "databases_not_moved": [],
+        "holder": None,
+        "rollback": {"armed": False, "guarantee": "async", "lag_ms": None, "reason": f"{' and '.join(failures)} cannot be read"},
+        "failures": dict(failures),
+    }
+
+
+def open_alone(halves: t.Mapping[str, facts.Half]) -> str:
+    """A switch opens a side only after the other one is fenced, so one open side is the one that serves, whatever the other would say."""
+    for side, half in halves.items():
+        opened = half.side.epoch.endswith(":commit") or side == "legacy"
+        if half.side.exists and not half.side.fenced and opened:
+            return side
+    return "unknown"

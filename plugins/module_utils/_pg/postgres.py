@@ -1,0 +1,267 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only client of PostgreSQL: sessions over psycopg 3 (3.1 and newer), quoting, and server errors as `FleetError`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import typing as t
+
+from .._core.errors import FleetError
+from .model import MAINTENANCE, Endpoint
+
+Row = t.Dict[str, t.Any]
+
+# A control session must not be stopped by what an operator set for the application, nor by our own fence and freeze. Settings that a
+# version does not know are left out by the query. client_connection_check_interval ends a backend whose client was killed.
+_SETTINGS = {
+    "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "client_connection_check_interval": "500",
+    "synchronous_commit": "on",
+    "standard_conforming_strings": "on",
+    "search_path": "",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "lc_monetary": "C",
+}
+_QUIET = {
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+    "log_min_error_statement": "panic",
+    "pgaudit.log": "none",
+    "auto_explain.log_min_duration": "-1",
+    "pg_stat_statements.track": "none",
+    "pg_stat_statements.track_utility": "off",
+}
+
+
+def load() -> t.Any:
+    """psycopg 3. Raises FleetError "tool_missing" with the package for this interpreter."""
+    try:
+        import psycopg
+        import psycopg.rows
+    except ImportError as error:
+        raise FleetError(
+            "tool_missing",
+            f"psycopg 3 is not installed for {sys.executable} on {socket.gethostname()}.",
+            remedy="apt install python3-psycopg",
+        ) from error
+    return psycopg
+
+
+def ident(*names: str) -> str:
+    """``names`` as a quoted, dotted identifier."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def literal(value: str) -> str:
+    """``value`` as a string constant; every control session has standard_conforming_strings on."""
+    if "\x00" in value:
+        raise FleetError("invalid_value", "A text for PostgreSQL holds a NUL byte.")
+    return "'" + value.replace("'", "''") + "'"
+
+
+class Session:
+    """One connection in autocommit. Parameters are bound by the server; several statements in one text are one transaction.
+
+    Its search_path is empty, so names of the catalogs need no schema and cannot be taken over by objects of a user.
+    """
+
+    def __init__(self, endpoint: Endpoint, dbname: str, connection: t.Any) -> None:
+        self.endpoint = endpoint
+        self.dbname = dbname
+        self.raw = connection
+        self.version = int(connection.info.server_version)
+        self.pid = int(connection.info.backend_pid)
+
+    def rows(self, text: str, *params: t.Any) -> list[Row]:
+        """All rows as dicts; an empty list for a statement without a result."""
+        psycopg = load()
+        try:
+            cursor = self.raw.execute(text, params or None)
+            while cursor.nextset():
+                pass
+            return list(cursor.fetchall()) if cursor.description else []
+        except psycopg.Error as error:
+            raise self._failure(error, text) from error
+
+    def run(self, text: str, *params: t.Any) -> None:
+        self.rows(text, *params)
+
+    def value(self, text: str, *params: t.Any) -> t.Any:
+        """The first column of the only row. Raises FleetError "sql_error" when there is not exactly one row."""
+        found = self.rows(text, *params)
+        if len(found) != 1:
+            raise FleetError(
+                "sql_error", f"{self.endpoint} answered {len(found)} rows where one was expected.", details={"statement": text[:200]}
+            )
+        return next(iter(found[0].values()))
+
+    def quiet(self) -> None:
+        """From here on no statement of this session reaches the server's log or statistics: verifiers pass through it."""
+        self.settings(_QUIET)
+
+    def settings(self, values: t.Mapping[str, str]) -> None:
+        self.run(
+            "SELECT pg_catalog.set_config(n.name, n.value, false) FROM ROWS FROM"
+            " (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])) n(name, value)"
+            " WHERE pg_catalog.strpos(n.name, '.') > 0 OR EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = n.name)",
+            list(values),
+            list(values.values()),
+        )
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.raw.closed)
+
+    def close(self) -> None:
+        self.raw.close()
+
+    def _failure(self, error: t.Any, text: str) -> FleetError:
+        state = error.sqlstate or ""
+        message = str(error).strip().split("\n", 1)[0]
+        details = {"sqlstate": state, "side": self.endpoint.side, "statement": " ".join(text.split())[:160]}
+        if state == "42501":
+            return FleetError(
+                "privileges",
+                f"{self.endpoint}: {message}.",
+                remedy=f"Connect as a superuser, not as {self.endpoint.user}.",
+                details=details,
+            )
+        if self.raw.closed or state[:2] in ("08", "57"):
+            if state not in ("57014",):
+                return FleetError(
+                    "connection_lost",
+                    f"{self.endpoint} closed the connection: {message}.",
+                    remedy="Run again; the facts decide.",
+                    details=details,
+                )
+        return FleetError("sql_error", f"{self.endpoint} refused a statement: {message} (SQLSTATE {state or 'none'}).", details=details)
+
+
+class Server:
+    """One side. Sessions are opened on demand and closed together."""
+
+    def __init__(self, endpoint: Endpoint, purpose: str) -> None:
+        self.endpoint = endpoint
+        self.side = endpoint.side
+        self.dbname = endpoint.dbname
+        self.application = f"bowline {purpose}"[:60]
+        self._kept: dict[str, Session] = {}
+        self._open: list[Session] = []
+
+    @property
+    def admin(self) -> Session:
+        """The session in the maintenance database; it holds the run lock and turns the fence."""
+        return self._keep(MAINTENANCE)
+
+    @property
+    def db(self) -> Session:
+        """The session in the database itself."""
+        return self._keep(self.dbname)
+
+    def fresh(self, dbname: str, timeout: float = 5) -> Session:
+        """A new session of its own; the caller may close it."""
+        session = connect(self.endpoint, dbname, f"{self.application} {socket.gethostname()}:{os.getpid()}", timeout)
+        self._open.append(session)
+        return session
+
+    def forget(self) -> None:
+        """Close every session in the database, for instance before it is dropped."""
+        kept = self._kept.pop(self.dbname, None)
+        if kept is not None:
+            kept.close()
+
+    def close(self) -> None:
+        for session in self._open:
+            session.close()
+        self._open, self._kept = [], {}
+
+    def round_trip(self) -> float:
+        """Seconds of one empty statement, the best of three."""
+        times = []
+        for _attempt in range(3):
+            started = time.monotonic()
+            self.admin.run("SELECT 1")
+            times.append(time.monotonic() - started)
+        return min(times)
+
+    def _keep(self, dbname: str) -> Session:
+        if dbname not in self._kept:
+            self._kept[dbname] = self.fresh(dbname)
+        return self._kept[dbname]
+
+
+def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 5) -> Session:
+    """A session that neither fence, freeze nor server-side timeouts stop. Raises FleetError "unreachable" or "auth"."""
+    psycopg = load()
+    words = {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "user": endpoint.user,
+        "dbname": dbname,
+        "password": endpoint.password,
+        "passfile": endpoint.passfile,
+        "sslmode": endpoint.sslmode,
+        "sslrootcert": endpoint.sslrootcert,
+        "application_name": application[:63],
+        "connect_timeout": max(2, int(timeout)),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 8000,
+        "client_encoding": "UTF8",
+    }
+    try:
+        connection = psycopg.connect(
+            autocommit=True,
+            row_factory=psycopg.rows.dict_row,
+            prepare_threshold=None,
+            **{key: value for key, value in words.items() if value not in ("", None)},
+        )
+    except psycopg.OperationalError as error:
+        raise connection_failure(endpoint, dbname, str(error)) from error
+    session = Session(endpoint, dbname, connection)
+    # pg_settings does not list a GUC that only a newer version has, so one text serves all versions.
+    session.settings({**_SETTINGS, "pgcut.bypass": "on"})
+    return session
+
+
+def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError:
+    """What a refused connection means; libpq gives no SQLSTATE for it, only its text."""
+    message = " ".join(said.split()).rstrip(".")
+    details = {"side": endpoint.side, "host": endpoint.host, "port": endpoint.port, "said": message}
+    if any(word in said for word in ("authentication", "no password supplied", "pg_hba.conf", 'role "')):
+        return FleetError(
+            "auth",
+            f"{endpoint} refused user {endpoint.user} for database {dbname}: {message}.",
+            remedy=f"Check {endpoint.side}.user, its password, that passfile is readable and has mode 0600, and pg_hba.conf of the server.",
+            details=details,
+        )
+    return FleetError(
+        "unreachable",
+        f"{endpoint} could not be reached for database {dbname}: {message}.",
+        remedy=f"Check {endpoint.side}.host and {endpoint.side}.port, that the server runs, and its certificate when sslmode verifies it.",
+        details=details,
+    )

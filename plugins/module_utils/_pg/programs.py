@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pg_dump and pg_restore: found, given their login without argv, and their table of contents read."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import typing as t
+from contextlib import contextmanager
+from pathlib import Path
+
+from .._core.errors import FleetError
+from .._core.runner import Completed, Runner
+from .model import Endpoint
+
+_DEBIAN = Path("/usr/lib/postgresql")
+# Entries that belong to one server only, or are made anew by us. Order matters: the longest name first.
+_LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
+_ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
+
+
+def find(name: str, bindirs: t.Iterable[str]) -> str:
+    """The program in the first of ``bindirs`` that has it, else the newest of Debian's folders, else by PATH."""
+    folders = [Path(folder) for folder in bindirs if folder]
+    versions = sorted((path for path in _DEBIAN.glob("*/bin")), key=lambda path: _number(path.parent.name), reverse=True)
+    for folder in [*folders, *versions]:
+        if (folder / name).is_file():
+            return str(folder / name)
+    return name
+
+
+def _number(text: str) -> float:
+    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+
+
+class Programs:
+    """Runs PostgreSQL's programs against one server. Passwords go through a passfile of mode 0600, never through argv."""
+
+    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path) -> None:
+        self._runner = runner
+        self._bindirs = list(bindirs)
+        self.folder = folder
+
+    def run(self, name: str, endpoint: Endpoint, words: t.Sequence[str], *, timeout: float | None = None) -> Completed:
+        argv = [
+            find(name, self._bindirs),
+            f"--host={endpoint.host}",
+            f"--port={endpoint.port}",
+            f"--username={endpoint.user}",
+            "--no-password",
+            *words,
+        ]
+        return self._runner(argv, env=self._environment(endpoint), timeout=timeout)
+
+    def listing(self, archive: Path) -> list[str]:
+        """The lines of an archive's table of contents, without comments and without what is not moved."""
+        done = self._runner([find("pg_restore", self._bindirs), "--list", str(archive)])
+        if done.rc != 0:
+            raise FleetError("seed_error", f"pg_restore could not read the dump of the schema: {done.err.strip()[-400:]}.")
+        return [line for line in done.out.splitlines() if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
+
+    def _environment(self, endpoint: Endpoint) -> dict[str, str]:
+        values = {
+            "PGSSLMODE": endpoint.sslmode,
+            "PGSSLROOTCERT": endpoint.sslrootcert,
+            "PGPASSFILE": endpoint.passfile,
+            "PGCONNECT_TIMEOUT": "10",
+            "PGAPPNAME": "bowline pg_cutover schema",
+            "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c pgcut.bypass=on",
+            "LC_ALL": "C.UTF-8",
+        }
+        if endpoint.password:
+            values["PGPASSFILE"] = str(self._passfile(endpoint))
+        return {name: value for name, value in values.items() if value}
+
+    def _passfile(self, endpoint: Endpoint) -> Path:
+        path = self.folder / f"{endpoint.side}.pgpass"
+        if not path.exists():
+            escaped = endpoint.password.replace("\\", "\\\\").replace(":", "\\:")
+            with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(f"*:*:*:*:{escaped}\n")
+        return path
+
+
+@contextmanager
+def programs(runner: Runner, *bindirs: str) -> t.Iterator[Programs]:
+    """`Programs` with a private folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bowline-pg-") as folder:
+        yield Programs(runner, bindirs, Path(folder))
+
+
+def _kind(line: str) -> str:
+    found = _ENTRY.match(line)
+    return found.group(2) if found else ""
+
+
+def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str]) -> list[str]:
+    """The entries that the copy needs: keys, and the indexes that are replica identities (names as in the archive)."""
+    chosen = []
+    for line in lines:
+        kind = _kind(line)
+        if kind.startswith("CONSTRAINT "):
+            chosen.append(line)
+        elif kind.startswith("INDEX ") and any(f" {name} " in f" {kind} " for name in identity_indexes):
+            chosen.append(line)
+    return chosen
+
+
+def without(lines: t.Sequence[str], done: t.Collection[str]) -> list[str]:
+    """Entries that are still to be restored; our own event triggers are made by us on each side."""
+    return [line for line in lines if line not in done and not _kind(line).startswith("EVENT TRIGGER - pgcut_")]

@@ -1,0 +1,240 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From an empty server to a follower that is in step: the steps of `plan.SEED`, each one safe to repeat."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+import typing as t
+from pathlib import Path
+
+from .._core.errors import FleetError
+from .._core.runner import Runner
+from .._core.wait import Deadline
+from . import carry, catalog, fence, freeze, pair, roles
+from .model import FORWARD, Link, Options
+from .postgres import Server, ident, literal
+from .programs import Programs, keys, programs, without
+
+STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
+
+_HELPER = """
+CREATE SCHEMA IF NOT EXISTS pgcut;
+CREATE TABLE IF NOT EXISTS pgcut.marker (id int PRIMARY KEY, epoch text NOT NULL, at timestamptz NOT NULL);
+INSERT INTO pgcut.marker SELECT n, '', now() FROM generate_series(1, 4) n ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS pgcut.identity (nspname text, relname text, was text NOT NULL, PRIMARY KEY (nspname, relname));
+"""
+
+
+class Seed:
+    """Runs the steps by name. ``legacy`` stays open for its clients all the time."""
+
+    def __init__(self, legacy: Server, new: Server, options: Options, link: Link, runner: Runner) -> None:
+        self._legacy = legacy
+        self._new = new
+        self._options = options
+        self._link = link
+        self._runner = runner
+
+    def do(self, step: str) -> None:
+        getattr(self, f"_{step}")()
+
+    def _link_role(self) -> None:
+        for server in (self._legacy, self._new):
+            roles.keep_link_role(server, self._link)
+        pair.try_link(self._new, self._legacy, self._link)
+        pair.try_link(self._legacy, self._new, self._link)
+
+    def _helper(self) -> None:
+        self._legacy.db.run(_HELPER)
+        for server in (self._legacy, self._new):
+            pair.quick_start(server)
+
+    def _identities(self) -> None:
+        for table in catalog.keyless(self._legacy.db):
+            give_identity(self._legacy, table)
+
+    def _freeze(self) -> None:
+        if self._options.ddl_freeze:
+            freeze.on(self._legacy)
+
+    def _globals(self) -> None:
+        roles.copy_roles(self._legacy, self._new, self._link)
+
+    def _database(self) -> None:
+        """A database of ours that was left half made is made again; one that stands empty is taken over."""
+        pair.drop_slot(self._legacy, FORWARD)
+        name = self._new.dbname
+        settings = fence.settings_of(self._new.admin, name)
+        self._new.forget()
+        if settings is not None and "pgcut.stage" in settings:
+            force = " WITH (FORCE)" if self._new.admin.version >= 130000 else ""
+            self._new.admin.run(f"DROP DATABASE {ident(name)}{force}")
+            settings = None
+        if settings is None:
+            self._new.admin.run(catalog.create_database_text(self._legacy, name))
+        self._stage(STAGE_SCHEMA)
+        fence.turn(self._new.admin, name, f"{fence.new_epoch()}:seed", True)
+        roles.copy_settings(self._legacy, self._new)
+
+    def _stage(self, stage: str) -> None:
+        self._new.admin.run(f"ALTER DATABASE {ident(self._new.dbname)} SET pgcut.stage = {literal(stage)}")
+
+    def _schema(self) -> None:
+        with self._programs() as tools:
+            archive, lines = self._dump(tools)
+            self._restore(tools, archive, ["--exit-on-error", "--section=pre-data"], lines)
+            self._restore(tools, archive, ["--exit-on-error"], self._keys(lines))
+        # Rows that an extension's script has put into its own tables arrive with the copy as well.
+        for table in catalog.extension_tables(self._new.db):
+            self._new.db.run(f"TRUNCATE {ident(*table)} CASCADE")
+
+    def _follow(self) -> None:
+        pair.publish(self._legacy, FORWARD)
+        pair.keep_slot(self._legacy, FORWARD)
+        pair.subscribe(self._new, self._legacy, self._link, FORWARD, copy=True)
+
+    def _copy(self) -> None:
+        """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
+        deadline = Deadline(self._options.wait_timeout)
+        errors = pair.apply_errors(self._new, FORWARD) or 0
+        while True:
+            pending = self._new.db.rows(
+                "SELECT c.oid::regclass::text AS name, r.srsubstate::text AS state FROM pg_subscription_rel r"
+                " JOIN pg_subscription s ON s.oid = r.srsubid JOIN pg_class c ON c.oid = r.srrelid"
+                " WHERE s.subname = %s AND r.srsubstate <> 'r' ORDER BY 1",
+                FORWARD,
+            )
+            if not pending:
+                return
+            names = ", ".join(row["name"] for row in pending[:10])
+            if (pair.apply_errors(self._new, FORWARD) or 0) > errors + 2:
+                raise FleetError(
+                    "seed_error",
+                    f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}.",
+                    remedy="Read the log of the new server for the reason, remove it, and run again: the copy goes on by itself.",
+                    details={"tables": [dict(row) for row in pending]},
+                )
+            if nobody_listens():
+                raise FleetError("timeout", "The caller is gone. The servers go on copying, the next run waits for them.")
+            if deadline.expired():
+                raise FleetError(
+                    "timeout",
+                    f"Waited {deadline.seconds:g} s for the copy; tables not in step: {names}.",
+                    remedy="Raise wait_timeout and run again; the servers go on copying meanwhile.",
+                    details={"tables": [dict(row) for row in pending]},
+                )
+            deadline.pause(0.1 if deadline.elapsed() < 10 else 1.0)
+
+    def _rest(self) -> None:
+        with self._programs() as tools:
+            archive, lines = self._dump(tools)
+            jobs = self._options.seed_jobs or os.cpu_count() or 1
+            # A killed run may have made some of them, so "already exists" is no error here: the comparison of both schemas judges.
+            said = self._restore(tools, archive, [f"--jobs={jobs}", "--section=post-data"], without(lines, self._keys(lines)), strict=False)
+        if self._options.ddl_freeze:
+            freeze.on(self._new)
+        different = catalog.drift(self._legacy, self._new)
+        if different:
+            raise FleetError(
+                "seed_error",
+                f"The schema of {self._new.endpoint} differs after the restore: {', '.join(different[:10])}. {said[-600:]}",
+                remedy="Remove the reason and run again.",
+                details={"objects": different},
+            )
+        carry.carry_objects(self._legacy.db, self._new.db)
+        refresh_views(self._legacy, self._new)
+        self._new.db.run("ANALYZE")
+        self._stage(STAGE_COMPLETE)
+
+    def _keys(self, lines: t.Sequence[str]) -> list[str]:
+        return keys(lines, catalog.identity_indexes(self._legacy.db))
+
+    def _programs(self) -> t.ContextManager[Programs]:
+        return programs(self._runner, self._options.new.bindir, self._options.legacy.bindir)
+
+    def _dump(self, tools: Programs) -> tuple[Path, list[str]]:
+        archive = tools.folder / "schema.dump"
+        done = tools.run(
+            "pg_dump",
+            self._options.legacy,
+            [f"--dbname={self._legacy.dbname}", "--format=custom", "--schema-only", "--lock-wait-timeout=60s", f"--file={archive}"],
+        )
+        if done.rc != 0:
+            raise FleetError(
+                "seed_error",
+                f"pg_dump of the schema of {self._legacy.endpoint} ended with {done.rc}: {done.err.strip()[-600:]}.",
+                remedy="A pg_dump older than the server cannot read it: name the newer one with new.bindir.",
+            )
+        return archive, tools.listing(archive)
+
+    def _restore(self, tools: Programs, archive: Path, words: t.Sequence[str], lines: t.Sequence[str], *, strict: bool = True) -> str:
+        if not lines:
+            return ""
+        listing = tools.folder / "restore.list"
+        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        done = tools.run("pg_restore", self._options.new, [f"--dbname={self._new.dbname}", *words, f"--use-list={listing}", str(archive)])
+        if done.rc != 0 and strict:
+            raise FleetError(
+                "seed_error",
+                f"pg_restore into {self._new.endpoint} ended with {done.rc}: {done.err.strip()[-600:]}.",
+                remedy="Remove the reason and run again; the database on the new side is made anew.",
+            )
+        return done.err.strip()
+
+
+def nobody_listens() -> bool:
+    """Whether standard output is a pipe that nobody reads any more. A run whose caller was killed must not keep the lock for hours."""
+    poll = select.poll()
+    poll.register(1, select.POLLERR)
+    return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in poll.poll(0))
+
+
+def give_identity(server: Server, table: catalog.Keyless) -> None:
+    """Let UPDATE and DELETE of a table without key be published: by its unique index, or by the whole row. The old value is kept."""
+    server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
+    how = f"USING INDEX {ident(table.index)}" if table.index else "FULL"
+    last: FleetError | None = None
+    for _attempt in range(5):
+        try:
+            server.db.run(
+                f"SET lock_timeout = '2s'; ALTER TABLE {ident(table.schema, table.name)} REPLICA IDENTITY {how}; RESET lock_timeout"
+            )
+            return
+        except FleetError as error:
+            last = error
+            time.sleep(0.5)
+    raise last if last is not None else FleetError("sql_error", "No attempt was made.")
+
+
+def restore_identities(server: Server) -> None:
+    """Give every table the replica identity that it had before."""
+    for row in server.db.rows("SELECT nspname, relname, was FROM pgcut.identity ORDER BY 1, 2"):
+        how = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}.get(row["was"], "DEFAULT")
+        server.db.run(f"ALTER TABLE IF EXISTS {ident(row['nspname'], row['relname'])} REPLICA IDENTITY {how}")
+
+
+def refresh_views(source: Server, target: Server) -> None:
+    """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it."""
+    left = catalog.filled_views(source.db)
+    while left:
+        failed: dict[tuple[str, str], FleetError] = {}
+        for name in left:
+            try:
+                target.db.run(f"REFRESH MATERIALIZED VIEW {ident(*name)}")
+            except FleetError as error:
+                failed[name] = error
+        if len(failed) == len(left):
+            raise next(iter(failed.values()))
+        left = list(failed)
+
+
+def remove_helper(server: Server) -> None:
+    """Freeze and helper schema; the epoch stays, it tells that the fence of legacy is one of ours."""
+    freeze.off(server)
+    server.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
+    pair.usual_start(server)

@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A process of its own that gives the writes back when the module dies or hangs inside the window. It never opens a target.
+
+It is forked before the module has any connection (a copy of a socket would keep the module's backends alive after its death), leads its
+own session, and hears of the window through a pipe. The end of the pipe means that the module is dead. It acts on one epoch only, by
+compare-and-set in the catalogs: an epoch that is not the current one any more makes it do nothing at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+import typing as t
+
+from .._core.errors import FleetError
+from .._core.runner import Runner
+from .._core.wait import Deadline
+from . import fence, sessions
+from .model import Options
+from .postgres import Server, literal
+from .router import Clients
+
+# What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
+HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
+# How long it goes on trying when a server does not answer.
+PATIENCE = 60.0
+
+
+def decide(said: str, cause: str, target: str) -> str:
+    """What to do: release, abort, serve_target, wait or nothing. Pure.
+
+    ``said`` is the last word of the module, ``cause`` is eof or deadline, ``target`` what its catalog says of the epoch after the attempt
+    to abort it: aborted, committed, stale or unreadable.
+    """
+    if said in ("", DONE):
+        return "nothing"
+    if said == HOLD:
+        return "release"
+    if target == "aborted":
+        return "abort"
+    if target == "committed":
+        return "serve_target"
+    if target == "unreadable":
+        # A dead module that never sent the commit cannot send it later; a hanging one can, and a sent one may have arrived.
+        return "abort" if said == FENCE and cause == "eof" else "wait"
+    return "nothing"
+
+
+class Watchdog:
+    """The module's end of the pipe."""
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self._pid = pid
+        self._pipe = pipe
+
+    def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
+        """A window begins: clients are about to be held. ``backends`` hold the run lock, by side."""
+        self._say({"word": HOLD, "epoch": epoch, "source": source, "backends": dict(backends), "seconds": seconds})
+
+    def say(self, word: str) -> None:
+        self._say({"word": word})
+
+    def end(self) -> None:
+        """Nothing is left to watch. The process is reaped if it ends soon, which it does unless it is settling a window."""
+        try:
+            os.write(self._pipe, b'{"word": "done"}\n')
+        except BrokenPipeError:
+            pass
+        self.leave()
+        deadline = Deadline(2)
+        while os.waitpid(self._pid, os.WNOHANG) == (0, 0) and not deadline.expired():
+            deadline.pause(0.005)
+
+    def leave(self) -> None:
+        """Leave the open window to it: the pipe ends without a last word."""
+        os.close(self._pipe)
+
+    def _say(self, message: t.Mapping[str, t.Any]) -> None:
+        try:
+            os.write(self._pipe, json.dumps(message).encode() + b"\n")
+        except BrokenPipeError:
+            raise FleetError("window_aborted", "The watchdog has ended, so no window may be open.", remedy="Run again.") from None
+
+
+def start(options: Options, runner: Runner | None) -> Watchdog:
+    """Fork it. Must be called before any connection exists in this process."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(reading)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        return Watchdog(pid, writing)
+    status = 1
+    try:
+        os.setsid()
+        _detach(reading)
+        watch(options, runner, reading)
+        status = 0
+    finally:
+        # Never back into the module's code: it would print a second result.
+        os._exit(status)
+
+
+def _detach(keep: int) -> None:
+    """Let go of everything that the caller waits for, above all its standard output."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    limit = os.sysconf("SC_OPEN_MAX")
+    os.closerange(3, keep)
+    os.closerange(keep + 1, min(limit if limit > 0 else 4096, 65536))
+
+
+def watch(options: Options, runner: Runner | None, pipe: int) -> None:
+    """Listen until the module is done, dead, or late."""
+    window: dict[str, t.Any] = {"word": ""}
+    buffer = b""
+    late: Deadline | None = None
+    while True:
+        left = None if late is None else late.remaining()
+        ready, _writable, _broken = select.select([pipe], [], [], left)
+        if not ready:
+            act(options, runner, window, "deadline")
+            # The module may come back to life and end its own clean-up; it can open nothing with this epoch.
+            late, window = None, {"word": ""}
+            continue
+        chunk = os.read(pipe, 65536)
+        if not chunk:
+            act(options, runner, window, "eof")
+            return
+        buffer += chunk
+        *lines, buffer = buffer.split(b"\n")
+        for line in lines:
+            window.update(json.loads(line))
+            if window["word"] == HOLD:
+                late = Deadline(window["seconds"])
+            elif window["word"] == OPENED:
+                # The target takes writes, only clients may still be held: no reason to end a module that is alive.
+                late = Deadline(PATIENCE)
+            elif window["word"] == DONE:
+                late, window = None, {"word": ""}
+
+
+def act(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], cause: str) -> None:
+    """Settle the epoch of ``window``: repeat until it is settled, found to be stale, or patience ends."""
+    if window["word"] in ("", DONE):
+        return
+    patience = Deadline(PATIENCE)
+    while not patience.expired():
+        try:
+            if _settle(options, runner, window, cause):
+                return
+        except FleetError:
+            pass
+        time.sleep(0.2)
+
+
+def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], cause: str) -> bool:
+    source = Server(options.endpoint(window["source"]), "watchdog")
+    target = Server(options.endpoint("new" if window["source"] == "legacy" else "legacy"), "watchdog")
+    clients = Clients(options.router, runner)
+    try:
+        if not _own_lock(source, window["backends"][source.side]):
+            return True
+        verdict = decide(window["word"], cause, "stale" if window["word"] == HOLD else _target(target, window))
+        if verdict == "wait":
+            return False
+        if verdict == "release":
+            clients.serve(source.side)
+        elif verdict == "abort":
+            fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open")
+            _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
+            clients.serve(source.side)
+        elif verdict == "serve_target":
+            sessions.end_now(target, sessions.now_on(target))
+            clients.serve(target.side)
+        return True
+    finally:
+        source.close()
+        target.close()
+
+
+def _own_lock(source: Server, backend: int) -> bool:
+    """Take the run lock on the source, so that no other run acts meanwhile. False when another run has it: that one reads the facts.
+
+    The backend of a module that is dead or late is ended first; what it had sent is either committed or gone.
+    """
+    deadline = Deadline(5)
+    while not fence.try_lock(source.admin, source.dbname):
+        found = fence.holder(source.admin, source.dbname)
+        if found is not None and found["pid"] != backend:
+            return False
+        if found is not None:
+            source.admin.run("SELECT pg_terminate_backend(%s)", backend)
+        if deadline.expired():
+            raise FleetError("locked", "The run lock did not become free.")
+        deadline.pause(0.02)
+    return True
+
+
+def _target(target: Server, window: t.Mapping[str, t.Any]) -> str:
+    """Try to abort the epoch where it would commit: from then on it cannot. A hanging module loses its session there, too."""
+    epoch = window["epoch"]
+    try:
+        found = fence.holder(target.admin, target.dbname)
+        if found is not None and found["pid"] == window["backends"][target.side]:
+            target.admin.run("SELECT pg_terminate_backend(%s)", found["pid"])
+        if fence.turn(target.admin, target.dbname, f"{epoch}:abort", True, f"{epoch}:open"):
+            return "aborted"
+        now = (fence.settings_of(target.admin, target.dbname) or {}).get("pgcut.epoch", "")
+    except FleetError:
+        return "unreadable"
+    return {f"{epoch}:commit": "committed", f"{epoch}:abort": "aborted"}.get(now, "stale")
+
+
+def _note(server: Server, text: str) -> None:
+    """A line in the server's log: the watchdog has nobody else to tell."""
+    server.admin.run(f"DO $bowline$ BEGIN RAISE LOG USING MESSAGE = {literal('bowline watchdog ' + text)}; END $bowline$")

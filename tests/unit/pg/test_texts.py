@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""SQL and program arguments as text: quoting, comparison, selection. Pure."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import carry, catalog, fence, programs, roles, verify
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import connection_failure, ident, literal
+
+
+def test_quoting():
+    assert ident("Größe", 'Zahl "der" Dinge') == '"Größe"."Zahl ""der"" Dinge"'
+    assert literal("it's \\ here") == "'it''s \\ here'"
+    with pytest.raises(FleetError):
+        literal("a\x00b")
+
+
+def test_the_epoch_is_compared_before_anything_is_set():
+    text = fence.turn_text("hub", "7:commit", False, "7:open")
+    assert text.index("IS DISTINCT FROM '7:open'") < text.index("SET pgcut.epoch = '7:commit'")
+    assert "RESET default_transaction_read_only" in text
+    assert fence.turn_text("hub", "7:open", True).count("RAISE") == 0
+
+
+def test_a_database_name_cannot_end_the_block():
+    text = fence.turn_text("x$bowline$; DROP", "1:open", True)
+    tag = text.split("DO ")[1].split(" ")[0]
+    assert text.count(tag) == 2 and text.endswith(tag)
+
+
+def test_epochs_grow_and_differ():
+    names = [fence.new_epoch() for _number in range(50)]
+    assert len(set(names)) == 50
+    assert [name.split("-")[0] for name in names] == sorted(name.split("-")[0] for name in names)
+
+
+def test_locks_differ_by_purpose_and_database():
+    assert len({fence.key("hub", "run"), fence.key("hub", "epoch"), fence.key("other", "run")}) == 3
+    assert -(2**63) <= fence.key("hub", "run") < 2**63
+
+
+def test_sequences_are_set_exactly():
+    names = [("public", "a"), ("S", 'b"c')]
+    text = carry.setting(names, {0: (7, True), 1: (-3, False)})
+    assert "('\"public\".\"a\"', 7, True)" in text and "('\"S\".\"b\"\"c\"', -3, False)" in text
+    assert len(carry.reading([("s", str(number)) for number in range(801)])) == 3
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("hash", "hashtextextended"), ("md5", "md5("), ("counts", "''::text")])
+def test_one_scan_per_table_without_its_children(mode, expected):
+    text = verify.total_text(("public", "Größe"), mode)
+    assert expected in text and 'FROM ONLY "public"."Größe"' in text and text.count("FROM") == 1
+
+
+def test_differing_rows_are_found_by_bucket():
+    assert 'ROW(pgcut_row."a", pgcut_row."b")' in verify.bucket_text(("s", "t"), ["a", "b"], "hash")
+    assert verify.rows_text(("s", "t"), ["a"], "hash", 17).endswith("= 17")
+
+
+TOC = """;
+; Archive created at 2026-01-01
+218; 1259 16391 TABLE public ledger hub
+3400; 2606 16400 CONSTRAINT public ledger ledger_pkey hub
+3401; 2606 16401 FK CONSTRAINT public child child_parent_fkey hub
+3402; 1259 16402 INDEX public unique_only_a hub
+3403; 1259 16403 INDEX public other hub
+3404; 3466 16404 EVENT TRIGGER - pgcut_ddl postgres
+3405; 3466 16405 EVENT TRIGGER - audit postgres
+3406; 6104 16406 PUBLICATION - pgcut_fwd postgres
+3407; 6100 16407 SUBSCRIPTION - other postgres
+""".splitlines()
+
+
+class Listing:
+    def __init__(self, out):
+        self.out, self.err, self.rc = out, "", 0
+
+
+def test_the_copy_gets_keys_only_and_the_rest_comes_later(tmp_path):
+    tools = programs.Programs(lambda argv, **_more: Listing("\n".join(TOC)), [], tmp_path)
+    lines = tools.listing(tmp_path / "x")
+    assert not [line for line in lines if "PUBLICATION" in line or "SUBSCRIPTION" in line]
+    first = programs.keys(lines, ["unique_only_a"])
+    assert [line.split(";")[0] for line in first] == ["3400", "3402"]
+    rest = programs.without(lines, first)
+    assert [line.split(";")[0] for line in rest] == ["218", "3401", "3403", "3405"]
+
+
+def test_passwords_reach_programs_by_a_private_file(tmp_path):
+    seen = {}
+
+    def runner(argv, *, env=None, stdin=None, timeout=None):
+        seen.update(argv=argv, env=env)
+        return Listing("")
+
+    endpoint = Endpoint("legacy", "db", dbname="hub", password="can:ary\\x")
+    programs.Programs(runner, [], tmp_path).run("pg_dump", endpoint, ["--dbname=hub"])
+    path = tmp_path / "legacy.pgpass"
+    assert seen["env"]["PGPASSFILE"] == str(path) and path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == "*:*:*:*:can\\:ary\\\\x\n"
+    assert "can" not in " ".join(seen["argv"]) and "PGPASSWORD" not in seen["env"]
+
+
+def test_the_given_folder_wins(tmp_path):
+    (tmp_path / "pg_dump").touch()
+    assert programs.find("pg_dump", ["", str(tmp_path)]) == str(tmp_path / "pg_dump")
+    assert programs.find("no_such_program", [str(tmp_path)]) == "no_such_program"
+
+
+def test_role_settings_keep_lists_and_quote_values():
+    assert roles.setting_text("DATABASE x", 'search_path="$user", public') == 'ALTER DATABASE x SET "search_path" TO "$user", public'
+    assert roles.setting_text("ROLE r", "app.mode=it's") == "ALTER ROLE r SET \"app\".\"mode\" TO 'it''s'"
+
+
+def test_a_role_is_made_with_attributes_and_verifier():
+    role = {"rolname": "hub", "rolsuper": False, "rolinherit": True, "rolcreaterole": False, "rolcreatedb": True, "rolcanlogin": True,
+            "rolreplication": False, "rolbypassrls": False, "rolconnlimit": 5, "rolpassword": "SCRAM-SHA-256$x", "rolvaliduntil": None}
+    assert roles.create_text(role) == (
+        'CREATE ROLE "hub" WITH NOSUPERUSER INHERIT NOCREATEROLE CREATEDB LOGIN NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 5'
+        " PASSWORD 'SCRAM-SHA-256$x'"
+    )
+
+
+# Example of RFC 7677, section 3: user "user", password "pencil".
+SCRAM = (
+    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+)
+
+
+@pytest.mark.parametrize(("password", "verifier", "expected"), [
+    ("pencil", SCRAM, True),
+    ("pencils", SCRAM, False),
+    ("pencil", None, False),
+    ("pencil", "SCRAM-SHA-256$broken", False),
+    ("pencil", "md5" + "2f5b7c0a0ae1d7d3dbd4c2a4a8f8c2f1", False),
+])
+def test_a_verifier_tells_whether_the_password_is_the_same(password, verifier, expected):
+    assert roles.verifies("user", password, verifier) is expected
+
+
+def test_schemas_are_compared_object_by_object():
+    found = catalog.differences({"a": "1", "b": "1", "c": "1"}, {"b": "1", "c": "2", "d": "1"})
+    assert found == ["a (only on legacy)", "c (differs)", "d (only on new)"]
+
+
+@pytest.mark.parametrize(("said", "code"), [
+    ('connection to server at "x" failed: FATAL:  password authentication failed for user "postgres"', "auth"),
+    ("fe_sendauth: no password supplied", "auth"),
+    ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "auth"),
+    ("connection to server at \"x\" failed: Connection refused\n\tIs the server running?", "unreachable"),
+    ('server certificate for "a" does not match host name "b"', "unreachable"),
+])
+def test_what_a_refused_connection_means(said, code):
+    failure = connection_failure(Endpoint("new", "x", dbname="hub"), "hub", said)
+    assert failure.code == code and "\n" not in failure.message and failure.details["side"] == "new"

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the watchdog decides from the last word of the module and the target's catalog; it never opens a target."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import watchdog
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.watchdog import COMMIT, DONE, FENCE, HOLD, OPENED, decide
+
+TARGETS = ("aborted", "committed", "stale", "unreadable")
+
+
+@pytest.mark.parametrize(("said", "cause", "target", "expected"), [
+    (HOLD, "eof", "stale", "release"),
+    (FENCE, "eof", "aborted", "abort"),
+    (FENCE, "deadline", "aborted", "abort"),
+    (COMMIT, "eof", "aborted", "abort"),
+    (COMMIT, "eof", "committed", "serve_target"),
+    (OPENED, "eof", "committed", "serve_target"),
+    (FENCE, "eof", "unreadable", "abort"),
+    (FENCE, "deadline", "unreadable", "wait"),
+    (COMMIT, "eof", "unreadable", "wait"),
+    (COMMIT, "deadline", "unreadable", "wait"),
+])
+def test_decisions(said, cause, target, expected):
+    assert decide(said, cause, target) == expected
+
+
+def test_a_stale_epoch_does_nothing():
+    for said, cause in itertools.product((FENCE, COMMIT, OPENED), ("eof", "deadline")):
+        assert decide(said, cause, "stale") == "nothing"
+
+
+def test_nothing_is_watched_before_the_first_and_after_the_last_word():
+    for said, cause, target in itertools.product(("", DONE), ("eof", "deadline"), TARGETS):
+        assert decide(said, cause, target) == "nothing"
+
+
+def test_the_source_is_opened_only_when_the_target_cannot_open_any_more():
+    """Either its epoch is ended, or the module is dead and has never sent the commit."""
+    for said, cause, target in itertools.product((HOLD, FENCE, COMMIT, OPENED), ("eof", "deadline"), TARGETS):
+        if decide(said, cause, target) == "abort":
+            assert target == "aborted" or (target, said, cause) == ("unreadable", FENCE, "eof")
+
+
+def test_words_that_arrive_in_pieces(monkeypatch):
+    """The pipe is a stream: a word may come in two reads, and its end is the death of the module."""
+    import os
+
+    seen = []
+    monkeypatch.setattr(watchdog, "act", lambda options, runner, window, cause: seen.append((dict(window), cause)))
+    reading, writing = os.pipe()
+    os.write(writing, b'{"word": "hold", "epoch": "7", "seco')
+    os.write(writing, b'nds": 100}\n{"word": "fence"}\n')
+    os.close(writing)
+    watchdog.watch(None, None, reading)
+    os.close(reading)
+    assert seen == [({"word": "fence", "epoch": "7", "seconds": 100}, "eof")]
+
+
+def test_a_finished_window_is_forgotten(monkeypatch):
+    import os
+
+    seen = []
+    monkeypatch.setattr(watchdog, "act", lambda options, runner, window, cause: seen.append(window["word"]))
+    reading, writing = os.pipe()
+    os.write(writing, b'{"word": "hold", "epoch": "7", "seconds": 100}\n{"word": "done"}\n')
+    os.close(writing)
+    watchdog.watch(None, None, reading)
+    os.close(reading)
+    assert seen == [""]
+
+
+def test_a_late_window_is_settled_once(monkeypatch):
+    import os
+
+    seen = []
+    reading, writing = os.pipe()
+
+    def settled(options, runner, window, cause):
+        seen.append(cause)
+        if cause == "deadline":
+            os.close(writing)
+
+    monkeypatch.setattr(watchdog, "act", settled)
+    os.write(writing, b'{"word": "hold", "epoch": "7", "seconds": 0.05}\n')
+    watchdog.watch(None, None, reading)
+    os.close(reading)
+    assert seen == ["deadline", "eof"]
