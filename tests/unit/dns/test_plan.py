@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every decision about an RRset, without a server: what is planned, what is refused, and until when caches can be stale."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._dns.model import FAILURES, Key, Ownership, Record, RRset, Wanted
+from ansible_collections.bowline.fleet.plugins.module_utils._dns.plan import plan
+
+KEY = Key("hub.bowline.test.", "A", "bowline.test.")
+NOW = 1_000_000
+OWNER = "cutover/hub-1"
+
+
+def rrset(*values: str, ttl: int = 300, **more: object) -> RRset:
+    return RRset(KEY.name, more.pop("type", "A"), ttl, values or ("10.0.0.1",), **more)
+
+
+def wanted(state: str = "present", new: RRset | None = None, **more: object) -> Wanted:
+    fields = {"ttl": 300, "ttl_during": 60, "expect": None, "owner": None, "disown": False, "max_changes": 5, "key": KEY, **more}
+    return Wanted(state=state, rrset=new, **fields)
+
+
+def owned(seen: RRset | None, owner: str = OWNER, **times: int) -> Record:
+    return Record(seen, Ownership(owner, **times))
+
+
+@pytest.mark.parametrize(
+    ("before", "want", "actions", "after"),
+    [
+        pytest.param(Record(None), wanted(new=rrset()), ["create"], rrset(), id="first record"),
+        pytest.param(Record(rrset()), wanted(new=rrset()), [], rrset(), id="already there"),
+        pytest.param(Record(rrset()), wanted(new=rrset("10.0.0.2")), ["replace"], rrset("10.0.0.2"), id="another value"),
+        pytest.param(Record(rrset()), wanted(new=rrset(ttl=60)), ["set_ttl"], rrset(ttl=60), id="another ttl"),
+        pytest.param(
+            Record(rrset()), wanted(new=rrset("10.0.0.2", ttl=60)), ["replace", "set_ttl"], rrset("10.0.0.2", ttl=60), id="value and ttl"
+        ),
+        pytest.param(Record(rrset()), wanted(new=rrset(proxied=True)), ["set_proxied"], rrset(proxied=True), id="behind a proxy"),
+        pytest.param(Record(rrset()), wanted("absent"), ["remove"], None, id="removed"),
+        pytest.param(Record(None), wanted("absent"), [], None, id="already gone"),
+        pytest.param(Record(rrset()), wanted("prepared"), ["set_ttl"], rrset(ttl=60), id="lowered"),
+        pytest.param(Record(rrset(ttl=30)), wanted("prepared"), [], rrset(ttl=30), id="a lower ttl is never raised"),
+        pytest.param(Record(None), wanted("prepared", expect=()), [], None, id="nothing to lower, and that is expected"),
+        pytest.param(
+            Record(rrset()),
+            wanted("prepared", owner=OWNER, expect=("10.0.0.1",)),
+            ["set_ttl", "own"],
+            rrset(ttl=60),
+            id="adopted when named",
+        ),
+        pytest.param(Record(rrset()), wanted(new=rrset(), owner=OWNER), ["own"], rrset(), id="equal values need not be named"),
+        pytest.param(owned(rrset()), wanted("absent", owner=OWNER), ["remove", "disown"], None, id="ownership goes with the record"),
+        pytest.param(owned(rrset()), wanted(new=rrset(), disown=True, owner=OWNER), ["disown"], rrset(), id="back to nobody's"),
+        pytest.param(
+            Record(rrset("10.0.0.2")),
+            wanted(new=rrset("10.0.0.2"), expect=("10.0.0.1",)),
+            [],
+            rrset("10.0.0.2"),
+            id="second run of a switch",
+        ),
+        pytest.param(
+            Record(rrset("10.0.0.2")),
+            wanted(new=rrset("10.0.0.2", ttl=60), expect=("10.0.0.1",)),
+            ["set_ttl"],
+            rrset("10.0.0.2", ttl=60),
+            id="switched already, only the ttl is missing",
+        ),
+        pytest.param(owned(rrset(), "else"), wanted(new=rrset()), [], rrset(), id="another's record that is right is no failure"),
+    ],
+)
+def test_steps(before, want, actions, after):
+    change = plan(before, want, NOW)
+    assert [step.action for step in change.steps] == actions
+    assert change.after.rrset == after
+    assert (change.before == change.after) == (not actions)
+    again = plan(change.after, want, NOW + 5)
+    assert (again.steps, again.after) == ((), change.after)
+
+
+@pytest.mark.parametrize(
+    ("before", "want", "code"),
+    [
+        pytest.param(Record(rrset()), wanted(new=rrset("10.0.0.2"), expect=("10.0.0.7",)), "conflict", id="another value than expected"),
+        pytest.param(Record(rrset()), wanted(new=rrset("10.0.0.2"), expect=()), "conflict", id="expected to be absent"),
+        pytest.param(Record(None), wanted(new=rrset("10.0.0.2"), expect=("10.0.0.1",)), "conflict", id="expected to exist"),
+        pytest.param(Record(rrset()), wanted("prepared", expect=("10.0.0.7",)), "conflict", id="lowering something else"),
+        pytest.param(Record(rrset()), wanted("absent", expect=("10.0.0.7",)), "conflict", id="removing something else"),
+        pytest.param(Record(None), wanted("prepared"), "conflict", id="nothing to lower"),
+        pytest.param(owned(rrset(), "else"), wanted(new=rrset("10.0.0.2"), owner=OWNER, expect=("10.0.0.1",)), "not_owner", id="another's"),
+        pytest.param(
+            owned(rrset(), "else"), wanted(new=rrset(), owner=OWNER), "not_owner", id="another's, even unchanged, when we claim it"
+        ),
+        pytest.param(owned(rrset(), "else"), wanted("absent"), "not_owner", id="another's, removed by nobody in particular"),
+        pytest.param(owned(None, "else"), wanted(new=rrset(), owner=OWNER), "not_owner", id="another's that is absent now"),
+        pytest.param(Record(rrset()), wanted(new=rrset("10.0.0.2"), owner=OWNER), "not_owner", id="nobody's, and not named"),
+        pytest.param(Record(None, others=("CNAME",)), wanted(new=rrset()), "cname_conflict", id="A beside CNAME"),
+        pytest.param(Record(rrset(), others=("TXT",)), wanted(new=rrset("x.", type="CNAME")), "cname_conflict", id="CNAME beside TXT"),
+        pytest.param(
+            Record(None),
+            wanted(new=RRset("bowline.test.", "CNAME", 300, ("x.",)), key=Key("bowline.test.", "CNAME", "bowline.test.")),
+            "apex_cname",
+            id="CNAME at the apex",
+        ),
+        pytest.param(
+            Record(rrset("10.0.0.1")), wanted(new=rrset("10.0.0.2"), max_changes=1), "too_many_changes", id="one removed, one added"
+        ),
+    ],
+)
+def test_refusals(before, want, code):
+    with pytest.raises(FleetError) as failure:
+        plan(before, want, NOW)
+    assert failure.value.code == code
+    assert failure.value.remedy
+    assert code in FAILURES
+
+
+@pytest.mark.parametrize(
+    ("before", "want", "until"),
+    [
+        pytest.param(Record(rrset()), wanted("prepared"), NOW + 300, id="lowered now: the old ttl"),
+        pytest.param(Record(rrset(ttl=60)), wanted("prepared"), NOW + 300, id="low for an unknown time: one full usual ttl"),
+        pytest.param(owned(rrset(ttl=60), stale_until=NOW + 99), wanted("prepared", owner=OWNER), NOW + 99, id="low since a known time"),
+        pytest.param(owned(rrset(ttl=60), stale_until=NOW - 99), wanted("prepared", owner=OWNER), NOW - 99, id="low for long"),
+        pytest.param(
+            owned(rrset(ttl=60), stale_until=NOW + 99), wanted(new=rrset("10.0.0.2"), owner=OWNER), NOW + 99, id="lowered too late"
+        ),
+        pytest.param(
+            owned(rrset(ttl=60), stale_until=NOW - 99), wanted(new=rrset("10.0.0.2"), owner=OWNER), NOW + 60, id="lowered in time"
+        ),
+        pytest.param(Record(rrset(ttl=3600)), wanted("absent"), NOW + 3600, id="removed with a long ttl"),
+        pytest.param(Record(None), wanted(new=rrset()), NOW, id="nothing that could be stale"),
+    ],
+)
+def test_end_of_staleness(before, want, until):
+    assert plan(before, want, NOW).stale_until == until
+
+
+def test_times_of_the_ownership_record():
+    lowered = plan(Record(rrset()), wanted("prepared", owner=OWNER, expect=("10.0.0.1",)), NOW).after
+    assert lowered.ownership == Ownership(OWNER, lowered=NOW, stale_until=NOW + 300)
+    moved = plan(lowered, wanted(new=rrset("10.0.0.2", ttl=60), owner=OWNER), NOW + 400).after
+    assert moved.ownership == Ownership(OWNER, lowered=NOW, stale_until=NOW + 460)
+    raised = plan(moved, wanted(new=rrset("10.0.0.2"), owner=OWNER), NOW + 1000).after
+    assert raised.ownership == Ownership(OWNER, lowered=None, stale_until=NOW + 1060)
