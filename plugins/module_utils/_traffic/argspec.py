@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Argument specs of this room's modules."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .model import HOLD_MAX, SIDES, Warmup
+
+_LIST = {"type": "list", "elements": "str"}
+
+EDGE: dict[str, t.Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "directory": {"type": "path", "required": True},
+    "side": {"type": "str", "choices": list(SIDES)},
+    "services": {
+        "type": "list",
+        "elements": "dict",
+        "options": {name: {"type": "str", "required": True} for name in ("name", "listen", "local")},
+    },
+    "peer": {
+        "type": "dict",
+        "options": {
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 443},
+            "hostname": {"type": "str", "required": True},
+            "ca_file": {"type": "path"},
+        },
+    },
+    "route": {"type": "str", "choices": ["local", "peer"]},
+    "hold": {"type": "float"},
+    "hold_max": {"type": "float", "default": HOLD_MAX},
+    "warmup": {
+        "type": "dict",
+        "options": {
+            "service": {"type": "str"},
+            "host": {"type": "str"},
+            "path": {"type": "str", "default": Warmup.path},
+            "count": {"type": "int", "default": Warmup.count},
+            "timeout": {"type": "float", "default": Warmup.timeout},
+        },
+    },
+    "proxy": {
+        "type": "dict",
+        "options": {
+            "driver": {"type": "str", "choices": ["nginx"], "default": "nginx"},
+            "config": {"type": "path", "required": True},
+            "upstreams": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {name: {"type": "str", "required": True} for name in ("name", "service", "via")},
+            },
+            "check": {**_LIST, "required": True},
+            "reload": {**_LIST, "required": True},
+        },
+    },
+    "check_config": _LIST,
+    "reload": _LIST,
+    "user": {"type": "str"},
+    "group": {"type": "str"},
+    "command": {"type": "path", "default": "/usr/libexec/bowline/bowline-edge.pyz"},
+}
+
+EDGE_INFO: dict[str, t.Any] = {
+    "directory": {"type": "path", "required": True},
+    "reach": {"type": "bool", "default": False},
+}
+
+PROBE: dict[str, t.Any] = {
+    "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+    "directory": {"type": "path", "required": True},
+    "url": {"type": "str"},
+    "ca_file": {"type": "path"},
+    "resolvers": _LIST,
+    "side_header": {"type": "str", "default": "X-Served-By"},
+    "timeout": {"type": "float", "default": 35},
+    "max_seconds": {"type": "float", "default": 3600},
+    "workers": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "address": {"type": "str"},
+            "method": {"type": "str", "choices": ["GET", "HEAD", "POST", "PUT", "PATCH"], "default": "GET"},
+            "path": {"type": "str", "default": "/up"},
+            "body": {"type": "raw"},
+            "headers": {"type": "dict", "no_log": True},
+            "expect_status": {"type": "list", "elements": "int", "default": [200, 201]},
+            "rate": {"type": "float", "default": 20},
+            "concurrency": {"type": "int", "default": 8},
+        },
+    },
+}
+
+PROBE_INFO: dict[str, t.Any] = {
+    "directory": {"type": "path", "required": True},
+    "since": {"type": "str"},
+    "old_side": {"type": "str"},
+    "released_at": {"type": "float"},
+    "series": {"type": "bool", "default": False},
+}

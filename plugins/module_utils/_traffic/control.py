@@ -1,0 +1,282 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What bowline-edge, the modules and a watchdog do with an edge that is in place: hold, route, warm up, release, tell.
+
+Imports are few on purpose: a router command runs inside the window, and every import is paid for with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import typing as t
+from contextlib import contextmanager
+from dataclasses import replace
+
+from .._core.errors import FleetError
+from .._core.wait import Deadline, wait_for
+from .haproxy import HAProxy
+from .model import EdgeSpec, State, map_text, parse_map, spec_from_json
+
+# Between two looks at the counters: a request that was not held can be on its way to its backend, which takes microseconds.
+_QUIET = 0.02
+
+
+class Edge:
+    """The edge in ``directory``. ``clock`` gives unix seconds: a hold is an absolute time, so that it ends by itself."""
+
+    def __init__(self, directory: str, clock: t.Callable[[], float] = time.time) -> None:
+        self.directory = directory
+        self.map_path = os.path.join(directory, "edge.map")
+        self.haproxy = HAProxy(directory)
+        self._clock = clock
+
+    def spec(self) -> EdgeSpec:
+        """The edge's description; raises FleetError ``edge_missing`` when there is none."""
+        try:
+            data = json.loads(self._read("edge.json"))
+        except ValueError as error:
+            raise FleetError(
+                "edge_state_unreadable", f"{self.directory}/edge.json is no JSON: {error}.", remedy="Run traffic_edge again."
+            ) from error
+        return spec_from_json(data)
+
+    def state(self) -> State:
+        """The state in the file, which a restarted edge would go by."""
+        return parse_map(self._read("edge.map"))
+
+    def hold(self, seconds: float, drain: float) -> dict[str, t.Any]:
+        """Make new requests wait for ``seconds`` at most, and return when none is being served any more.
+
+        Raises FleetError ``in_flight`` when that takes longer than ``drain`` seconds; the hold is released then, and no request is cut.
+        """
+        spec = self.spec()
+        if not 0 < seconds <= spec.hold_max:
+            raise FleetError(
+                "hold_refused",
+                f"A hold of {seconds:g} s was asked for; hold_max is {spec.hold_max:g} s. Requests are not held.",
+                remedy="Hold for a shorter time, or raise hold_max of traffic_edge.",
+            )
+        begun = time.monotonic()
+        try:
+            held = self.set_hold(seconds)
+            self._drain(spec, drain)
+            if not self.state().held(self._now()):
+                raise FleetError(
+                    "hold_refused", f"The hold of {seconds:g} s ended before the drain did.", remedy="Hold for longer than drain."
+                )
+        except BaseException:
+            self.set_hold(0)
+            raise
+        return {"hold_until": held.hold_until, "drained_ms": round((time.monotonic() - begun) * 1000)}
+
+    def set_hold(self, seconds: float) -> State:
+        """Begin a hold, or end it with 0; returns the state as the running edge read it back."""
+        until = self._now() + round(seconds * 1000) if seconds else 0
+        return self._change(lambda state: replace(state, hold_until=until), running=bool(seconds))
+
+    def route(self, side: str) -> dict[str, t.Any]:
+        """Send requests to ``side``. Unchanged, and of unchanged epoch, when they go there already."""
+        spec = self.spec()
+        wanted = spec.route_to(side)
+        before = self.state()
+
+        def change(state: State) -> State:
+            # Strictly increasing, also when the clock was set back.
+            return state if state.route == wanted else replace(state, route=wanted, epoch=max(self._now(), state.epoch + 1))
+
+        after = self._change(change)
+        return {"changed": before.route != wanted, "route": after.route, "epoch": after.epoch, "serves": side}
+
+    def warmup(self, side: str, service: str | None = None) -> dict[str, t.Any]:
+        """Ask ``side`` past hold and route until it answers 200 often enough in a row; raises FleetError ``warmup_failed``.
+
+        A peer tells its own epoch. When it is not older than ours (its clock is ahead), ours is raised before anything is released, so that
+        the edge that was switched last has the newest epoch, however the clocks differ.
+        """
+        spec = self.spec()
+        route = spec.route_to(side)
+        begun = time.monotonic()
+        deadline = Deadline(spec.warmup.timeout)
+        seen, passed, tried = "nothing", 0, 0
+        headers: dict[str, str] = {}
+        while passed < spec.warmup.count:
+            if tried and deadline.expired():
+                raise FleetError(
+                    "warmup_failed",
+                    f"GET {spec.warmup.path} on {side} was answered with 200 {passed} times in a row within {spec.warmup.timeout:g} s,"
+                    f" expected {spec.warmup.count}; last seen: {seen}.",
+                    remedy=f"Look at the application of {side}"
+                    + ("." if route == "local" else " and at the certificate that its proxy shows."),
+                    details={"side": side, "tried": tried, "last_seen": seen},
+                )
+            tried += 1
+            try:
+                name = f"{service or spec.warmup.service}.{route}.sock"
+                status, headers = self.haproxy.get(name, spec.warmup.host, spec.warmup.path, max(deadline.remaining(), 0.1))
+                seen = " ".join(filter(None, [f"status {status}", headers.get("x-bowline-error", "")]))
+                passed = passed + 1 if status == 200 else 0
+            except FleetError as error:
+                passed = 0
+                # At the end of the time there is no time left for an answer; the one before says more.
+                if tried == 1 or not deadline.expired():
+                    seen = error.message.rstrip(".")
+            if not passed:
+                deadline.pause(0.05)
+        if route == "peer":
+            self._outlive(int(headers.get("x-bowline-epoch", "0")))
+        return {"side": side, "tried": tried, "ms": round((time.monotonic() - begun) * 1000)}
+
+    def release(self) -> dict[str, t.Any]:
+        """End the hold, and close upgraded connections to the side that requests do not go to, so that they connect anew."""
+        spec = self.spec()
+        before = self.state()
+        state = self.set_hold(0)
+        other = "peer" if state.route == "local" else "local"
+        closed = 0
+        if self.haproxy.running():
+            sessions = self.haproxy.sessions()
+            for service in spec.services:
+                backend = f"{service.name}.{other}.upgraded"
+                if sessions.get(backend, 0):
+                    closed += sessions[backend]
+                    self.haproxy.end_sessions(backend, other)
+        return {"changed": before.held(self._now()), "route": state.route, "closed_upgraded": closed}
+
+    def status(self) -> dict[str, t.Any]:
+        """Everything at once. ``in_flight``, ``upgraded``, ``in_step``, ``old_workers`` are None while the edge does not run."""
+        spec = self.spec()
+        state = self.state()
+        running = self.haproxy.running()
+        told = self.haproxy.state(self.map_path) if running else None
+        counted = self._count(spec) if running else (None, None)
+        return {
+            "side": spec.side,
+            "directory": spec.directory,
+            "running": running,
+            "route": state.route,
+            "serves": spec.serves(state.route),
+            "epoch": state.epoch,
+            "hold": round(max(0, state.hold_until - self._now()) / 1000, 3),
+            "in_step": told == state if running else None,
+            "in_flight": counted[0],
+            "upgraded": counted[1],
+            "old_workers": self._old_workers() if running else None,
+        }
+
+    def _old_workers(self) -> int | None:
+        """None while the master does not listen, as in the first moment after a start."""
+        try:
+            return self.haproxy.old_workers()
+        except FleetError as error:
+            if error.details.get("down"):
+                return None
+            raise
+
+    def in_flight(self, spec: EdgeSpec) -> int:
+        """Requests that are being served now, upgraded connections and held requests apart."""
+        return self._count(spec)[0]
+
+    def _count(self, spec: EdgeSpec) -> tuple[int, int]:
+        sessions = self.haproxy.sessions()
+        requests = upgraded = 0
+        for service in spec.services:
+            for route in ("local", "peer"):
+                # A missing backend is a failed gate, not an empty one.
+                try:
+                    requests += sessions[f"{service.name}.{route}"]
+                    upgraded += sessions[f"{service.name}.{route}.upgraded"]
+                except KeyError as error:
+                    raise FleetError(
+                        "edge_state_unreadable",
+                        f"The running edge has no backend {error}; its configuration is an older one.",
+                        remedy="Reload the edge.",
+                    ) from error
+        return requests, upgraded
+
+    def _drain(self, spec: EdgeSpec, drain: float) -> None:
+        def busy() -> str:
+            left = self.haproxy.old_workers()
+            if left:
+                return f"{left} workers that a reload left behind"
+            count = self.in_flight(spec)
+            if not count:
+                time.sleep(_QUIET)
+                count = self.in_flight(spec)
+            return f"{count} requests" if count else ""
+
+        wait_for(
+            busy,
+            lambda seen: not seen,
+            Deadline(drain),
+            what="no request to be served any more; the hold was released",
+            interval=0.005,
+            code="in_flight",
+            remedy="Find what runs so long, or raise drain; requests go on as before.",
+        )
+
+    def _outlive(self, peer_epoch: int) -> None:
+        def change(state: State) -> State:
+            return state if state.route == "local" or state.epoch > peer_epoch else replace(state, epoch=peer_epoch + 1)
+
+        self._change(change)
+
+    def _change(self, change: t.Callable[[State], State], running: bool = True) -> State:
+        """Apply ``change`` to file and process under a lock; when the process is down, the file is set and ``unreachable`` is raised.
+
+        The file comes first: a process that starts in between reads it. With ``running`` false a process that is down is no failure.
+        """
+        with self._locked():
+            before = self.state()
+            after = change(before)
+            if after != before:
+                write_atomic(self.map_path, map_text(after).encode())
+            if not running and not self.haproxy.running():
+                return after
+            if self.haproxy.state(self.map_path) != after:
+                self.haproxy.set_state(self.map_path, after)
+                told = self.haproxy.state(self.map_path)
+                if told != after:
+                    raise FleetError(
+                        "edge_state_unreadable", f"The edge was told {after.encode()} and reads {told.encode()}.", remedy="Reload the edge."
+                    )
+            return after
+
+    @contextmanager
+    def _locked(self) -> t.Iterator[None]:
+        with open(os.path.join(self.directory, "edge.lock"), "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _read(self, name: str) -> str:
+        try:
+            with open(os.path.join(self.directory, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError as error:
+            raise FleetError(
+                "edge_missing", f"{self.directory} has no {name}, so there is no edge.", remedy="Run traffic_edge with state present."
+            ) from error
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def write_atomic(path: str, content: bytes, mode: int = 0o644) -> None:
+    """Write beside ``path``, sync, rename: readers see the old or the new content, also after a crash."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise

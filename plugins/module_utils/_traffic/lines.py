@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the probe's lines say. Pure: lines in, figures out."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+GAP_MS = 100.0
+_KEEP = 20
+
+Line = dict[str, t.Any]
+
+
+def parse(text: str) -> list[Line]:
+    """All whole lines, in the order of their writing; a last line that is cut off, as by a kill, is left out."""
+    lines = []
+    for raw in text.split("\n"):
+        if not raw:
+            continue
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and "t" in line:
+            lines.append(line)
+    return lines
+
+
+def ended(line: Line) -> float:
+    """Unix time of the answer (or of giving up)."""
+    return float(line["t"]) + float(line["ms"]) / 1000
+
+
+def summary(lines: t.Sequence[Line], since: float = 0.0) -> dict[str, t.Any]:
+    """The figures of all requests sent at or after ``since`` (unix time). Latencies are of successful ones; None without any."""
+    requests = [line for line in lines if "worker" in line and line["t"] >= since]
+    good = [line for line in requests if line["ok"]]
+    bad = [line for line in requests if not line["ok"]]
+    latencies = sorted(line["ms"] for line in good)
+    gaps = _gaps(good)
+    writes = [line for line in good if "key" in line]
+    return {
+        "requests": len(requests),
+        "failed": len(bad),
+        "again": sum(1 for line in requests if line.get("again")),
+        "failures": bad[-_KEEP:],
+        "p50_ms": _percentile(latencies, 0.50),
+        "p99_ms": _percentile(latencies, 0.99),
+        "max_ms": latencies[-1] if latencies else None,
+        "gaps": sorted(gaps, key=lambda gap: gap["ms"], reverse=True)[:_KEEP],
+        "longest_write_gap_ms": max((gap["ms"] for gap in _gaps(writes, minimum=0.0)), default=None),
+        "workers": {
+            name: _worker([line for line in requests if line["worker"] == name]) for name in sorted({line["worker"] for line in requests})
+        },
+        "sides": _sides(good),
+    }
+
+
+def served_by_after(lines: t.Sequence[Line], side: str, moment: float) -> int:
+    """Answers of ``side`` that arrived after ``moment`` (unix time), whatever their status, also those sent before it and held."""
+    return sum(1 for line in lines if line.get("side") == side and ended(line) > moment)
+
+
+def series(lines: t.Sequence[Line], since: float = 0.0) -> list[dict[str, t.Any]]:
+    """One entry per second in which an answer arrived: ok, failed, longest latency, answers by side. Sorted by time."""
+    buckets: dict[int, dict[str, t.Any]] = {}
+    for line in lines:
+        if "worker" not in line or line["t"] < since:
+            continue
+        second = int(ended(line))
+        bucket = buckets.setdefault(second, {"t": second, "ok": 0, "failed": 0, "max_ms": 0.0, "sides": {}})
+        bucket["ok" if line["ok"] else "failed"] += 1
+        bucket["max_ms"] = max(bucket["max_ms"], line["ms"])
+        if line["side"]:
+            bucket["sides"][line["side"]] = bucket["sides"].get(line["side"], 0) + 1
+    return [buckets[second] for second in sorted(buckets)]
+
+
+def _worker(requests: t.Sequence[Line]) -> dict[str, t.Any]:
+    return {
+        "requests": len(requests),
+        "failed": sum(1 for line in requests if not line["ok"]),
+        "max_ms": max((line["ms"] for line in requests), default=None),
+        "last": max((ended(line) for line in requests if line["ok"]), default=None),
+    }
+
+
+def _sides(good: t.Sequence[Line]) -> dict[str, t.Any]:
+    sides: dict[str, dict[str, t.Any]] = {}
+    for line in good:
+        if not line["side"]:
+            continue
+        moment = ended(line)
+        seen = sides.setdefault(line["side"], {"requests": 0, "first": moment, "last": moment})
+        seen["requests"] += 1
+        seen["first"] = min(seen["first"], moment)
+        seen["last"] = max(seen["last"], moment)
+    return sides
+
+
+def _gaps(good: t.Sequence[Line], minimum: float = GAP_MS) -> list[dict[str, t.Any]]:
+    """Times longer than ``minimum`` ms without a successful answer, per worker."""
+    last: dict[str, float] = {}
+    gaps = []
+    for line in sorted(good, key=ended):
+        moment = ended(line)
+        before = last.get(line["worker"])
+        if before is not None and (moment - before) * 1000 > minimum:
+            gaps.append({"worker": line["worker"], "from": before, "to": moment, "ms": round((moment - before) * 1000, 1)})
+        last[line["worker"]] = moment
+    return gaps
+
+
+def _percentile(ordered: t.Sequence[float], share: float) -> float | None:
+    """Nearest rank; None of nothing."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What exists: the edge and what it is told, the hop of a forwarded request, and every failure of this room."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import asdict, dataclass
+
+from .._core.errors import FleetError
+
+SIDES = ("legacy", "new")
+
+# Longer holds would outlive the patience of clients and proxies (nginx gives up after 60 s).
+HOLD_MAX = 30.0
+
+# A request crosses at most two edges' borders (docs/adr/0010); one more is room for a switch while it travels.
+HOPS_MAX = 3
+
+MAP_KEY = "edge"
+
+FAILURES: dict[str, str] = {
+    "edge_config_invalid": "HAProxy refused the rendered configuration; the file in use is unchanged.",
+    "edge_forwards": "The edge still sends requests to the peer, so it cannot be removed; route local first.",
+    "edge_missing": "The directory holds no edge.",
+    "edge_state_unreadable": "The state of the edge (edge.map or edge.json) cannot be read; nothing was changed.",
+    "edge_not_ready": "The edge does not answer through itself yet, so the proxy was not changed.",
+    "hold_refused": "The hold is longer than hold_max, or ended before the requests were drained.",
+    "in_flight": "Requests were still being served at the end of the drain; the hold was released and none was cut.",
+    "option_invalid": "An option has a value that the edge or the probe cannot work with; nothing was changed.",
+    "probe_failed": "The probe process did not start or did not stop.",
+    "proxy_check_failed": "The proxy refused the new configuration or the reload; the old configuration was put back.",
+    "proxy_conflict": "The marked part of the proxy's configuration was edited by hand; restore it first.",
+    "proxy_upstream_missing": "The proxy's configuration has no such upstream block, or one that cannot be rewritten.",
+    "unreachable": "The running edge does not answer on its socket.",
+    "warmup_failed": "The side did not answer the warm-up request with 200 often enough in time.",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """What an edge is told. ``epoch`` is the unix time in ms at which ``route`` was set, ``hold_until`` unix ms, 0 for no hold."""
+
+    route: str
+    epoch: int
+    hold_until: int = 0
+
+    def encode(self) -> str:
+        """One word: HAProxy's socket splits at blanks and semicolons."""
+        return f"{self.route}:{self.epoch}:{self.hold_until}"
+
+    def held(self, now_ms: int) -> bool:
+        return self.hold_until > now_ms
+
+
+def parse_state(word: str) -> State:
+    """The reverse of `State.encode`; raises FleetError ``edge_state_unreadable`` on anything else."""
+    match = re.fullmatch(r"(local|peer):(\d{1,15}):(\d{1,15})", word)
+    if match is None:
+        raise FleetError(
+            "edge_state_unreadable",
+            f"The state of the edge reads {word!r}; expected <local|peer>:<epoch>:<hold until>.",
+            remedy="Delete edge.map and run traffic_edge with the route that is right; nothing was changed.",
+        )
+    return State(match.group(1), int(match.group(2)), int(match.group(3)))
+
+
+def map_text(state: State) -> str:
+    """The map file of HAProxy: one line, key and value."""
+    return f"{MAP_KEY} {state.encode()}\n"
+
+
+def parse_map(text: str) -> State:
+    """The state in a map file."""
+    words = text.split()
+    if len(words) != 2 or words[0] != MAP_KEY:
+        return parse_state(text)
+    return parse_state(words[1])
+
+
+@dataclass(frozen=True)
+class Service:
+    """One listener of the edge: proxies send to ``listen``, the application of this side answers at ``local``."""
+
+    name: str
+    listen: str
+    local: str
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The other side's public TLS port. ``ca_file`` None means the CAs of the system."""
+
+    address: str
+    port: int
+    hostname: str
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """The request that proves a side: ``count`` answers 200 in a row within ``timeout`` seconds."""
+
+    service: str
+    host: str
+    path: str = "/up"
+    count: int = 5
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True)
+class EdgeSpec:
+    """One edge, wholly. ``user`` and ``group`` are what HAProxy's workers run as; None leaves them as the process was started."""
+
+    side: str
+    directory: str
+    services: tuple[Service, ...]
+    peer: Peer
+    warmup: Warmup
+    hold_max: float = HOLD_MAX
+    user: str | None = None
+    group: str | None = None
+
+    def other(self) -> str:
+        return SIDES[1 - SIDES.index(self.side)]
+
+    def route_to(self, side: str) -> str:
+        """``local`` or ``peer``, whichever reaches ``side``."""
+        return "local" if side == self.side else "peer"
+
+    def serves(self, route: str) -> str:
+        """The side that answers when the route is ``route``."""
+        return self.side if route == "local" else self.other()
+
+    def as_json(self) -> dict[str, t.Any]:
+        return asdict(self)
+
+
+def spec_from_json(data: t.Mapping[str, t.Any]) -> EdgeSpec:
+    """The reverse of `EdgeSpec.as_json`; raises FleetError ``edge_state_unreadable`` when keys are missing."""
+    try:
+        return EdgeSpec(
+            side=data["side"],
+            directory=data["directory"],
+            services=tuple(Service(**service) for service in data["services"]),
+            peer=Peer(**data["peer"]),
+            warmup=Warmup(**data["warmup"]),
+            hold_max=float(data["hold_max"]),
+            user=data["user"],
+            group=data["group"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FleetError(
+            "edge_state_unreadable", f"edge.json does not describe an edge: {error}.", remedy="Run traffic_edge with state present again."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Hop:
+    """What a forwarded request carries: how often it was forwarded, and the epoch of the route that sent it here."""
+
+    count: int
+    epoch: int
+
+    def encode(self) -> str:
+        return f"{self.count};{self.epoch}"
+
+
+def parse_hop(value: str | None) -> Hop | None:
+    """None for a request that comes from a client, or carries something that no edge wrote."""
+    match = re.fullmatch(r"(\d{1,3});(\d{1,15})", value or "")
+    return Hop(int(match.group(1)), int(match.group(2))) if match else None

@@ -1,0 +1,196 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: traffic_edge
+short_description: Keep an edge between a reverse proxy and its application, with a route and a hold that ends by itself
+description:
+  - An edge is an HAProxy (2.6 or newer) that sends each request to the application of its own side or to the public TLS port of the other
+    side, and that can make requests wait for a moment. It lets a cutover switch traffic at once, without an error and without DNS.
+  - The module writes the files of the edge, validates them before they replace others, makes a running edge take them, sets route and hold
+    in the file and in the running process, and puts the edge behind the proxy once it answers through itself. It does not start the
+    process; the result names the command that does.
+  - It also writes C(bowline-edge), one file with the very same code, for the watchdog of a switch and for operators.
+author: The bowline contributors (@bowline)
+version_added: 1.0.0
+extends_documentation_fragment: [bowline.fleet.attributes.writer, bowline.fleet.wait]
+requirements:
+  - haproxy >= 2.6 where the edge runs
+options:
+  state:
+    description:
+      - With V(present) the edge is as described.
+      - With V(absent) the proxy has its old configuration, byte for byte, and no file is left. Whoever started the process stops it then.
+    type: str
+    choices: [present, absent]
+    default: present
+  directory:
+    description: Where everything of the edge is. An edge in a container has it mounted at the same path. At most 60 characters.
+    type: path
+    required: true
+  side:
+    description: The side that this edge belongs to. Required with O(state=present).
+    type: str
+    choices: [legacy, new]
+  services:
+    description: What the edge stands in front of, one listener each. Required with O(state=present).
+    type: list
+    elements: dict
+    suboptions:
+      name: {description: 'Name of the service, used in file and backend names.', type: str, required: true}
+      listen: {description: 'Address and port to listen on, as the edge sees them.', type: str, required: true}
+      local:
+        description: Host and port of the application of this side, as the edge sees it. A host name is followed.
+        type: str
+        required: true
+  peer:
+    description: The public TLS port of the other side. Required with O(state=present).
+    type: dict
+    suboptions:
+      address: {description: Address or name to connect to., type: str, required: true}
+      port: {description: Port to connect to., type: int, default: 443}
+      hostname: {description: Name that is sent as SNI and must be in the certificate., type: str, required: true}
+      ca_file:
+        description: CA certificates on this host to verify the peer with, copied into O(directory). Without it the system's.
+        type: path
+  route:
+    description:
+      - Where requests go. Without it an existing edge keeps its route, and a new one begins with V(local).
+      - At a switch only the edge of the side that serves is to be switched; see the edge's decision record in the documentation.
+    type: str
+    choices: [local, peer]
+  hold:
+    description: V(0) means that no request is held, another number that they are held for so many seconds, unless they are already.
+    type: float
+  hold_max:
+    description: No hold is longer than so many seconds.
+    type: float
+    default: 30
+  warmup:
+    description: The request that shows that a side, or the edge itself, is ready.
+    type: dict
+    suboptions:
+      service: {description: Service that is asked; the first of O(services) without it., type: str}
+      host: {description: Value of the Host header; O(peer.hostname) without it., type: str}
+      path: {description: Path that is asked for; must answer 200., type: str, default: /up}
+      count: {description: So many answers in a row., type: int, default: 5}
+      timeout: {description: Within so many seconds., type: float, default: 10}
+  proxy:
+    description: The reverse proxy to put the edge behind. Without it the proxy stays as it is.
+    type: dict
+    suboptions:
+      driver: {description: Kind of proxy., type: str, choices: [nginx], default: nginx}
+      config: {description: File on this host that has the upstream blocks., type: path, required: true}
+      upstreams:
+        description: Which upstream becomes which service of the edge.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name: {description: Name of the upstream block., type: str, required: true}
+          service: {description: Name of the service of the edge., type: str, required: true}
+          via: {description: Host and port of the edge's listener as the proxy sees it., type: str, required: true}
+      check: {description: Command that checks the proxy's configuration., type: list, elements: str, required: true}
+      reload: {description: Command that makes the proxy take it gracefully., type: list, elements: str, required: true}
+  check_config:
+    description:
+      - Command that validates the configuration of the edge; C({config}) becomes the path of the candidate in O(directory).
+      - C(haproxy -c -q -f {config}) without it.
+    type: list
+    elements: str
+  reload:
+    description: Command that makes a running edge take its files; without it the master process is asked through its socket.
+    type: list
+    elements: str
+  user: {description: User that HAProxy's workers run as., type: str}
+  group: {description: Group that HAProxy's workers run as., type: str}
+  command:
+    description: Where to write C(bowline-edge).
+    type: path
+    default: /usr/libexec/bowline/bowline-edge.pyz
+seealso:
+  - module: bowline.fleet.traffic_edge_info
+"""
+EXAMPLES = r"""
+- name: Write the edge of the legacy side
+  bowline.fleet.traffic_edge: &edge
+    side: legacy
+    directory: /var/lib/bowline/edge
+    services:
+      - {name: app, listen: "0.0.0.0:18080", local: "backend:3000"}
+    peer: {address: 192.0.2.20, hostname: hub.example.com, ca_file: /etc/ssl/certs/ca-certificates.crt}
+    check_config: [docker, run, --rm, -v, "/var/lib/bowline/edge:/var/lib/bowline/edge", "haproxy:2.6", haproxy, -c, -q, -f, "{config}"]
+
+- name: Put it behind nginx once its process runs
+  bowline.fleet.traffic_edge:
+    <<: *edge
+    proxy:
+      config: /srv/hub/nginx/site.conf
+      upstreams:
+        - {name: backend, service: app, via: "edge:18080"}
+      check: [docker, exec, hub-nginx-1, nginx, -t]
+      reload: [docker, exec, hub-nginx-1, nginx, -s, reload]
+
+- name: Send the clients of this side to the other one
+  bowline.fleet.traffic_edge:
+    <<: *edge
+    route: peer
+
+- name: Take the edge out again
+  bowline.fleet.traffic_edge:
+    state: absent
+    directory: /var/lib/bowline/edge
+"""
+RETURN = r"""
+plan:
+  description: Steps done (foreseen in check mode).
+  returned: success
+  type: list
+  elements: dict
+evidence:
+  description: Paths of the files that were written (foreseen in check mode).
+  returned: success
+  type: dict
+edge:
+  description: The edge after the run; check mode leaves out what only a run can tell (epoch, counters). None when it is absent.
+  returned: success
+  type: dict
+  contains:
+    directory: {description: The edge's directory., type: str, returned: always}
+    side: {description: Side that the edge belongs to., type: str, returned: always}
+    running: {description: Whether the process answers., type: bool, returned: always}
+    route: {description: V(local) or V(peer)., type: str, returned: always}
+    serves: {description: Side that requests go to., type: str, returned: always}
+    epoch: {description: Unix time in ms at which the route was set., type: int, returned: not in check mode}
+    hold: {description: Seconds until the hold ends by itself; 0 without one., type: float, returned: not in check mode}
+    in_step: {description: Whether file and process agree., type: bool, returned: when running}
+    in_flight: {description: Requests that are being served., type: int, returned: when running}
+    upgraded: {description: Open upgraded connections (WebSocket)., type: int, returned: when running}
+    old_workers: {description: Processes that a reload left behind., type: int, returned: when running}
+    inserted: {description: Whether the proxy sends to the edge., type: bool, returned: always}
+    start: {description: Command that starts the process in the foreground., type: list, elements: str, returned: always}
+failure:
+  description: Code, message, remedy and details.
+  returned: failure
+  type: dict
+"""
+from ansible.module_utils.basic import AnsibleModule
+from ..module_utils._core.argspec import WAIT
+from ..module_utils._core.result import finish
+from ..module_utils._core.runner import module_runner
+from ..module_utils._traffic.argspec import EDGE
+from ..module_utils._traffic.run import run_edge
+
+
+def main() -> None:
+    required = [("state", "present", ["side", "services", "peer"])]
+    module = AnsibleModule({**EDGE, **WAIT}, required_if=required, supports_check_mode=True)
+    finish(module, lambda: run_edge(module.params, module_runner(module), module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Both sides run once per session; every test begins with all traffic on legacy and both edges in front of their applications."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.control import Edge
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.run import run_edge, start_argv
+
+SPEC = importlib.util.spec_from_file_location("bowline_traffic_rig", Path(__file__).parent / "rig.py")
+rig = importlib.util.module_from_spec(SPEC)
+sys.modules[SPEC.name] = rig
+SPEC.loader.exec_module(rig)
+
+
+def runner(argv, *, env=None, stdin=None, timeout=None):
+    completed = subprocess.run(list(argv), capture_output=True, text=True, input=stdin, timeout=timeout, check=False)
+    return Completed(completed.returncode, completed.stdout, completed.stderr)
+
+
+class World:
+    """Both sides, and the module's options for each."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.pyz = home / "bowline-edge.pyz"
+        self.authority = rig.authority(home / "ca", "the right CA")
+        self.stranger = rig.authority(home / "stranger", "another CA")
+        self.sides = {name: rig.Side(name, home / name, self.authority) for name in ("legacy", "new")}
+        self.legacy, self.new = self.sides["legacy"], self.sides["new"]
+
+    def params(self, name: str, **changes):
+        side, other = self.sides[name], self.sides["new" if name == "legacy" else "legacy"]
+        return {
+            "state": "present", "side": name, "directory": side.directory,
+            "services": [{"name": "app", "listen": f"127.0.0.1:{side.edge_port}", "local": f"127.0.0.1:{side.application.port}"}],
+            "peer": {"address": "127.0.0.1", "port": other.port, "hostname": rig.HOST, "ca_file": str(self.authority / "ca.pem")},
+            "route": None, "hold": None, "hold_max": 30.0, "warmup": {"timeout": 5.0}, "proxy": None, "check_config": None, "reload": None,
+            "user": None, "group": None, "command": str(self.pyz), "wait": True, "wait_timeout": 10.0, **changes,
+        }  # fmt: skip
+
+    def proxy(self, name: str):
+        side = self.sides[name]
+        return {
+            "driver": "nginx", "config": str(side.site),
+            "upstreams": [{"name": "app", "service": "app", "via": f"127.0.0.1:{side.edge_port}"}],
+            "check": [*side.nginx_argv, "-t"], "reload": [*side.nginx_argv, "-s", "reload"],
+        }  # fmt: skip
+
+    def run(self, name: str, check: bool = False, **changes):
+        return run_edge(self.params(name, **changes), runner, check)
+
+    def start(self) -> None:
+        for name, side in self.sides.items():
+            side.nginx.start()
+            self.run(name, route="local" if name == "legacy" else "peer")
+            side.start_edge(start_argv(side.directory))
+        for name, side in self.sides.items():
+            rig.wait_until("nginx", lambda side=side: rig.port_open(side.port))
+            side.reload(lambda name=name: self.run(name, proxy=self.proxy(name)))
+
+    def cli(self, name: str, *words: str):
+        return rig.edge_cli(self.pyz, self.sides[name].directory, *words)
+
+    def reset(self) -> None:
+        for name, side in self.sides.items():
+            side.application.reset()
+            if side.edge is None or side.edge.process is None:
+                side.start_edge(start_argv(side.directory))
+            side.reload(lambda name=name: self.run(name, proxy=self.proxy(name), hold=0.0))
+        # Whoever is told last has the newest epoch, as after a switch to legacy.
+        Edge(self.new.directory).route("legacy")
+        Edge(self.legacy.directory).route("new")
+        Edge(self.legacy.directory).route("legacy")
+
+    def stop(self) -> None:
+        for side in self.sides.values():
+            side.stop()
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    assert not rig.missing(), f"needed: {rig.missing()}; apt install haproxy nginx-light openssl"
+    # Unix sockets have short names, pytest's directories have not.
+    home = Path(tmp_path_factory.mktemp("t")).resolve()
+    link = Path("/tmp") / f"bowline-traffic-{home.parent.name}-{home.stat().st_ino}"
+    link.mkdir(mode=0o700)
+    world = None
+    try:
+        world = World(link / "w")
+        world.start()
+        yield world
+    finally:
+        if world:
+            world.stop()
+        shutil.rmtree(link)
+
+
+@pytest.fixture
+def world(running):
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def traffic_rig():
+    return rig
