@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What exists in a stack of native modules: manifests (schema_version 1), their services, units and the states of units."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+FAILURES: dict[str, str] = {
+    "manifest_invalid": "A manifest has keys or values that schema_version 1 does not know; every finding is listed with its path.",
+    "unit_cycle": "Services wait for each other in a circle; the circle is named, nothing was written.",
+    "capability_conflict": "Two modules provide the same capability, a required one is missing, or two modules exclude each other.",
+    "unit_invalid": "systemd refuses the text of a unit that would be written; the old unit is untouched.",
+    "unit_failed": "A unit did not reach its condition; its state and last log lines are in the details.",
+    "status_unreadable": "systemd did not answer a question about a unit; an unreadable answer is never taken for 'not running'.",
+}
+
+# The line by which a unit file is found again; units are never found by their name alone.
+MARK = "X-Bowline-Stack="
+STATES = ("active", "present", "inactive", "masked")
+PROFILES = ("default", "strict", "trusted")
+RESTART_POLICIES = ("never", "on_failure", "always")
+HEALTH_TYPES = ("http", "tcp", "exec", "notify")
+
+
+@dataclass(frozen=True)
+class Health:
+    """How to ask a service whether it serves. ``port`` is 0 and ``command`` empty where the type needs none. Durations in seconds."""
+
+    type: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    path: str = "/"
+    status: int = 200
+    command: tuple[str, ...] = ()
+    interval: float = 30
+    timeout: float = 5
+    initial_delay: float = 0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of a module. ``user`` is empty for root, ``depends_on`` holds full names (``module/service``)."""
+
+    name: str
+    start_command: tuple[str, ...]
+    stop_command: tuple[str, ...] = ()
+    restart_policy: str = "on_failure"
+    user: str = ""
+    working_directory: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    state_directory: tuple[str, ...] = ()
+    binds: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    health: t.Optional[Health] = None
+
+
+@dataclass(frozen=True)
+class Security:
+    """``profile`` chooses the sandbox; ``privileged`` switches it off and needs the approval of the operator."""
+
+    profile: str = "default"
+    apparmor: str = ""
+    privileged: bool = False
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One module. ``provides`` maps a capability to its version; ``requires`` and ``conflicts`` map it to a range ("" is any)."""
+
+    name: str
+    id: str
+    version: str
+    digest: str
+    provides: tuple[tuple[str, str], ...] = ()
+    requires: tuple[tuple[str, str], ...] = ()
+    conflicts: tuple[tuple[str, str], ...] = ()
+    services: tuple[Service, ...] = ()
+    mask: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    security: Security = Security()
+    reversible: bool = True
+    reboot_required: bool = False
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One rendered unit. ``order`` counts from 0 in start order over the whole stack."""
+
+    name: str
+    text: str
+    module: str
+    service: str
+    order: int
+    reloads: bool = False
+    inputs: tuple[str, ...] = ()
+    health: t.Optional[Health] = None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.module}/{self.service}"
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd says of a unit. ``since`` is the time of the last start or reload in epoch seconds, 0.0 when it never ran."""
+
+    load: str = "not-found"
+    active: str = "inactive"
+    file: str = ""
+    result: str = ""
+    restarts: int = 0
+    since: float = 0.0
+    needs_daemon_reload: bool = False
+
+    @property
+    def masked(self) -> bool:
+        return self.load == "masked" or self.file.startswith("masked")
+
+    @property
+    def running(self) -> bool:
+        return self.active in ("active", "reloading", "activating", "deactivating")
+
+    @property
+    def enabled(self) -> bool:
+        return self.file == "enabled"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The host now: unit texts that stand in the unit directory, states of units, and times of change of inputs (epoch seconds).
+
+    An input that does not exist is missing from ``modified``.
+    """
+
+    texts: t.Mapping[str, str] = field(default_factory=dict)
+    states: t.Mapping[str, UnitState] = field(default_factory=dict)
+    modified: t.Mapping[str, float] = field(default_factory=dict)
+
+    def state(self, unit: str) -> UnitState:
+        return self.states.get(unit, UnitState())

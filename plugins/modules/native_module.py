@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: native_module
+short_description: Keep the systemd units of a stack of native modules in their condition
+description:
+  - Renders one unit per service from the manifests of a stack, lets systemd check all of them, replaces those that differ and starts,
+    stops, restarts or masks in dependency order.
+  - A unit that runs is touched only when its own text differs or one of its inputs is younger than its start. A run that was killed is
+    finished by the next one.
+  - Units carry the marks C(X-Bowline-Stack), C(X-Bowline-Module) and C(X-Bowline-Digest) and are found by them.
+author: The bowline contributors (@bowline)
+version_added: 1.0.0
+extends_documentation_fragment: [bowline.fleet.attributes.writer, bowline.fleet.wait]
+requirements:
+  - systemd 250 or newer
+options:
+  stack:
+    description: Name of the stack; units are named C(<stack>-<module-id>-<service>.service).
+    type: str
+    required: true
+  modules:
+    description: All modules of the stack. Services start in the order of their dependencies.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      manifest:
+        description: Manifest with C(schema_version) 1. Unknown keys are refused.
+        type: dict
+        required: true
+  state:
+    description:
+      - V(active) has every service running and started at boot, V(present) has the units and leaves running what runs and stopped what is
+        stopped, V(inactive) has every service stopped, disabled and masked, V(absent) has no unit of the stack.
+      - O(services) decides otherwise for single services.
+    type: str
+    choices: [active, present, inactive, absent]
+    default: active
+  services:
+    description:
+      - Condition of single services, named C(service) or C(module/service).
+      - One of V(active), V(present), V(inactive) (stopped, not started at boot) and V(masked) (stopped, and nothing can start it).
+    type: dict
+    default: {}
+  credentials:
+    description: Files on this host by name of the credential, for those that are not in O(credentials_directory).
+    type: dict
+    default: {}
+  credentials_directory:
+    description: Directory of this host with one file per credential. The default is C(/etc/bowline/<stack>/credentials).
+    type: path
+  inputs:
+    description:
+      - Files that a service reads at its start, by C(service) or C(module/service).
+      - It is restarted (or reloaded) when one is younger than its start.
+    type: dict
+    default: {}
+  changing:
+    description: Those of O(inputs) that an earlier task changed. Needed only in check mode, where they are not on disk yet.
+    type: list
+    elements: path
+    default: []
+  reload:
+    description: Services that read their configuration again on SIGHUP and are reloaded, not restarted, for a younger input.
+    type: list
+    elements: str
+    default: []
+  approved:
+    description: Ids of modules that may be C(privileged).
+    type: list
+    elements: str
+    default: []
+  purge:
+    description: Whether units that carry the mark of this stack and are in none of its manifests are removed.
+    type: bool
+    default: false
+  replaces:
+    description: Units of the distribution that must not run beside the stack. They are stopped and masked; O(state=absent) leaves them so.
+    type: list
+    elements: str
+    default: []
+  unit_directory:
+    description: Directory of the unit files. It must rank below C(/etc/systemd/system), or units cannot be masked.
+    type: path
+    default: /usr/local/lib/systemd/system
+seealso:
+  - module: bowline.fleet.gate
+"""
+EXAMPLES = r"""
+- name: Run the application, with its worker staged but not started
+  bowline.fleet.native_module:
+    stack: hub
+    modules:
+      - manifest:
+          schema_version: 1
+          name: backend
+          version: 2.4.1
+          services:
+            - name: web
+              start_command: [/usr/bin/python3, /opt/hub/app.py]
+              user: hub
+              secrets: [database_password]
+              ports: [3000]
+              health: {type: http, port: 3000, path: /up}
+            - name: worker
+              start_command: [/usr/bin/python3, /opt/hub/worker.py]
+              user: hub
+              depends_on: [web]
+    services: {worker: inactive}
+
+- name: Stop the application so that nothing can start it
+  bowline.fleet.native_module:
+    stack: hub
+    modules: "{{ hub_modules }}"
+    state: present
+    services: {web: masked, worker: masked}
+"""
+RETURN = r"""
+plan:
+  description: Steps done (foreseen in check mode).
+  returned: success
+  type: list
+  elements: dict
+units:
+  description: Units in start order with C(name), C(module), C(service), C(order) and the C(condition) asked for.
+  returned: success
+  type: list
+  elements: dict
+bookmark:
+  description: Condition of each unit before the run, C(active), C(inactive), C(masked) or C(absent).
+  returned: success
+  type: dict
+restarted:
+  description: Units that were restarted.
+  returned: success
+  type: list
+  elements: str
+extra:
+  description: Units of the stack that no manifest names and that were left alone.
+  returned: success
+  type: list
+  elements: str
+evidence:
+  description: States of the units after the run (before it in check mode).
+  returned: success
+  type: dict
+failure:
+  description: Code, message, remedy and details.
+  returned: failure
+  type: dict
+"""
+from ansible.module_utils.basic import AnsibleModule
+from ..module_utils._core.argspec import WAIT
+from ..module_utils._core.result import finish
+from ..module_utils._core.runner import module_runner
+from ..module_utils._native.run import run
+from ..module_utils._native.systemd import SystemdClient
+
+SPEC = {
+    "stack": {"type": "str", "required": True},
+    "modules": {"type": "list", "elements": "dict", "default": [], "options": {"manifest": {"type": "dict", "required": True}}},
+    "state": {"type": "str", "choices": ["active", "present", "inactive", "absent"], "default": "active"},
+    "services": {"type": "dict", "default": {}},
+    # Paths of files, not secrets.
+    "credentials": {"type": "dict", "default": {}, "no_log": False},
+    "credentials_directory": {"type": "path", "no_log": False},
+    "inputs": {"type": "dict", "default": {}},
+    "changing": {"type": "list", "elements": "path", "default": []},
+    "reload": {"type": "list", "elements": "str", "default": []},
+    "approved": {"type": "list", "elements": "str", "default": []},
+    "purge": {"type": "bool", "default": False},
+    "replaces": {"type": "list", "elements": "str", "default": []},
+    "unit_directory": {"type": "path", "default": "/usr/local/lib/systemd/system"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule({**SPEC, **WAIT}, supports_check_mode=True)
+    client = SystemdClient(module_runner(module), module.params["unit_directory"])
+    finish(module, lambda: run(module.params, client, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
