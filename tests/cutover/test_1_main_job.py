@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The story of the README, in order: plan, cutover, once more, back, forward again. Each test needs the one before it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prints import prints
+from world import ROOT
+
+STORY: dict[str, dict] = {}
+# Everything of a run that somebody could read later.
+TRACES = ("build/cutover", "build/rollback", "build/state", "build/docs", "build/test/cutover")
+
+
+def recap(text: str) -> dict[str, int]:
+    """Changed tasks per host, from Ansible's own recap."""
+    return {host: int(changed) for host, changed in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", text, re.MULTILINE)}
+
+
+def assert_lossless(result: dict) -> None:
+    assert result["probe"]["failed"] == 0, result["probe"]
+    assert result["served_by_old_after_release"] == 0
+    ledger = result["ledger"]
+    assert ledger["acknowledged"] > 50
+    assert (ledger["lost"], ledger["unacknowledged_present"], ledger["duplicates"], ledger["failed_requests"]) == (0, 0, 0, 0), ledger
+
+
+def test_plan_writes_nothing_anywhere(world):
+    before = prints(world)
+    done = world.make("cutover", "--check")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert prints(world) == before
+    STORY["plan"] = json.loads((ROOT / "build" / "cutover" / "check.json").read_text(encoding="utf-8"))
+
+
+def test_cutover_loses_nothing(world):
+    done = world.make("cutover")
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "ansible-playbook -i inventories/lab playbooks/cutover.yml" in done.stdout
+    result = json.loads((ROOT / "build" / "cutover" / "result.json").read_text(encoding="utf-8"))
+    STORY["cutover"] = result
+    assert (result["outcome"], result["serving"]) == ("succeeded", "new")
+    assert_lossless(result)
+    assert 0 < result["window_ms"] < 5000
+    assert result["rollback"]["armed"] is True
+    assert world.open_sides() == ["target"]
+    assert Path(result["report"]).is_file()
+    assert list((ROOT / "build" / "docs" / "cutover-log").glob("*-hub.md"))
+
+
+def test_plan_named_the_steps_that_were_done():
+    planned = {step["id"]: step["changed"] for step in STORY["plan"]["steps"]}
+    done = {step["id"]: step["changed"] for step in STORY["cutover"]["steps"]}
+    assert planned == done
+    assert [name for name, changed in done.items() if changed]
+
+
+def test_second_cutover_changes_nothing(world):
+    run = world.run("cutover")
+    assert run.process.returncode == 0, run.text()[-4000:]
+    changed = recap(run.text())
+    assert changed
+    assert set(changed.values()) == {0}, changed
+    assert not [step["id"] for step in run.figures()["steps"] if step["changed"]]
+
+
+def test_rollback_brings_every_row_back(world):
+    done = world.make("rollback")
+    assert done.returncode == 0, done.stdout[-6000:]
+    result = json.loads((ROOT / "build" / "rollback" / "result.json").read_text(encoding="utf-8"))
+    assert (result["outcome"], result["serving"]) == ("succeeded", "legacy")
+    assert_lossless(result)
+    assert result["rollback"]["seconds_to_200"] <= 30
+    assert world.open_sides() == ["legacy"]
+    assert list((ROOT / "build" / "docs" / "cutover-incidents").glob("*-rollback.md"))
+
+
+def test_next_cutover_copies_no_table(world):
+    done = world.make("cutover")
+    assert done.returncode == 0, done.stdout[-6000:]
+    result = json.loads((ROOT / "build" / "cutover" / "result.json").read_text(encoding="utf-8"))
+    assert_lossless(result)
+    assert {step["id"]: step["changed"] for step in result["steps"]}["C6"] is False
+
+
+@pytest.mark.parametrize("trace", TRACES)
+def test_no_secret_in_what_a_run_leaves(world, trace):
+    secrets = ROOT / "build" / "lab" / "secrets"
+    values = [path.read_text(encoding="utf-8").strip() for path in secrets.iterdir() if path.name != "tsig.key"]
+    values.append(json.loads((secrets / "tsig.key").read_text(encoding="utf-8"))["secret"])
+    found = []
+    for path in (ROOT / trace).rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            found += [str(path) for value in values if value.encode() in content]
+    assert found == []
