@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Another program with another layout, moved to its new home and back with an inventory only.
+
+``up`` starts the notes service (Kinto) and its future home on the lab's bridge; ``cutover`` and ``rollback`` run the collection's playbooks
+with the inventory beside this file, under writers, and judge the rows from outside; ``cycle`` is up, cutover, rollback. ``down`` stops
+everything and keeps data; ``purge`` leaves nothing. Needs the lab (tests/lab/lab.py up). Run as root with .venv/bin/python.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "lab")]
+
+import judge  # noqa: E402
+import notes  # noqa: E402
+import stack  # noqa: E402
+import writers  # noqa: E402
+from rig import settings  # noqa: E402
+from rig.shell import LabError, wait  # noqa: E402
+
+PARTS: tuple[tuple[str, t.Callable[[], str]], ...] = (
+    ("The lab", stack.lab_is_up),
+    ("Packages", stack.packages),
+    ("Images", stack.images),
+    ("Passwords, keys, certificates", stack.credentials),
+    ("Compose stack: folder", stack.folder),
+    ("Compose stack: services", stack.services),
+    ("Name", stack.name),
+    ("New home", stack.target),
+    ("build/second.json", notes.describe),
+    ("The service, by its public name", stack.application),
+)
+BIN = Path(sys.executable).parent
+# Kinto takes 10 ms of a core for a write, so this is a quarter of one.
+LOAD = {"LAB_WRITERS": "8", "LAB_WRITERS_RATE": "3"}
+
+
+@contextlib.contextmanager
+def locked() -> t.Iterator[None]:
+    """One second.py changes things at a time; the lock goes with the process, however it ends."""
+    with Path("/run/bowline-second.lock").open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def up() -> None:
+    begin = time.monotonic()
+    for number, (title, work) in enumerate(PARTS, 1):
+        say(f"[{number:2}/{len(PARTS)}] {time.monotonic() - begin:6.1f} s  {title} … {work()}")
+
+
+def down() -> None:
+    notes.NOTES.daemon.stop(40)
+    stack.stop()
+    say("The notes service is down; its data is kept.")
+
+
+def purge() -> None:
+    notes.NOTES.daemon.stop(40)
+    stack.remove()
+    remains = stack.left()
+    if remains:
+        raise LabError("These are left: " + ", ".join(remains))
+    say("Nothing of the notes service is left.")
+
+
+def run(kind: str, fresh: bool = False) -> dict[str, t.Any]:
+    """Run a playbook under load; its result with the judge's verdict as ``ledger`` and what the writers saw as ``writers``."""
+    folder = notes.HOME / kind
+    file = folder / "result.json"
+    file.unlink(missing_ok=True)
+    os.environ.update({name: os.environ.get(name, value) for name, value in LOAD.items()})
+    writers.start(fresh=fresh, app=notes.NOTES)
+    try:
+        _more_writes(20)
+        code = _play(kind)
+        _more_writes(40)
+    finally:
+        seen = writers.stop(notes.NOTES)
+    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"outcome": "failed"}
+    result.update(code=code, ledger=judge.judge(app=notes.NOTES), writers=seen)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "judged.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    show(kind, result)
+    return result
+
+
+def _play(kind: str) -> int:
+    argv = ["ansible-playbook", "-i", "tests/second/inventory", f"playbooks/{kind}.yml"]
+    say(f"\n$ {shlex.join(argv)}\n")
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(settings.TREE / "ansible.cfg"), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    return subprocess.run([str(BIN / argv[0]), *argv[1:]], cwd=settings.TREE, env=environment, check=False).returncode
+
+
+def _more_writes(count: int) -> None:
+    wanted = writers.status(notes.NOTES)["acknowledged"] + count
+    wait(f"{count} more acknowledged writes", lambda: writers.status(notes.NOTES)["acknowledged"] >= wanted, 30, 0.2)
+
+
+def clean(result: dict[str, t.Any]) -> bool:
+    failed = (result["writers"]["failed"], (result.get("probe") or {}).get("failed"))
+    return result["code"] == 0 and result["ledger"]["clean"] and failed == (0, 0)
+
+
+def show(kind: str, result: dict[str, t.Any]) -> None:
+    probe, verdict, seen = result.get("probe") or {}, result["ledger"], result["writers"]
+    print(f"\n  {kind:<12}{result.get('outcome')}, exit code {result['code']}, {result.get('seconds')} s, serving: {result.get('serving')}")
+    print(f"  {'write pause':<12}{result.get('window_ms')} ms")
+    print(f"  {'probe':<12}" + ", ".join(f"{name} {probe.get(name)}" for name in ("requests", "failed", "max_ms", "longest_write_gap_ms")))
+    print(f"  {'writers':<12}" + ", ".join(f"{name} {seen[name]}" for name in ("acknowledged", "failed", "reconnects")))
+    counts = ("acknowledged", "lost", "unacknowledged_present", "duplicates")
+    print(f"  {'ledger':<12}" + ", ".join(f"{name} {verdict[name]}" for name in counts))
+    print(f"  {'databases':<12}" + ", ".join(f"{side} {state}" for side, state in verdict["databases"].items()), flush=True)
+
+
+def cycle() -> list[dict[str, t.Any]]:
+    up()
+    return [run("cutover", fresh=True), run("rollback")]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["up", "status", "down", "purge", "cutover", "rollback", "cycle", "write"], metavar="command",
+                        help="up, status, down, purge, cutover, rollback or cycle")
+    command = parser.parse_args().command
+    try:
+        if command == "write":
+            # The process of the writers, started by `run`.
+            writers.work(notes.NOTES)
+        elif command == "status":
+            serving = judge.serving(notes.description(), notes.NOTES)
+            print(json.dumps({"containers": stack.states(), "new home": notes.TARGET.state(), "serving": serving}))
+        else:
+            with locked():
+                if command in ("cutover", "rollback"):
+                    up()
+                    return int(not clean(run(command)))
+                if command == "cycle":
+                    return int(not all(clean(result) for result in cycle()))
+                {"up": up, "down": down, "purge": purge}[command]()
+    except (LabError, LookupError) as problem:
+        say(f"\n{problem}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
