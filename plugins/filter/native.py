@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters over the manifests of a native stack: units, their names, findings, gates, and PostgreSQL's configuration as text."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils._core.errors import FleetError
+from ..module_utils._core.result import plain
+from ..module_utils._native.gates import health_gates, smoke_gates, unit_gates
+from ..module_utils._native.inputs import changed_paths, inputs_by_service
+from ..module_utils._native.plan import wanted_states
+from ..module_utils._native.postgresql import configuration
+from ..module_utils._native.recorder import recorded
+from ..module_utils._native.render import render_stack
+
+
+def _spoken(work: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+    """``work`` with FleetError turned into what Ansible shows for a filter."""
+
+    def spoken(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        try:
+            return plain(work(*args, **kwargs))
+        except FleetError as error:
+            raise AnsibleFilterError(f"[{error.code}] {error.message} Remedy: {error.remedy}") from error
+
+    return spoken
+
+
+def native_units(manifests: t.Any, stack: str, **options: t.Any) -> list[dict[str, t.Any]]:
+    units = render_stack(manifests, stack, **options)
+    return [{"name": unit.name, "text": unit.text, "module": unit.module, "service": unit.service, "order": unit.order} for unit in units]
+
+
+def native_unit_names(
+    manifests: t.Any, stack: str, services: t.Optional[t.Sequence[str]] = None, approved: t.Collection[str] = ()
+) -> list[str]:
+    units = render_stack(manifests, stack, approved=approved)
+    if services is None:
+        return [unit.name for unit in units]
+    chosen = wanted_states(units, {name: "active" for name in services}, "present")
+    return [unit.name for unit in units if chosen[unit.name] == "active"]
+
+
+def native_findings(
+    manifests: t.Any, stack: str, services: t.Optional[t.Mapping[str, str]] = None, approved: t.Collection[str] = ()
+) -> list[dict[str, t.Any]]:
+    try:
+        wanted_states(render_stack(manifests, stack, approved=approved), services or {}, "active")
+    except FleetError as error:
+        seen = error.details.get("findings") or [error.message]
+        return [{"code": error.code, "message": item, "remedy": error.remedy} for item in seen]
+    return []
+
+
+def native_modules(manifests: t.Sequence[t.Any]) -> list[dict[str, t.Any]]:
+    return [{"manifest": manifest} for manifest in manifests]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {
+            "native_units": _spoken(native_units),
+            "native_unit_names": _spoken(native_unit_names),
+            "native_findings": native_findings,
+            "native_modules": native_modules,
+            "native_inputs": _spoken(inputs_by_service),
+            "native_changed_paths": _spoken(changed_paths),
+            "native_health_gates": _spoken(health_gates),
+            "native_unit_gates": _spoken(unit_gates),
+            "native_smoke_gates": _spoken(smoke_gates),
+            "native_recorded": _spoken(recorded),
+            "native_postgresql_conf": _spoken(configuration),
+        }

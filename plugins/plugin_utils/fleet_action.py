@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base of all action plugins: they run on the controller, check their arguments, and fail with ``failure`` like the modules do."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils._core.errors import FleetError
+from ..module_utils._core.redact import redact
+from ..module_utils._store import process
+from ..module_utils._store.dsn import place, refuse_ephemeral
+from ..module_utils._store.sqlite import open_copy, open_for_writing
+from ..module_utils._store.store import StateStore
+
+
+class FleetAction(ActionBase):
+    """A subclass has ``SPEC`` (with ``CONSTRAINTS``) and `work`. Check mode is full: `store` then opens a copy in memory."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    SPEC: t.ClassVar[dict[str, t.Any]] = {}
+    CONSTRAINTS: t.ClassVar[dict[str, t.Any]] = {}
+
+    def work(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The result; raise `FleetError` to fail with its code."""
+        raise NotImplementedError
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        outcome: dict[str, t.Any] = super().run(tmp, task_vars)
+        _validation, params = self.validate_argument_spec(argument_spec=self.SPEC, **self.CONSTRAINTS)
+        try:
+            outcome.update(redact(self.work(params, task_vars or {})))
+        except FleetError as error:
+            outcome.update(failed(error))
+        return outcome
+
+    @property
+    def check_mode(self) -> bool:
+        return bool(self._task.check_mode)
+
+    @contextlib.contextmanager
+    def store(self, dsn: str | None, task_vars: t.Mapping[str, t.Any]) -> t.Iterator[StateStore]:
+        """The store of the fleet, opened for this one task. In check mode nothing that is written to it is kept."""
+        where = place(dsn, os.environ)
+        owner = process.owner_of(_controller_pid(), actor=_actor(task_vars))
+        if not self.check_mode:
+            refuse_ephemeral(where, os.environ)
+        database = open_copy(where.path) if self.check_mode else open_for_writing(where.path)
+        try:
+            yield StateStore(database, owner)
+        finally:
+            database.close()
+
+
+def failed(error: FleetError) -> dict[str, t.Any]:
+    """A failed result, worded as `_core.result.finish` words it."""
+    failure = redact(error.as_failure())
+    message = f"{failure['message']} Remedy: {failure['remedy']}" if failure["remedy"] else failure["message"]
+    return {"failed": True, "msg": f"[{error.code}] {message}", "failure": failure}
+
+
+def _controller_pid() -> int:
+    # Action plugins run in a worker; the run is its parent. getppid() would name the reaper once that parent is dead.
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent is not None and parent.pid is not None else os.getpid()
+
+
+def _actor(task_vars: t.Mapping[str, t.Any]) -> str:
+    """AWX and the automation controller hand the name of the user who launched the job in as an extra variable."""
+    return next((str(task_vars[name]) for name in ("awx_user_name", "tower_user_name") if task_vars.get(name)), "")

@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The driver behind `make test` and the bootstrap before it: neither may look better than what happened."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+JUNIT = """<testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="10" time="1.0"/></testsuites>"""
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """scripts/test.py with its logs elsewhere; loaded by path, because the standard library has a ``test`` as well."""
+    spec = importlib.util.spec_from_file_location("bowline_driver", ROOT / "scripts" / "test.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "bowline_driver", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LOGS", tmp_path)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+def stage(driver, *argvs, name="x", budget=30.0, **more):
+    return driver.Stage(name, name, lambda _arguments: [driver.Command(list(argv), cwd=driver.LOGS) for argv in argvs], budget, **more)
+
+
+def test_counts_come_from_the_report(driver, tmp_path):
+    report = tmp_path / "x.xml"
+    report.write_text(JUNIT, encoding="utf-8")
+    assert driver.counts(report) == (4, 3)
+    assert driver.counts(tmp_path / "none.xml") == (0, 0)
+
+
+@pytest.mark.parametrize(("argvs", "ok", "note"), [
+    pytest.param([["true"]], True, "", id="success"),
+    pytest.param([["false"], ["true"]], False, "false: exit code 1", id="a later success hides nothing"),
+    pytest.param([["no-such-program-here"], ["true"]], False, "no-such-program-here: not installed", id="a missing tool fails"),
+])
+def test_a_stage_is_ok_only_when_every_command_was(driver, argvs, ok, note):
+    outcome = driver.run_stage(stage(driver, *argvs), [], stream=False)
+    assert (outcome.ok, outcome.note) == (ok, note)
+
+
+def test_a_stage_that_cannot_be_prepared_fails(driver):
+    def prepare(_arguments):
+        raise OSError("disk full")
+
+    outcome = driver.run_stage(driver.Stage("x", "x", prepare, 30.0), [], stream=False)
+    assert (outcome.ok, outcome.note) == (False, "not started: disk full")
+
+
+def test_a_hanging_stage_is_ended_with_its_children(driver, tmp_path):
+    script = f"sleep 300 & echo $! > {tmp_path}/child; wait"
+    outcome = driver.run_stage(stage(driver, ["sh", "-c", script], budget=1.0), [], stream=False)
+    assert (outcome.ok, outcome.note) == (False, "sh: ended after 1 s")
+    stat = Path("/proc") / (tmp_path / "child").read_text(encoding="utf-8").strip() / "stat"
+    assert not stat.exists() or stat.read_text(encoding="utf-8").split()[2] == "Z"
+
+
+def test_no_tests_collected_is_no_failure_and_a_crash_is_one(driver):
+    assert driver.run_stage(stage(driver, ["sh", "-c", "exit 5"], pytest=True), [], stream=False).ok
+    assert not driver.run_stage(stage(driver, ["sh", "-c", "exit 3"], pytest=True), [], stream=False).ok
+    assert not driver.run_stage(stage(driver, ["sh", "-c", "exit 5"]), [], stream=False).ok
+
+
+def test_the_closing_line_is_never_better_than_the_run(driver, capsys):
+    lint, unit = stage(driver), stage(driver, pytest=True)
+    green = driver.Outcome(unit, True, 1.0, passed=7)
+    red = driver.Outcome(unit, False, 1.0, passed=2, failed=3)
+    driver.summary([driver.Outcome(lint, False, 1.0), green, red], 3.0)
+    assert capsys.readouterr().out.splitlines()[-1] == "===== 9 passed, 4 failed in 3 s ====="
+
+
+def test_what_needs_a_failed_stage_is_not_run_and_counts_as_failed(driver, tmp_path, monkeypatch):
+    (tmp_path / "tests" / "cutover").mkdir(parents=True)
+    (tmp_path / "tests" / "lab").mkdir()
+    (tmp_path / "tests" / "lab" / "lab.py").touch()
+    stages = [
+        stage(driver, ["false"], name="lab"),
+        stage(driver, ["touch", "ran"], name="suite", needs=("lab",)),
+        stage(driver, ["true"], name="lint"),
+    ]
+    monkeypatch.setattr(driver, "STAGES", {item.name: item for item in stages})
+    outcomes = {outcome.stage.name: outcome for outcome in driver.run_all([])}
+    assert {name: outcome.ok for name, outcome in outcomes.items()} == {"lab": False, "suite": False, "lint": True}
+    assert outcomes["suite"].note == "not run: lab failed"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_shims_are_not_on_the_path_of_the_tools(driver, monkeypatch):
+    monkeypatch.setenv("PATH", "/opt/pyenv/shims:/usr/bin")
+    folders = driver.environment()["PATH"].split(os.pathsep)
+    assert (folders[0], "/opt/pyenv/shims" in folders, "/usr/bin" in folders) == (str(driver.BIN), False, True)
+
+
+@pytest.fixture
+def small_clone(tmp_path):
+    """A clone with an empty lock, so that pip has nothing to fetch."""
+    for name in ("bootstrap", "project.py"):
+        (tmp_path / "scripts").mkdir(exist_ok=True)
+        shutil.copy2(ROOT / "scripts" / name, tmp_path / "scripts" / name)
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        (tmp_path / name).write_text("# empty\n", encoding="utf-8")
+    return tmp_path
+
+
+def bootstrap(root: Path, *, path: str) -> subprocess.CompletedProcess:
+    env = {"HOME": str(root), "PATH": path}
+    return subprocess.run([root / "scripts" / "bootstrap", "runtime"], env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_bootstrap_never_asks_a_shim_and_does_nothing_twice(small_clone):
+    shims = small_clone / "shims"
+    shims.mkdir()
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        shim = shims / f"python{version}"
+        shim.write_text(f"#!/bin/sh\ntouch {small_clone}/asked\nexit 127\n", encoding="utf-8")
+        shim.chmod(0o755)
+    real = Path(sys.executable).resolve().parent
+    path = f"{shims}:{real}:/usr/local/bin:/usr/bin:/bin"
+
+    first = bootstrap(small_clone, path=path)
+    assert (first.returncode, (small_clone / "asked").exists()) == (0, False), first.stderr
+    assert (small_clone / ".venv" / "bin" / "python").exists()
+    assert (small_clone / "build" / "collections" / "ansible_collections" / "bowline" / "fleet").is_dir()
+
+    again = bootstrap(small_clone, path=path)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+    (small_clone / "requirements.lock").write_text("# another\n", encoding="utf-8")
+    assert "installing" in bootstrap(small_clone, path=path).stdout
+
+
+def test_bootstrap_says_what_to_do_when_pip_fails(small_clone):
+    (small_clone / "requirements.lock").write_text("no-hash-here==1.0\n", encoding="utf-8")
+    real = Path(sys.executable).resolve().parent
+    outcome = bootstrap(small_clone, path=f"{real}:/usr/local/bin:/usr/bin:/bin")
+    assert outcome.returncode == 1
+    assert "next: see" in outcome.stderr
+    assert not (small_clone / ".venv" / ".bowline-runtime").exists()

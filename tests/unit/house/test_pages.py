@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pages that must agree with the tree: surface, failure codes, coverage."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import docs
+
+ROW = re.compile(r"^\| (00[0-4]-\d\d\w?) \| (.+?) \| (.+?) \|$")
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_generated_pages_show_the_tree():
+    now = {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in docs.pages()}
+    stale = [str(path.relative_to(docs.ROOT)) for path, text in docs.pages().items() if now[path] != text]
+    assert stale == [], "next: make docs, and commit the pages with their source"
+
+
+def test_a_role_page_shows_every_option_and_keeps_what_was_written_by_hand():
+    inner = {"x": {"description": "x", "required": True}}
+    options = {"r_a": {"description": "See O(r_b).", "type": "list", "elements": "dict", "options": inner}}
+    assert docs.option_rows(options) == [("`r_a`", "list of dict", "", "See `r_b`."), ("`r_a.x`", "str", "required", "x")]
+    old = f"# By hand\n{docs.BEGIN}\nold\n{docs.END}\nalso by hand\n"
+    assert docs.between_marks(old, "new\n") == f"# By hand\n{docs.BEGIN}\n\nnew\n\n{docs.END}\nalso by hand\n"
+
+
+def test_every_role_has_a_page(clone):
+    roles = {path.parts[1] for path in clone.below("roles") if path.name == "argument_specs.yml"}
+    assert [role for role in sorted(roles) if Path("roles", role, "README.md") not in clone.files] == [], "next: make docs"
+
+
+def test_links_between_pages_lead_somewhere(clone):
+    dead = []
+    for path in clone.files:
+        if path.suffix == ".md" and path.parts[0] != "LICENSES":
+            for link in re.findall(r"\]\((?!https?://|mailto:|#)([^)#\s]+)", clone.text(path)):
+                if not (clone.root / path.parent / link).exists():
+                    dead.append(f"{path}: {link}")
+    assert dead == []
+
+
+def test_what_is_not_yet_built_does_not_exist(clone):
+    later = clone.text(Path("docs/surface.md")).split("## Not yet", 1)[1]
+    planned = {kind: set(names(cell)) for kind, cell in re.findall(r"^\| (modules|roles|playbooks) \| (.+) \|$", later, flags=re.M)}
+    present = {
+        "modules": {name for _room, name, _side, _text in docs.modules()},
+        "roles": {name for name, _entries, _text in docs.roles()},
+        "playbooks": {name for name, _text in docs.playbooks()},
+    }
+    assert set(planned) == set(present)
+    assert {kind: sorted(planned[kind] & present[kind]) for kind in planned if planned[kind] & present[kind]} == {}
+
+
+def test_everything_says_what_it_does(clone):
+    silent = [f"module {name}" for _room, name, _side, text in docs.modules() if not text]
+    silent += [f"role {name}" for name, _entries, text in docs.roles() if not text]
+    silent += [f"playbook {name}" for name, text in docs.playbooks() if not text]
+    silent += [f"{kind} {name}" for kind, name, text in docs.other_plugins() if not text]
+    assert silent == []
+
+
+def test_every_role_has_its_specs(clone):
+    roles = {path.parts[1] for path in clone.below("roles")}
+    assert sorted(roles) == [name for name, _entries, _text in docs.roles()]
+
+
+def test_every_failure_code_has_a_meaning():
+    assert docs.failures()[2] == []
+
+
+def test_failure_codes_are_found_wherever_they_stand():
+    source = """
+raise FleetError("a", "x")
+raise errors.FleetError(code="b", message="x")
+wait_for(r, s, d, what="w", code="c")
+raise FleetError("d" if x else "e", "")
+"""
+    assert docs.raised_in(ast.parse(source)) == {"a", "b", "c", "d", "e"}
+
+
+def coverage_rows(text: str) -> list[tuple[str, str, str]]:
+    return [match.groups() for match in map(ROW.match, text.splitlines()) if match]
+
+
+def node_exists(root: Path, node: str) -> bool:
+    """Whether ``tests/…/test_x.py::test_name`` (or ``::TestClass::test_name``) is defined; the part in brackets is not looked at."""
+    path, _separator, rest = node.partition("::")
+    if not rest or not (root / path).is_file():
+        return False
+    body = ast.parse((root / path).read_text(encoding="utf-8")).body
+    for name in rest.split("[")[0].split("::"):
+        found = [item for item in body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and item.name == name]
+        if not found:
+            return False
+        body = found[0].body
+    return True
+
+
+def place_exists(root: Path, place: str) -> bool:
+    """Whether ``place`` is a module, ``roles/x``, ``playbooks/x.yml`` or another file of the project."""
+    return (root / "plugins" / "modules" / f"{place}.py").is_file() or (root / place).exists()
+
+
+def test_every_covered_row_names_a_place_and_a_test_that_exist(clone):
+    rows = coverage_rows(clone.text(Path("docs/coverage.md")))
+    ids = [row for row, _place, _test in rows]
+    complaints = [f"{row}: listed twice" for row in sorted(set(ids)) if ids.count(row) > 1]
+    complaints += [f"{row}: no place or no test" for row, place, test in rows if not names(place) or not names(test)]
+    for row, place, test in rows:
+        complaints += [f"{row}: {name} does not exist" for name in names(place) if not place_exists(clone.root, name)]
+        complaints += [f"{row}: {name} does not exist" for name in names(test) if not node_exists(clone.root, name)]
+    assert complaints == []
+
+
+def test_a_missing_test_is_seen(clone):
+    assert node_exists(clone.root, "tests/unit/house/test_pages.py::test_a_missing_test_is_seen")
+    assert not node_exists(clone.root, "tests/unit/house/test_pages.py::test_that_nobody_wrote")
+    assert not node_exists(clone.root, "tests/unit/house/test_pages.py")
+    assert not node_exists(clone.root, "tests/unit/house/nowhere.py::test_a")
+    assert not place_exists(clone.root, "module_that_nobody_wrote")
+    assert coverage_rows("| 000-01 | `gate` | `t` |\n| id | place | test |") == [("000-01", "`gate`", "`t`")]
