@@ -74,6 +74,7 @@ options:
       - What holds and routes the clients during a switch. With V(none) they see errors during the pause and reconnect.
       - Each command is a list of words without a shell; C({side}) in a word is V(legacy) or V(new). A command must be idempotent, since the
         watchdog or a later run may call it again. It fails by its exit code.
+      - RV(window_ms) contains C(route), C(warmup) and C(resume), so one command that does all three belongs into C(resume).
     type: dict
     suboptions:
       type: {description: 'V(none), or V(command) for the lists below.', type: str, choices: [none, command], default: none}
@@ -153,10 +154,8 @@ EXAMPLES = r"""
     link: *link
     router:
       type: command
-      pause: [[python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "20", --drain, "5"]]
-      route: [[python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, route, "{side}"]]
-      warmup: [[python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, warmup, "{side}"]]
-      resume: [[python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, release]]
+      pause: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "20", --drain, "5"]]
+      resume: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, switch, "{side}"]]
   delegate_to: hub-old
   register: switch
 

@@ -28,6 +28,7 @@ def main(argv: t.Sequence[str]) -> int:
         "route": lambda: edge.route(options.side),
         "warmup": lambda: edge.warmup(options.side),
         "release": edge.release,
+        "switch": lambda: edge.switch(options.side),
         "status": edge.status,
     }
     try:
@@ -54,5 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     warmup = verbs.add_parser("warmup", help="ask a side, past hold and route, until it answers")
     warmup.add_argument("side", choices=SIDES)
     verbs.add_parser("release", help="end the hold")
+    switch = verbs.add_parser("switch", help="route, warmup and release with one start of this program, for inside a write pause")
+    switch.add_argument("side", choices=SIDES)
     verbs.add_parser("status", help="say everything")
     return parser

@@ -147,6 +147,13 @@ class Edge:
                     self.haproxy.end_sessions(backend, other)
         return {"changed": before.held(self._now()), "route": state.route, "closed_upgraded": closed}
 
+    def switch(self, side: str) -> dict[str, t.Any]:
+        """Route to ``side``, warm it up, release: what a write pause ends with. Requests stay held when ``side`` does not answer."""
+        routed = self.route(side)
+        warm = self.warmup(side)
+        released = self.release()
+        return {**routed, **released, "changed": routed["changed"] or released["changed"], "tried": warm["tried"], "ms": warm["ms"]}
+
     def status(self) -> dict[str, t.Any]:
         """Everything at once. ``in_flight``, ``upgraded``, ``in_step``, ``old_workers`` are None while the edge does not run."""
         spec = self.spec()

@@ -23,12 +23,10 @@ from ansible_collections.bowline.fleet.plugins.module_utils._traffic.run import 
 
 
 def switch(world, edge: str, side: str, seconds: str = "5") -> float:
-    """The router's four commands at the edge of the side that serves; returns the unix time of the release."""
+    """The router's commands at the edge of the side that serves; returns the unix time of the release."""
     assert world.cli(edge, "hold", "--seconds", seconds, "--drain", "2")[0] == 0
-    for words in (("route", side), ("warmup", side)):
-        assert world.cli(edge, *words)[0] == 0, words
-    code, answer = world.cli(edge, "release")
-    assert code == 0, answer
+    code, answer = world.cli(edge, "switch", side)
+    assert (code, answer.get("serves"), answer.get("changed")) == (0, side, True), answer
     return time.time()
 
 
