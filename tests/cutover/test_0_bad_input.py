@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
+import judge
 import pytest
 from prints import prints
 
@@ -70,3 +72,57 @@ def test_key_that_the_name_server_refuses(refused, world, tmp_path):
     path.chmod(0o600)
     server = world.lab["dns"]["servers"][0]["address"]
     refused({"dns_provider_options": {"server": server, "key_file": str(path)}}, "tsig_error", "dns_provider_options")
+
+
+def test_target_that_cannot_be_reached(refused):
+    text = refused(
+        {"ansible_host": "10.78.0.99", "ansible_ssh_timeout": 2},
+        "unreachable",
+        "unreachable: inventory: hub-new could not be reached:",
+        "remedy: Check ansible_host, ansible_user and the key of this host, then run again.",
+    )
+    assert "hub-old could not be reached" not in text
+
+
+def test_name_server_that_does_not_answer(refused, world):
+    """Nothing listens at the address that is said to be the primary server."""
+    options = {"server": "10.78.0.1", "key_file": world.lab["dns"]["tsig_file"], "timeout": 1}
+    refused({"dns_provider_options": options}, "unreachable", "dns_provider_options", "10.78.0.1")
+
+
+def test_port_that_something_else_holds(refused, world):
+    """The port of sshd on the target, as if the new proxy wanted it."""
+    ports = [{"address": world.lab["target"]["address"], "port": 22, "unit": "powernode-reverse-proxy-nginx.service"}]
+    refused({"cutover_preflight_ports": ports}, "port_taken", f"Port {world.lab['target']['address']}:22 answers, but not for unit")
+
+
+def test_disk_that_is_too_small(refused):
+    """A file system of the target without a free byte."""
+    refused({"cutover_preflight_data_directory": "/proc/data"}, "no_space", "/proc has 0 MB free", "Free space on the target")
+
+
+def test_second_run_while_one_is_active(world):
+    first = world.start("cutover")
+    try:
+        world.wait("leased", first)
+        second = world.run("cutover")
+        text = " ".join(second.text().split())
+        assert second.process.returncode != 0, text[-3000:]
+        assert " locked: " in text, text[-3000:]
+        assert re.search(rf"is held by \S+ \(pid {first.process.pid} on \S+\) since [0-9.]+ s", text), text[-3000:]
+        assert second.figures()["failure"]["code"] == "locked"
+        # It goes on until the new server is there, which the test below needs.
+        world.wait("target", first)
+    finally:
+        first.kill()
+
+
+def test_target_database_that_is_not_empty(refused, world):
+    """After the run that was ended above: its new server answers, and somebody fills the database before it does."""
+    world.settle()
+    database = world.lab["databases"]["target"]
+    with judge.connect({**database, "dbname": "postgres"}) as session:
+        session.execute(f'CREATE DATABASE "{database["dbname"]}"')
+    with judge.connect(database) as session:
+        session.execute("CREATE TABLE strangers (id int)")
+    refused({}, "preflight_failed", "is not empty and not ours: public.strangers", "Drop or rename it after looking at what it holds.")

@@ -172,7 +172,7 @@ class World:
 
     def wait(self, moment: str, run: Run) -> None:
         """Return as soon as the world is at ``moment``; fails when the run ends before."""
-        seen = _leased if moment == "leased" else MOMENTS[moment]
+        seen = {**MOMENTS, **OTHER_MOMENTS}[moment]
         deadline = time.monotonic() + MOMENT_DEADLINE
         while not seen(self):
             if run.process.poll() is not None:
@@ -180,6 +180,17 @@ class World:
             if time.monotonic() > deadline:
                 raise AssertionError(f"no moment {moment} in {MOMENT_DEADLINE:g} s:\n{run.text()[-3000:]}")
             time.sleep(LOOK_EVERY)
+
+    def settle(self) -> None:
+        """Return when no module that a killed run has left behind works on either host any more."""
+        ssh = ["ssh", *self.lab["target"]["ssh"]["options"], f"root@{self.lab['target']['address']}"]
+        # The brackets keep pgrep from finding the shell that ssh runs it in.
+        look = ["pgrep", "-f", "[A]nsiballZ_"]
+        deadline = time.monotonic() + MOMENT_DEADLINE
+        while any(subprocess.run(words, check=False, stdout=subprocess.DEVNULL).returncode != 1 for words in (look, [*ssh, *look])):
+            if time.monotonic() > deadline:
+                raise AssertionError("a module of a killed run goes on and on")
+            time.sleep(0.2)
 
     def kill_part(self, part: str) -> None:
         """SIGKILL for the main process of a part of the lab."""
@@ -217,7 +228,12 @@ def _leased(world: World) -> bool:
     return False
 
 
-# Moments at which a run is killed; "leased" is only waited for.
+# Moments that are only waited for.
+OTHER_MOMENTS: dict[str, t.Callable[[World], bool]] = {
+    "leased": _leased,
+    "target": lambda world: world.ask("target", "select 1", dbname="postgres") == 1,
+}
+# Moments at which a run is killed.
 MOMENTS: dict[str, t.Callable[[World], bool]] = {
     "seeding": lambda world: (world.ask("target", PENDING) or 0) > 0,
     "armed": lambda world: world.ask("legacy", SUBSCRIPTION, "pgcut_rev", dbname="postgres") is False,

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The types of checks that need no room: http, exchange, tcp, tls, command, unit, postgres. None of them can pass without an answer."""
+"""The types of checks that need no room: http, exchange, tcp, tls, command, unit, disk, postgres. None of them can pass without an answer."""
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ TCP: Keys = {"host": (text, REQUIRED), "port": (whole, REQUIRED)}
 TLS: Keys = {"host": (text, REQUIRED), "port": (whole, 443), "hostname": (text, None), "ca_file": (text, None), "min_days": (number, 14.0)}
 COMMAND: Keys = {"argv": (texts, REQUIRED), "rc": (whole, 0), "stdout_contains": (text, None), "read_only": (flag, False)}
 UNIT: Keys = {"unit": (text, REQUIRED), "active": (flag, True), "enabled": (flag, True), "restarts": (whole, 0)}
+DISK: Keys = {"path": (text, REQUIRED), "free_bytes": (whole, REQUIRED)}
 POSTGRES: Keys = {
     "host": (text, REQUIRED),
     "port": (whole, 5432),
@@ -90,6 +92,18 @@ def check_unit(spec: Spec, tools: Tools) -> Seen:
     return Seen(state, tuple(findings))
 
 
+def check_disk(spec: Spec, tools: Tools) -> Seen:
+    """What a process without privileges may still write. A path that does not exist yet is judged by what will hold it."""
+    directory = os.path.abspath(spec["path"])
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    found = os.statvfs(directory)
+    free = found.f_bavail * found.f_frsize
+    enough = free >= spec["free_bytes"]
+    said = () if enough else (f"{directory} has {free / 1e6:.0f} MB free, {spec['free_bytes'] / 1e6:.0f} MB are wanted",)
+    return Seen({"path": spec["path"], "directory": directory, "free_bytes": free}, said)
+
+
 def check_postgres(spec: Spec, tools: Tools) -> Seen:
     """Read-only covers a standby and a fence alike; both are what a client would meet."""
     try:
@@ -134,6 +148,7 @@ CHECKERS: t.Mapping[str, Checker] = {
     "tls": Checker(check_tls, TLS),
     "command": Checker(check_command, COMMAND, _command_writes),
     "unit": Checker(check_unit, UNIT),
+    "disk": Checker(check_disk, DISK),
     "postgres": Checker(check_postgres, POSTGRES),
 }
 

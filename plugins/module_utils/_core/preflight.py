@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from .argspec import unknown_keys
 
@@ -54,15 +54,18 @@ def judge(observed: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
 def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """The observations behind what the tasks of role cutover_preflight registered.
 
-    ``seen`` has the registered loops ``hosts``, ``containers`` and ``ports``, the registered results ``units``, ``mounts``, ``databases``
+    ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered loops ``containers`` and ``ports``, the registered results ``units``, ``room``, ``databases``
     and ``names``, and the path ``data_directory``. Raises KeyError when one is missing.
     """
-    facts = (seen["mounts"] or {}).get("ansible_facts") or {}
     units = ((seen["units"] or {}).get("ansible_facts") or {}).get("services") or {}
-    size = ((seen["databases"] or {}).get("evidence") or {}).get("size_bytes")
+    databases = seen["databases"] or {}
+    # What was copied needs no room any more.
+    copied = databases.get("phase_before", "empty") not in ("empty", "prepared")
+    size = 0 if copied else (databases.get("evidence") or {}).get("size_bytes")
     found: list[dict[str, t.Any]] = []
-    for kind, field, loop in (("host", "inventory", "hosts"), ("container", "cutover_preflight_containers", "containers")):
-        found += [{"kind": kind, "field": field, "subject": _item(result), "result": result} for result in _results(seen[loop])]
+    found += [{"kind": "host", "field": "inventory", "subject": result.get("host"), "result": result} for result in seen["hosts"] or [{}]]
+    for result in _results(seen["containers"]):
+        found.append({"kind": "container", "field": "cutover_preflight_containers", "subject": _item(result), "result": result})
     for result in _results(seen["ports"]):
         port = _item(result)
         subject = f"{port.get('address')}:{port.get('port')}"
@@ -70,8 +73,8 @@ def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
             {"kind": "port", "field": "cutover_preflight_ports", "subject": subject, "unit": port.get("unit"), "units": units, "result": result}
         )
     # A database that cannot be asked is a finding of its own; one that does not tell its size leaves the room unproven.
-    if not (seen["databases"] or {}).get("failure"):
-        place = {"subject": seen["data_directory"], "mounts": facts.get("mounts"), "needed": size, "result": seen["mounts"]}
+    if not databases.get("failure"):
+        place = {"subject": seen["data_directory"], "needed": size, "result": seen["room"]}
         found.append({"kind": "disk", "field": "cutover_preflight_data_directory", **place})
     found.append({"kind": "module", "field": "pg_move_legacy, pg_move_new, pg_move_link", "subject": "databases", "result": seen["databases"]})
     found.append({"kind": "servers", "field": "dns_provider_options, dns_zone, dns_name", "subject": "name servers", "result": seen["names"]})
@@ -151,22 +154,19 @@ def _port(entry: t.Mapping[str, t.Any]) -> list[Finding]:
 
 
 def _disk(entry: t.Mapping[str, t.Any]) -> list[Finding]:
-    """``mounts`` is ansible_facts.mounts of the host, ``needed`` the size of the data in bytes, ``subject`` the directory it goes to."""
-    path = entry["subject"].rstrip("/") + "/"
-    needed = entry.get("needed")
-    holding = [mount for mount in entry.get("mounts") or [] if path.startswith(mount["mount"].rstrip("/") + "/")]
-    if not holding or not isinstance(needed, (int, float)):
-        # A warning: a machine in systemd-nspawn lists no mount for its root, and the copy itself fails safely on a full disk.
-        return [replace(_unanswered(entry, f"free space below {entry['subject']} could not be read"), level="warn")]
-    mount = max(holding, key=lambda candidate: len(candidate["mount"]))
-    free = mount["size_available"]
+    """``result`` is that of a gate with one check of type disk, ``needed`` the size of the data in bytes, ``subject`` where it goes to."""
+    checks = (entry.get("result") or {}).get("checks") or [{}]
+    seen = checks[0].get("evidence") or {}
+    needed, free = entry.get("needed"), seen.get("free_bytes")
+    if not isinstance(needed, (int, float)) or not isinstance(free, (int, float)):
+        return [_unanswered(entry, f"free space below {entry['subject']} could not be read")]
     if free >= DISK_FACTOR * needed:
         return []
     return [
         Finding(
             "no_space",
             entry["field"],
-            f"{mount['mount']} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB of data need {DISK_FACTOR * needed / 1e6:.0f} MB.",
+            f"{seen.get('directory')} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB of data need {DISK_FACTOR * needed / 1e6:.0f} MB.",
             "Free space on the target, or put the data directory on a larger disk.",
         )
     ]

@@ -203,3 +203,10 @@ def test_postgres_password_comes_from_a_file(postgres, tmp_path):
     passfile.write_text("*:*:*:*:canary-wrong\n", encoding="utf-8")
     said = finding(database(postgres, user="hub", passfile=str(passfile)))
     assert "password authentication failed" in said and "canary" not in said
+
+
+def test_disk_is_judged_by_what_holds_a_path_that_does_not_exist_yet(tmp_path):
+    seen = evidence({"type": "disk", "path": str(tmp_path / "not" / "there"), "free_bytes": 1})
+    assert seen["directory"] == str(tmp_path)
+    assert seen["free_bytes"] > 0
+    assert "MB are wanted" in finding({"type": "disk", "path": str(tmp_path), "free_bytes": seen["free_bytes"] * 1000})

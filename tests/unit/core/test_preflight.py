@@ -10,9 +10,8 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import judge, misspelt, observations
 
 RUNNING = {"exists": True, "container": {"State": {"Status": "running"}}}
-ROOT = {"mount": "/", "size_available": 10_000_000}
 SERVER = {"name": "ns1.example.org", "address": "192.0.2.53", "port": 53, "error": None}
-DATA = {"mount": "/data", "size_available": 900}
+ROOM = {"changed": False, "checks": [{"evidence": {"directory": "/data", "free_bytes": 1200}}]}
 
 
 def entry(kind, **more):
@@ -38,11 +37,12 @@ def entry(kind, **more):
             entry("port", result={"elapsed": 1, "failed": True}, unit="x.service", units={"x.service": {"state": "running"}}), [], id="port is ours"
         ),
         pytest.param(entry("port", result={"unreachable": True}), ["not_run"], id="port not tried"),
-        pytest.param({**entry("disk", mounts=[ROOT], needed=1_000_000), "subject": "/x"}, [], id="disk large enough"),
-        pytest.param({**entry("disk", mounts=[ROOT, DATA], needed=1_000), "subject": "/data/pg"}, ["no_space"], id="the nearest mount counts"),
-        pytest.param({**entry("disk", mounts=[ROOT, DATA], needed=1_000), "subject": "/database"}, [], id="a name is not a prefix"),
-        pytest.param(entry("disk", mounts=[], needed=1_000), ["not_run"], id="no mounts seen"),
-        pytest.param({**entry("disk", mounts=[ROOT]), "subject": "/x"}, ["not_run"], id="size unknown"),
+        pytest.param(entry("disk", result=ROOM, needed=1000), [], id="disk just large enough"),
+        pytest.param(entry("disk", result=ROOM, needed=1001), ["no_space"], id="disk too small"),
+        pytest.param(entry("disk", result=ROOM, needed=0), [], id="nothing left to copy"),
+        pytest.param(entry("disk", result={"unreachable": True}, needed=1), ["not_run"], id="room not read"),
+        pytest.param(entry("disk", result={}, needed=1), ["not_run"], id="room: empty answer"),
+        pytest.param(entry("disk", result=ROOM), ["not_run"], id="size unknown"),
         pytest.param(entry("module", result={"changed": False}), [], id="module content"),
         pytest.param(entry("module", result={"skipped": True, "changed": False}), [], id="module skipped on purpose"),
         pytest.param(entry("module", result={"failed": True, "failure": {"code": "auth", "message": "m", "remedy": "r"}}), ["auth"], id="module failed"),
@@ -89,11 +89,11 @@ def looped(name, *items):
 def seen(**changes):
     port = {"address": "192.0.2.2", "port": 5432, "unit": "pg.service"}
     good = {
-        "hosts": looped("h", ("old", {"ping": "pong"}), ("new", {"ping": "pong"})),
+        "hosts": [{"host": "old", "ping": "pong"}, {"host": "new", "ping": "pong"}],
         "containers": looped("c", ("db", RUNNING)),
         "ports": looped("p", (port, {"elapsed": 0, "state": "stopped"})),
         "units": {"ansible_facts": {"services": {}}},
-        "mounts": {"ansible_facts": {"mounts": [ROOT]}},
+        "room": ROOM,
         "databases": {"changed": False, "evidence": {"size_bytes": 10}},
         "names": {"changed": False, "servers": [SERVER]},
         "data_directory": "/var/lib/pg",
@@ -108,7 +108,7 @@ def test_registered_results_become_observations():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["hosts", "containers", "ports", "databases", "names"])
+@pytest.mark.parametrize("name", ["hosts", "containers", "ports", "room", "databases", "names"])
 def test_a_task_that_never_ran_is_a_finding(name):
     assert judge(observations(seen(**{name: {}}))) != []
 
@@ -117,8 +117,14 @@ def test_a_size_that_nobody_told_leaves_the_room_unproven():
     assert [finding["code"] for finding in judge(observations(seen(databases={"changed": False})))] == ["not_run"]
 
 
+def test_what_was_copied_needs_no_room():
+    large = {"changed": False, "evidence": {"size_bytes": 10**12}}
+    assert [finding["code"] for finding in judge(observations(seen(databases={**large, "phase_before": "prepared"})))] == ["no_space"]
+    assert judge(observations(seen(databases={**large, "phase_before": "new_armed"}))) == []
+
+
 def test_a_missing_part_cannot_pass():
     without = seen()
-    del without["mounts"]
+    del without["room"]
     with pytest.raises(KeyError):
         observations(without)
