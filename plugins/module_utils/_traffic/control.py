@@ -159,7 +159,7 @@ class Edge:
         spec = self.spec()
         state = self.state()
         running = self.haproxy.running()
-        told = self.haproxy.state(self.map_path) if running else None
+        told = self.haproxy.states(self.map_path) if running else []
         counted = self._count(spec) if running else (None, None)
         return {
             "side": spec.side,
@@ -169,20 +169,11 @@ class Edge:
             "serves": spec.serves(state.route),
             "epoch": state.epoch,
             "hold": round(max(0, state.hold_until - self._now()) / 1000, 3),
-            "in_step": told == state if running else None,
+            "in_step": all(seen == state for seen in told) if running else None,
             "in_flight": counted[0],
             "upgraded": counted[1],
-            "old_workers": self._old_workers() if running else None,
+            "old_workers": len(self.haproxy.old_workers()) if running else None,
         }
-
-    def _old_workers(self) -> int | None:
-        """None while the master does not listen, as in the first moment after a start."""
-        try:
-            return self.haproxy.old_workers()
-        except FleetError as error:
-            if error.details.get("down"):
-                return None
-            raise
 
     def in_flight(self, spec: EdgeSpec) -> int:
         """Requests that are being served now, upgraded connections and held requests apart."""
@@ -207,9 +198,6 @@ class Edge:
 
     def _drain(self, spec: EdgeSpec, drain: float) -> None:
         def busy() -> str:
-            left = self.haproxy.old_workers()
-            if left:
-                return f"{left} workers that a reload left behind"
             count = self.in_flight(spec)
             if not count:
                 time.sleep(_QUIET)
@@ -244,14 +232,23 @@ class Edge:
                 write_atomic(self.map_path, map_text(after).encode())
             if not running and not self.haproxy.running():
                 return after
-            if self.haproxy.state(self.map_path) != after:
-                self.haproxy.set_state(self.map_path, after)
-                told = self.haproxy.state(self.map_path)
-                if told != after:
-                    raise FleetError(
-                        "edge_state_unreadable", f"The edge was told {after.encode()} and reads {told.encode()}.", remedy="Reload the edge."
-                    )
+            self._tell(after)
             return after
+
+    def _tell(self, state: State) -> None:
+        """Until every worker reads ``state`` back. A master that reloads in this moment loses what it was to pass on."""
+        deadline = Deadline(self.haproxy.timeout)
+        while True:
+            wrong = [told.encode() for told in self.haproxy.states(self.map_path) if told != state]
+            if not wrong:
+                return
+            if deadline.expired():
+                raise FleetError(
+                    "edge_state_unreadable",
+                    f"The edge was told {state.encode()} and reads {', '.join(wrong)}.",
+                    remedy="Reload the edge.",
+                )
+            self.haproxy.set_state(self.map_path, state)
 
     @contextmanager
     def _locked(self) -> t.Iterator[None]:

@@ -6,15 +6,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
 import typing as t
 
 from .._core.errors import FleetError
+from .._core.wait import Deadline
 from .model import MAP_KEY, State, parse_state
 
 REMEDY = "Start the edge: haproxy -W -db -S DIR/run/master.sock,mode,600 -f DIR/haproxy.cfg (systemctl status or docker logs tell why not)."
+
+_Answer = t.TypeVar("_Answer")
+# A command in, its answer out.
+Talk = t.Callable[[str], str]
 
 
 class HAProxy:
@@ -40,31 +46,39 @@ class HAProxy:
 
     def state(self, path: str) -> State:
         """What the running process goes by. ``show map``: lines of pointer, key, value."""
-        answer = self._admin(f"show map {path}")
-        for line in answer.splitlines():
-            words = line.split()
-            if len(words) == 3 and words[1] == MAP_KEY:
-                return parse_state(words[2])
-        raise FleetError(
-            "edge_state_unreadable", f"The running edge has no state in {path}; it answered {answer.strip()!r}.", remedy=REMEDY
-        )
+        return self._state(path, self._admin)
+
+    def states(self, path: str) -> list[State]:
+        """The same for every worker, those included that a reload left behind."""
+        return [self.state(path), *self._each_old(lambda talk: self._state(path, talk))]
 
     def set_state(self, path: str, state: State) -> None:
-        """Effective for every request that is looked at after the return; read it back with `state`."""
-        answer = self._admin(f"set map {path} {MAP_KEY} {state.encode()}").strip()
-        if answer:
-            raise FleetError("edge_state_unreadable", f"The running edge refused the state: {answer.splitlines()[0]}", remedy=REMEDY)
+        """Effective in every worker for every request that is looked at after the return; read it back with `states`."""
+
+        def tell(talk: Talk) -> None:
+            answer = talk(f"set map {path} {MAP_KEY} {state.encode()}").strip()
+            if answer:
+                raise FleetError("edge_state_unreadable", f"The running edge refused the state: {answer.splitlines()[0]}", remedy=REMEDY)
+
+        tell(self._admin)
+        self._each_old(tell)
 
     def sessions(self) -> dict[str, int]:
-        """Requests that are with a server (or on the way to one), per backend: ``scur`` of ``show stat``.
+        """Requests that are with a server (or on the way to one), per backend and over all workers: ``scur`` of ``show stat``.
 
         A stream belongs to its backend from the choice until the whole answer is sent, so idle keep-alive connections do not count, nor
         do held requests, which have no backend yet; an upgraded connection counts as long as it is open.
         """
-        counts = {}
-        for row in self._json("show stat -1 2 -1 json"):
-            fields = {item["field"]["name"]: item["value"]["value"] for item in row}
-            counts[str(fields["pxname"])] = int(fields["scur"])
+        counts: dict[str, int] = {}
+
+        def add(talk: Talk) -> None:
+            for row in self._json("show stat -1 2 -1 json", talk):
+                fields = {item["field"]["name"]: item["value"]["value"] for item in row}
+                name = str(fields["pxname"])
+                counts[name] = counts.get(name, 0) + int(fields["scur"])
+
+        add(self._admin)
+        self._each_old(add)
         return counts
 
     def end_sessions(self, backend: str, server: str) -> None:
@@ -73,16 +87,45 @@ class HAProxy:
         if answer:
             raise FleetError("unreachable", f"The edge did not close connections of {backend}: {answer.splitlines()[0]}", remedy=REMEDY)
 
-    def old_workers(self) -> int:
-        """Workers that a reload left behind; their requests are in nobody's counters but their own.
+    def old_workers(self) -> list[str]:
+        """Process ids of the workers that a reload left behind. They serve the requests that they have, and idle connections bring new ones.
 
         ``show proc`` of the master (management guide, 9.4) prints a table only. 2.6 keeps the connection open after it, hence the quit.
+        Empty without a master: before its socket listens, no reload can have been.
         """
-        answer = self._talk("master.sock", "show proc;quit")
+        try:
+            answer = self._talk("master.sock", "show proc;quit")
+        except FleetError as error:
+            if error.details.get("down"):
+                return []
+            raise
         if "# workers" not in answer:
             raise FleetError("unreachable", f"The edge's master process answered {answer.strip()!r} to show proc.", remedy=REMEDY)
         old = answer.partition("# old workers")[2].partition("# programs")[0]
-        return sum(1 for line in old.splitlines() if line[:1].isdigit())
+        return [line.split()[0] for line in old.splitlines() if line[:1].isdigit()]
+
+    def _each_old(self, ask: t.Callable[[Talk], _Answer]) -> list[_Answer]:
+        """``ask`` of every old worker, reached through the master (management guide, 9.4: ``@!<pid>``).
+
+        A worker that has nothing left to do answers nothing any more and is gone a moment later; a master that reloads loses what it was to
+        pass on. So a failure counts only when it lasts.
+        """
+        deadline = Deadline(self.timeout)
+        answers: dict[str, _Answer] = {}
+        while True:
+            left = [pid for pid in self.old_workers() if pid not in answers]
+            if not left:
+                return list(answers.values())
+            try:
+                for pid in left:
+                    answers[pid] = ask(functools.partial(self._talk_to, pid))
+            except FleetError:
+                if deadline.expired():
+                    raise
+                deadline.pause(0.005)
+
+    def _talk_to(self, pid: str, command: str) -> str:
+        return self._talk("master.sock", f"@!{pid} {command};quit")
 
     def reload(self) -> None:
         """Ask the master to start over with the files as they are; 2.6 says nothing about the outcome: compare `info`."""
@@ -108,8 +151,18 @@ class HAProxy:
     def _admin(self, command: str) -> str:
         return self._talk("admin.sock", command)
 
-    def _json(self, command: str) -> t.Any:
-        answer = self._admin(command)
+    def _state(self, path: str, talk: Talk) -> State:
+        answer = talk(f"show map {path}")
+        for line in answer.splitlines():
+            words = line.split()
+            if len(words) == 3 and words[1] == MAP_KEY:
+                return parse_state(words[2])
+        raise FleetError(
+            "edge_state_unreadable", f"The running edge has no state in {path}; it answered {answer.strip()!r}.", remedy=REMEDY
+        )
+
+    def _json(self, command: str, talk: Talk | None = None) -> t.Any:
+        answer = (talk or self._admin)(command)
         try:
             return json.loads(answer)
         except ValueError as error:
