@@ -6,12 +6,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
+import typing as t
 from pathlib import Path
 
+import judge
+
 from world import ROOT
+
+
+@contextlib.contextmanager
+def unchanged(world, *excepted: str) -> t.Iterator[None]:
+    """Nothing but the ``excepted`` prints may differ afterwards. Autovacuum rests meanwhile: it takes numbers of transactions, too."""
+    settle(world, "off")
+    try:
+        before = prints(world)
+        yield
+        after = prints(world)
+    finally:
+        settle(world, "on")
+    assert {name: text for name, text in after.items() if text != before[name] and name not in excepted} == {}
+
+
+def settle(world, autovacuum: str) -> None:
+    """Set ``autovacuum`` of the old server; off returns when no worker of it is left."""
+    with judge.connect({**world.lab["databases"]["legacy"], "dbname": "postgres"}) as session:
+        session.execute(f"ALTER SYSTEM SET autovacuum = {autovacuum}")
+        session.execute("SELECT pg_reload_conf()")
+        world.until("autovacuum to follow", lambda: session.execute("SHOW autovacuum").fetchone()[0] == autovacuum)
+        if autovacuum == "off":
+            busy = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+            world.until("autovacuum to rest", lambda: session.execute(busy).fetchone()[0] == 0)
 
 
 def prints(world) -> dict[str, str]:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
-from prints import prints
+from prints import unchanged
 from world import ROOT
 
 STORY: dict[str, dict] = {}
@@ -33,10 +33,9 @@ def assert_lossless(result: dict) -> None:
 
 
 def test_plan_writes_nothing_anywhere(world):
-    before = prints(world)
-    done = world.make("cutover", "--check")
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert prints(world) == before
+    with unchanged(world):
+        done = world.make("cutover", "--check")
+        assert done.returncode == 0, done.stdout[-4000:]
     STORY["plan"] = json.loads((ROOT / "build" / "cutover" / "check.json").read_text(encoding="utf-8"))
 
 

@@ -186,11 +186,16 @@ class World:
         ssh = ["ssh", *self.lab["target"]["ssh"]["options"], f"root@{self.lab['target']['address']}"]
         # The brackets keep pgrep from finding the shell that ssh runs it in.
         look = ["pgrep", "-f", "[A]nsiballZ_"]
+        quiet = lambda words: subprocess.run(words, check=False, stdout=subprocess.DEVNULL).returncode == 1  # noqa: E731
+        self.until("the modules of a killed run to end", lambda: all(map(quiet, (look, [*ssh, *look]))))
+
+    @staticmethod
+    def until(what: str, seen: t.Callable[[], bool]) -> None:
+        """Return as soon as ``seen`` is true."""
         deadline = time.monotonic() + MOMENT_DEADLINE
-        while any(subprocess.run(words, check=False, stdout=subprocess.DEVNULL).returncode != 1 for words in (look, [*ssh, *look])):
-            if time.monotonic() > deadline:
-                raise AssertionError("a module of a killed run goes on and on")
-            time.sleep(0.2)
+        while not seen():
+            assert time.monotonic() < deadline, f"waited {MOMENT_DEADLINE:g} s for {what}"
+            time.sleep(0.1)
 
     def kill_part(self, part: str) -> None:
         """SIGKILL for the main process of a part of the lab."""
