@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import typing as t
@@ -18,11 +17,7 @@ SECOND = Path(__file__).resolve().parent
 ROOT = SECOND.parents[1]
 HOME = ROOT / "build" / "second"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="the lab is started as root"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.lab]
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +42,14 @@ def cycle() -> t.Iterator[dict[str, dict[str, t.Any]]]:
 ])
 def test_nothing_fails_and_nothing_is_lost(cycle, kind, serving, databases):
     result = cycle[kind]
-    assert result["code"] == 0
+    assert result["code"] == 0, result.get("failure")
     assert (result["ledger"]["serving"], result["ledger"]["databases"]) == (serving, databases)
     assert {name: result["ledger"][name] for name in ("lost", "unacknowledged_present", "duplicates")} == {
         "lost": 0, "unacknowledged_present": 0, "duplicates": 0}
     assert result["ledger"]["acknowledged"] > 100
-    assert result["writers"]["failed"] == 0
+    assert result["writers"]["failed"] == 0, result["writers"]["failures"]
     assert result["probe"]["requests"] > 50
-    assert result["probe"]["failed"] == 0
+    assert result["probe"]["failed"] == 0, result["probe"]
 
 
 def test_writers_were_served_by_both_sides(cycle):
