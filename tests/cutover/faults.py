@@ -29,12 +29,14 @@ def under_load(lab):
     assert len(lab.open_sides()) == 1
 
 
-def assert_ends_as_undisturbed(world, log_of=None):
-    """The same command again succeeds, and one more finds nothing to do."""
+def assert_same_command_succeeds(world):
     again = world.run("cutover")
     assert again.process.returncode == 0, again.text()[-6000:]
     assert world.open_sides() == ["target"]
     assert again.figures()["serving"] == "new"
+
+
+def assert_nothing_is_left_to_do(world):
     third = world.run("cutover")
     assert third.process.returncode == 0, third.text()[-4000:]
     assert not [step["id"] for step in third.figures()["steps"] if step["changed"]]
@@ -45,7 +47,8 @@ def test_killed_playbook_is_continued_by_the_same_command(under_load, moment):
     run = under_load.start("cutover")
     under_load.wait(moment, run)
     run.kill()
-    assert_ends_as_undisturbed(under_load)
+    assert_same_command_succeeds(under_load)
+    assert_nothing_is_left_to_do(under_load)
     assert under_load.verdict()["failed_requests"] == 0
 
 
@@ -60,4 +63,4 @@ def test_killed_part_never_opens_two_sides(under_load, part, moment):
         assert "[" in run.text() and "Remedy" in run.text(), run.text()[-4000:]
     under_load.heal()
     assert len(under_load.open_sides()) == 1
-    assert_ends_as_undisturbed(under_load)
+    assert_same_command_succeeds(under_load)
