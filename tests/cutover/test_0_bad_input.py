@@ -103,7 +103,7 @@ def test_disk_that_is_too_small(refused):
 def test_second_run_while_one_is_active(world):
     first = world.start("cutover")
     try:
-        world.wait("leased", first)
+        world.until("the first run to begin its first step", lambda: "Preflight" in first.text())
         second = world.run("cutover")
         text = " ".join(second.text().split())
         assert second.process.returncode != 0, text[-3000:]

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -225,17 +224,8 @@ def _processes(*marks: str) -> list[int]:
     return sorted(found)[:1]
 
 
-def _leased(world: World) -> bool:
-    """Whether somebody holds a lease of the store."""
-    store = ROOT / "build" / "state" / "store.db"
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
-        return bool(connection.execute("select count(*) from lease where expires_at > ?", (time.time(),)).fetchone()[0])
-    return False
-
-
 # Moments that are only waited for.
 OTHER_MOMENTS: dict[str, t.Callable[[World], bool]] = {
-    "leased": _leased,
     "target": lambda world: world.ask("target", "select 1", dbname="postgres") == 1,
 }
 # Moments at which a run is killed.
