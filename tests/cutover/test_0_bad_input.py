@@ -109,7 +109,6 @@ def test_second_run_while_one_is_active(world):
         assert second.process.returncode != 0, text[-3000:]
         assert " locked " in text, text[-3000:]
         assert re.search(rf"is held by \S+ \(pid {first.process.pid} on \S+\) since [0-9.]+ s", text), text[-3000:]
-        assert second.figures()["failure"]["code"] == "locked"
         # It goes on until the new server is there, which the test below needs.
         world.wait("target", first)
     finally:
