@@ -46,7 +46,9 @@ def prints(world) -> dict[str, str]:
     """What a plan must leave as it is: transactions and objects of the old server, files of both hosts, the zone, the journal."""
     ssh = ["ssh", *world.lab["target"]["ssh"]["options"], f"root@{world.lab['target']['address']}"]
     # Not below /root/.ansible, /run and /tmp, where Ansible and sshd themselves come and go.
-    walk = "find /etc /usr/local /usr/libexec /var/lib /opt -xdev -type f -not -path '*/systemd/*' -printf '%p %s %m %T@\\n' | sort"
+    # Nor below the data of a server that runs: it writes its own log and statistics.
+    data = world.lab["databases"]["target"]["data_directory"]
+    walk = f"find /etc /usr/local /usr/libexec /var/lib /opt -xdev -type f -not -path '*/systemd/*' -not -path '{data}/*' -printf '%p %s %m %T@\\n' | sort"
     # The records, not the serial: another stack has names in this zone too.
     name, ask = world.lab["dns"]["name"], ["kdig", f"@{world.lab['dns']['servers'][0]['address']}", "+noall", "+answer"]
     here = [path for path in ("/etc/bowline", "/var/lib/bowline", "/usr/libexec/bowline") if Path(path).exists()]
