@@ -84,6 +84,7 @@ class Cluster:
     def __init__(self, name: str, home: Path, major: int) -> None:
         self.name = name
         self.home = home / name
+        self.major = major
         self.bin = versions.bindir(major)
         self.port = free_port()
         self.log = self.home / "log"
