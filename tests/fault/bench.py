@@ -33,9 +33,9 @@ RUNS: list[dict] = []
 UNDISTURBED: dict[str, list[float]] = {}
 
 
-def pairs() -> list:
+def pairs() -> list[tuple[int, int]]:
     """Parameters for a test that runs on each pair: all of them, or the last one in the sample."""
-    return [(pair, label(pair)) for pair in (PAIRS if ALL else PAIRS[-1:])]
+    return list(PAIRS if ALL else PAIRS[-1:])
 
 
 def label(pair) -> str:

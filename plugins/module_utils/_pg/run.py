@@ -46,17 +46,11 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
     guard = watchdog.start(options, runner) if options.state in SIDES and not check_mode else None
     work = Run(options, runner, guard, check_mode)
     try:
-        outcome = work.go()
-    except FleetError as error:
-        if guard is not None and error.code == "outcome_unknown":
-            guard.leave()
-            guard = None
-        raise
+        return work.go()
     finally:
         work.close()
         if guard is not None:
             guard.end()
-    return outcome
 
 
 class Run:
@@ -225,7 +219,7 @@ class Run:
                 self._guard.say(watchdog.DONE)
                 return
             except FleetError as error:
-                alive = not any(server.admin.closed for server in (road.source, road.target))
+                alive = all(server.alive for server in (road.source, road.target))
                 cause = error.details.get("cause", {}).get("code", error.code)
                 if (
                     error.code not in _RETRY
