@@ -49,6 +49,9 @@ class Bench(World):
     def pair(self) -> str:
         return label((self.legacy.major, self.new.major))
 
+    def side(self, name: str):
+        return self.legacy if name == "legacy" else self.new
+
     def arm(self) -> None:
         """Legacy serves and the pair is armed, whatever the last test has left."""
         for cluster in self.clusters:

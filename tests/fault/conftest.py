@@ -68,6 +68,16 @@ def world(worlds, request):
 
 
 @pytest.fixture
+def pair(worlds, request):
+    """The pair of versions that the test asks for, seeded, wherever the last test has left it."""
+    found = worlds.get(*request.param)
+    if found.run("info").get("phase") not in ("seeded", "armed", "new", "new_armed"):
+        found.reset()
+        found.ok("seeded")
+    return found
+
+
+@pytest.fixture
 def empty(worlds, request):
     """An application's database on legacy, nothing on new."""
     found = worlds.get(*getattr(request, "param", bench.PAIRS[-1]))
