@@ -212,14 +212,23 @@ def ping(road: Course, epoch: str, seconds: float) -> float:
     return time.monotonic() - started
 
 
-def advance(server: Server, name: str) -> None:
-    """Move the unused slot to here, past the rows that arrived from the other side; they would come back as conflicts.
+def advance(road: Course) -> None:
+    """Move the unused slot home to here, past the rows that arrived from the source; they would come back as conflicts.
 
     The apply worker commits asynchronously, so the flush position can lie before rows that are visible already. The transactional
     message is a synchronous commit of its own: it flushes all of them.
+
+    The slot itself remembers its new place at the next checkpoint only, so a crash would put it back. Hence the follower that will use it
+    is told, too: it asks for what comes after the position of its origin, and that one is in the log of the source.
     """
-    server.db.run("SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')")
-    server.db.run("SELECT pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", name)
+    road.target.db.run("SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')")
+    here = road.target.db.value("SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", road.back)
+    road.source.db.run(
+        "SELECT pg_replication_origin_advance('pg_' || s.oid, "
+        f"{literal(str(here))}) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+        f" WHERE d.datname = current_database() AND s.subname = {literal(road.back)};"
+        " SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')"
+    )
 
 
 # --- taking a direction away ------------------------------------------------------------------------------------------------------

@@ -257,7 +257,7 @@ class Run:
                 remedy="End them, raise drain_grace, or set on_active: terminate.",
                 details={"sessions": busy},
             )
-        pair.advance(road.target, road.back)
+        pair.advance(road)
 
     def _cleanup(self, serves: str) -> None:
         """Route the clients to the side that is open, and turn the direction of replication around."""

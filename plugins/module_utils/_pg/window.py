@@ -126,7 +126,7 @@ class Window:
         if self._frozen is not None:
             self._frozen.freeze()
         self._step("W5")
-        pair.advance(target, self._road.back)
+        pair.advance(self._road)
         self._step("W6")
 
     # W7: the one commit that moves the writes.
