@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psycopg
-from bowline_pg_rig import DATABASE, World, Writers, until
+from bowline_pg_rig import DATABASE, LINK, World, Writers
 
 ALL = os.environ.get("BOWLINE_FAULTS") == "all"
 PAIRS = ((15, 15), (15, 17))
@@ -92,7 +92,7 @@ class Watch:
 
     def _look(self) -> None:
         sessions: dict[str, psycopg.Connection] = {}
-        while not self._stop.wait(0.01):
+        while not self._stop.wait(0.02):
             try:
                 for cluster in self._world.clusters:
                     if cluster.name not in sessions:
@@ -218,4 +218,4 @@ def _grouped() -> dict[tuple[str, str], list[dict]]:
     return groups
 
 
-__all__ = ["ALL", "OTHER", "PAIRS", "SEED", "Bench", "Watch", "Writers", "until"]
+__all__ = ["ALL", "LINK", "OTHER", "PAIRS", "SEED", "Bench", "Watch", "Writers"]

@@ -21,18 +21,16 @@ BEFORE_COMMIT = POINTS[: POINTS.index("W7")]
 WINDOW = ("W0", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8")
 # How long the way from the point before to this point takes at most, in seconds, where the result of a run does not say it.
 INSIDE = {"A1": (0.3, 0.7), "A2": (0, 0.02), "A3": (0, 0.02), "W0": (0, 0.15), "F1": (0, 0.1), "F2": (0, 0.02), "F3": (0, 0.02), "F4": (0, 0.02)}
-ROUNDS = 2 if ALL else 1
 
 
 def cases() -> list:
     """(pair, point, how, to): every case begins where the one before it has ended.
 
-    All: each pair, after and ``ROUNDS`` times inside each point, both directions. Sample: each point once, in turns of after and inside, of
+    All: each pair, after and inside each point, both directions. Sample: each point once, in turns of after and inside, of
     both directions, and of both pairs.
     """
     if ALL:
-        hows = ("after", *["in"] * ROUNDS)
-        return [(pair, point, how, to) for pair in PAIRS for how in hows for point in POINTS for to in ("new", "legacy")]
+        return [(pair, point, how, to) for pair in PAIRS for how in ("after", "in") for point in POINTS for to in ("new", "legacy")]
     chosen = [(PAIRS[number // 2 % 2], point, "after", ("new", "legacy")[number % 2]) for number, point in enumerate(POINTS)]
     inside = [(PAIRS[1], point, "in", ("new", "legacy")[number % 2]) for number, point in enumerate(("W1", "W2", "W5", "W7"))]
     return sorted(chosen, key=lambda case: case[0]) + inside

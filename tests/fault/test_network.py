@@ -12,7 +12,8 @@ import time
 
 import bench
 import pytest
-from bench import Watch, Writers
+from bench import PAIRS, Watch, Writers
+from far import Far
 from line import REPLY, REQUEST, Line
 
 QUICK = {"max_window": 3, "drain_grace": 1, "window_attempts": 1, "verify": "none"}
@@ -98,3 +99,34 @@ def test_a_silent_source_gets_its_writes_back_when_it_answers(world):
         time.sleep(0.1)
         entry = {"fault": "silent source", "point": "W4", "back": round(back, 3), "code": failure["code"]}
         bench.settle(world, "new", clients, watch, entry, verify="hash")
+
+
+@pytest.fixture
+def far(worlds):
+    worlds.stop()
+    world = Far(*PAIRS[-1])
+    try:
+        world.start()
+        world.reset()
+        world.ok("armed")
+        yield world
+    finally:
+        world.stop()
+
+
+@pytest.mark.parametrize("point", ["W4", "W6"] if bench.ALL else ["W4"])
+def test_a_host_that_drops_every_packet(far, point):
+    """Replication, module and clients lose the new host alike; nobody is told by a reset."""
+    with Writers(far) as clients, Watch(far) as watch:
+        process = far.spawn("new", fault=f"{point}:stop", **QUICK)
+        stop_at(process, far)
+        far.host.silent(True)
+        process.send_signal(signal.SIGCONT)
+        back = bench.wait(far.legacy.takes_writes, QUICK["max_window"] + 1, "the writes")
+        failure = ended(process)
+        assert (failure["code"], failure["details"]["cause"]["code"]) == ("window_aborted", "connection_lost"), failure
+        acknowledged = len(clients.acknowledged)
+        bench.wait(lambda: len(clients.acknowledged) > acknowledged, 10, "writes while the host is silent")
+        far.host.silent(False)
+        assert far.open_sides() == ["legacy"]
+        bench.settle(far, "new", clients, watch, {"fault": "host silent", "point": point, "back": round(back, 3), "code": failure["code"]})

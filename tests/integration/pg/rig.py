@@ -81,8 +81,11 @@ def children(pid: int) -> list[int]:
 class Cluster:
     """One server. ``log`` records every statement, so that a canary in it would be found."""
 
-    def __init__(self, name: str, home: Path, major: int) -> None:
+    def __init__(self, name: str, home: Path, major: int, host: str = "127.0.0.1", around: tuple[str, ...] = ()) -> None:
+        """``host`` is where others reach it; ``around`` are words before the command that starts it, such as a network namespace."""
         self.name = name
+        self.host = host
+        self.around = around
         self.home = home / name
         self.major = major
         self.bin = versions.bindir(major)
@@ -104,15 +107,17 @@ class Cluster:
         )
         with (self.home / "data" / "postgresql.conf").open("a") as file:
             file.write(
-                f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{self.home}'\nwal_level = logical\n"
+                f"port = {self.port}\nlisten_addresses = '{self.host}'\nunix_socket_directories = '{self.home}'\nwal_level = logical\n"
                 "max_wal_senders = 20\nmax_replication_slots = 20\nmax_connections = 120\nmax_prepared_transactions = 5\n"
                 "max_logical_replication_workers = 8\nmax_worker_processes = 16\nshared_buffers = 64MB\n"
                 "log_statement = all\nlog_line_prefix = '%m [%p] %q%u@%d %a '\n"
             )
+        with (self.home / "data" / "pg_hba.conf").open("a") as file:
+            file.write("host all all samenet scram-sha-256\n")
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            argv = [*AS_POSTGRES, self.bin / "postgres", "-D", self.home / "data"]
+            argv = [*self.around, *AS_POSTGRES, self.bin / "postgres", "-D", self.home / "data"]
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", start_new_session=True)
         deadline = time.monotonic() + 30
         while True:
@@ -140,7 +145,7 @@ class Cluster:
             (self.home / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def connect(self, dbname: str = DATABASE, **more) -> psycopg.Connection:
-        words = {"host": "127.0.0.1", "port": self.port, "user": "postgres", "password": SUPER, "dbname": dbname, "autocommit": True,
+        words = {"host": self.host, "port": self.port, "user": "postgres", "password": SUPER, "dbname": dbname, "autocommit": True,
                  "row_factory": dict_row, "options": "-c default_transaction_read_only=off -c pgcut.bypass=on", **more}
         return psycopg.connect(**words)
 
@@ -219,10 +224,10 @@ class World:
 
     def params(self, state: str, **more) -> dict:
         def endpoint(cluster: Cluster) -> dict:
-            return {"host": "127.0.0.1", "port": cluster.port, "dbname": DATABASE, "passfile": str(self.passfile), "bindir": str(cluster.bin)}
+            return {"host": cluster.host, "port": cluster.port, "dbname": DATABASE, "passfile": str(self.passfile), "bindir": str(cluster.bin)}
 
         def reach(to: Cluster, seen_by: Cluster) -> dict:
-            return {"host": "127.0.0.1", "port": to.port, "passfile": str(seen_by.home / "link.pgpass")}
+            return {"host": to.host, "port": to.port, "passfile": str(seen_by.home / "link.pgpass")}
 
         ways = {"to_legacy": reach(self.legacy, self.new), "to_new": reach(self.new, self.legacy)}
         link = {"user": "pgcut_repl", "password": LINK, "sslmode": "prefer", **ways}
@@ -308,7 +313,7 @@ class Writers:
     def _connect(self):
         legacy, new = self.world.clusters
         return psycopg.connect(
-            host="127.0.0.1,127.0.0.1", port=f"{legacy.port},{new.port}", user="hub", password="canary-app-3c2", dbname=DATABASE,
+            host=f"{legacy.host},{new.host}", port=f"{legacy.port},{new.port}", user="hub", password="canary-app-3c2", dbname=DATABASE,
             target_session_attrs="read-write", connect_timeout=2,
         )
 
