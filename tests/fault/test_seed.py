@@ -61,8 +61,10 @@ def test_a_slot_without_subscription_is_made_again(empty):
     world = empty
     with Writers(world) as clients, Watch(world) as watch:
         holder = world.new.connect("postgres", autocommit=False)
-        holder.execute("LOCK TABLE pg_catalog.pg_subscription IN EXCLUSIVE MODE")
         process = world.spawn("seeded")
+        # The link has been tried with a subscription of its own when the helper schema appears.
+        bench.wait(lambda: world.legacy.value("SELECT to_regclass('pgcut.marker') IS NOT NULL"), 60, "the helper schema")
+        holder.execute("LOCK TABLE pg_catalog.pg_subscription IN EXCLUSIVE MODE")
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE SUBSCRIPTION \"pgcut_fwd\"%%' AND wait_event_type = 'Lock'"
         bench.wait(lambda: slot_exists(world) and world.new.value(waiting, dbname="postgres"), 60, "CREATE SUBSCRIPTION")
         process.kill()

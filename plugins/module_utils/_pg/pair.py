@@ -234,8 +234,12 @@ def advance(road: Course) -> None:
 # --- taking a direction away ------------------------------------------------------------------------------------------------------
 
 
-def cleanup(road: Course, link: Link, epoch: str) -> None:
-    """After the target was opened: end the old direction, start the one home. Each step finds its own work done or not."""
+def cleanup(road: Course, epoch: str) -> None:
+    """After the target was opened: end the old direction, start the one home. Each step finds its own work done or not.
+
+    Slot and subscription of the way home were made before the window. They are never made here: a slot of now would miss what was written
+    since the opening.
+    """
     if _subscribed(road.target, road.ahead):
         if _enabled(road.target, road.ahead):
             _late(road, epoch)
@@ -245,8 +249,6 @@ def cleanup(road: Course, link: Link, epoch: str) -> None:
     hit("F2")
     unpublish(road.source, road.ahead)
     hit("F3")
-    keep_slot(road.target, road.back)
-    subscribe(road.source, road.target, link, road.back, copy=False)
     if not _enabled(road.source, road.back):
         road.source.db.run(f"ALTER SUBSCRIPTION {ident(road.back)} ENABLE")
     hit("F4")

@@ -266,7 +266,7 @@ class Run:
         if self._opened is None:
             sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
-        pair.cleanup(road, self._link, fence.new_epoch())
+        pair.cleanup(road, fence.new_epoch())
         try:
             seed.refresh_views(road.source, target)
         except FleetError as error:
