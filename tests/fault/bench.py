@@ -187,7 +187,9 @@ def note(entry: dict) -> None:
 
 
 def ratios(pair: str) -> list[float]:
-    """Pause of each kill inside the window, over the median of the undisturbed ones of the same pair."""
+    """Pause of each kill inside the window, over the median of the undisturbed ones of the same pair; empty when none was measured."""
+    if pair not in UNDISTURBED:
+        return []
     usual = statistics.median(UNDISTURBED[pair])
     return [run["pause"] / usual for run in RUNS if run["pair"] == pair and run.get("pause") is not None]
 

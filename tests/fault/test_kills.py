@@ -94,8 +94,8 @@ def test_killed_after_or_inside_each_step_it_converges_and_loses_nothing(measure
                  "how": how, "delay": round(delay, 5), "killed": killed, "back": round(back, 3), "served": after_kill,
                  "pause": round(bench.longest_between(clients.times, started, time.monotonic()), 4) if point in WINDOW and killed else None}
         bench.settle(world, to, clients, watch, entry)
-    # Connecting for the look itself takes some of this second.
-    assert back < 1.0
+    # Connecting for the look itself takes some of this second; a machine that is busy with other things needs longer for everything.
+    assert back < max(1.0, 5 * statistics.median(bench.UNDISTURBED[world.pair]))
     if how == "after":
         assert killed and after_kill == [OTHER[to] if point in BEFORE_COMMIT else to]
 

@@ -40,7 +40,8 @@ def settled(world, clients, watch, entry: dict) -> None:
     bench.settle(world, "new", clients, watch, entry, verify="hash")
 
 
-@pytest.mark.parametrize("turn", range(6 if bench.ALL else 2))
+@pytest.mark.whole
+@pytest.mark.parametrize("turn", range(6))
 @pytest.mark.parametrize("empty", bench.pairs(), ids=bench.label, indirect=True)
 def test_a_seed_killed_at_a_random_moment_goes_on(empty, turn, request):
     world = empty
@@ -75,6 +76,7 @@ def test_a_slot_without_subscription_is_made_again(empty):
         settled(world, clients, watch, {"fault": "seed killed", "point": "CREATE SUBSCRIPTION"})
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("empty", bench.pairs(), ids=bench.label, indirect=True)
 def test_a_full_disk_is_a_seed_error_and_room_heals_it(empty, worlds):
     world = empty
@@ -136,6 +138,7 @@ def test_a_lost_slot_is_named_and_its_remedy_helps(world):
 TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("empty", bench.pairs(), ids=bench.label, indirect=True)
 def test_timeouts_of_the_database_and_of_its_roles_stop_nothing(empty):
     """On the database, on the superuser and on the role of the link; each is shorter than the copy of one table."""
@@ -159,6 +162,7 @@ def test_timeouts_of_the_database_and_of_its_roles_stop_nothing(empty):
             cluster.rows(f"ALTER ROLE {role} RESET ALL", dbname="postgres")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("empty", bench.pairs(), ids=bench.label, indirect=True)
 def test_ddl_in_the_seed_is_refused_while_the_freeze_is_on(empty):
     world = empty
@@ -174,6 +178,7 @@ def test_ddl_in_the_seed_is_refused_while_the_freeze_is_on(empty):
             owner.execute("ALTER TABLE balance ADD COLUMN note text")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("empty", bench.pairs(), ids=bench.label, indirect=True)
 def test_ddl_in_the_seed_without_the_freeze_is_found_and_healed_by_the_same_ddl(empty):
     world = empty

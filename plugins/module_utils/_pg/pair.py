@@ -52,6 +52,8 @@ def conninfo(link: Link, to: Server, name: str, dbname: str = "") -> str:
     timeouts = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
     if to.admin.version >= 140000:
         timeouts.append("idle_session_timeout")
+    if to.admin.version >= 170000:
+        timeouts.append("transaction_timeout")
     words = {
         "host": reach.host,
         "port": str(reach.port),
