@@ -229,6 +229,7 @@ STAGES = {
         Stage("build", "collection built, installed and loaded elsewhere", build, 300),
         Stage("lab", "lab started", lab, 900),
         Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration"), 1500, pytest=True),
+        Stage("fault", "faults against two real PostgreSQL servers, a sample that touches every step", pytest("fault", "tests/fault"), 900, pytest=True),
         Stage("suite", "cutovers, rollbacks and faults in the lab", pytest("suite", "tests/cutover", "tests/second"), 3000, pytest=True, needs=("lab",)),
     )
 }
@@ -378,7 +379,7 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     collection_tree(ROOT)
     started = time.monotonic()
-    if chosen in (None, "lint", "integration", "suite"):
+    if chosen in (None, "lint", "integration", "fault", "suite"):
         if subprocess.run([str(ROOT / "scripts" / "packages")], check=False).returncode != 0:
             return 1
     if chosen:

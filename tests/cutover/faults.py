@@ -4,8 +4,8 @@
 
 """Kills at five moments, with writers on: of the whole playbook, and of each part of the world. The same command again must end well.
 
-About an hour: `make faults` runs it, `make test` does not. There, the module and both servers are killed inside the window by
-tests/integration/pg/test_faults.py.
+About an hour: `make faults` runs it, `make test` does not. The module and both servers are killed at every step of the window by
+tests/fault.
 """
 
 from __future__ import annotations

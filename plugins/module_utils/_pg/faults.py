@@ -4,14 +4,16 @@
 
 """Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
 
-``BOWLINE_FAULT=W3`` kills the process after step W3, ``W3:stop`` stops it there. The points are A1 to A3 (arming), W0 to W8 (window)
-and F1 to F4 (afterwards); each name stands in the code exactly once, so one direction or the other is chosen by what is run.
+``BOWLINE_FAULT=W3`` kills the process after step W3, ``W3:0.004`` four milliseconds later, inside what comes next, and ``W3:stop`` stops it
+there. The points are A1 to A3 (arming), W0 to W8 (window) and F1 to F4 (afterwards); each name stands in the code exactly once, so one
+direction or the other is chosen by what is run.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 
 POINTS = ("A1", "A2", "A3", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "F1", "F2", "F3", "F4")
 _WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
@@ -19,5 +21,11 @@ _WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
 
 def hit(point: str) -> None:
     """End or stop this process when the environment asks for it at ``point``."""
-    if _WANTED and point == _WANTED:
-        os.kill(os.getpid(), signal.SIGSTOP if _MANNER == "stop" else signal.SIGKILL)
+    if not _WANTED or point != _WANTED:
+        return
+    if _MANNER not in ("", "stop"):
+        later = threading.Timer(float(_MANNER), os.kill, (os.getpid(), signal.SIGKILL))
+        later.daemon = True
+        later.start()
+        return
+    os.kill(os.getpid(), signal.SIGSTOP if _MANNER == "stop" else signal.SIGKILL)

@@ -52,6 +52,8 @@ def conninfo(link: Link, to: Server, name: str, dbname: str = "") -> str:
     timeouts = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
     if to.admin.version >= 140000:
         timeouts.append("idle_session_timeout")
+    if to.admin.version >= 170000:
+        timeouts.append("transaction_timeout")
     words = {
         "host": reach.host,
         "port": str(reach.port),
@@ -212,21 +214,34 @@ def ping(road: Course, epoch: str, seconds: float) -> float:
     return time.monotonic() - started
 
 
-def advance(server: Server, name: str) -> None:
-    """Move the unused slot to here, past the rows that arrived from the other side; they would come back as conflicts.
+def advance(road: Course) -> None:
+    """Move the unused slot home to here, past the rows that arrived from the source; they would come back as conflicts.
 
     The apply worker commits asynchronously, so the flush position can lie before rows that are visible already. The transactional
     message is a synchronous commit of its own: it flushes all of them.
+
+    The slot itself remembers its new place at the next checkpoint only, so a crash would put it back. Hence the follower that will use it
+    is told, too: it asks for what comes after the position of its origin, and that one is in the log of the source.
     """
-    server.db.run("SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')")
-    server.db.run("SELECT pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", name)
+    road.target.db.run("SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')")
+    here = road.target.db.value("SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", road.back)
+    road.source.db.run(
+        "SELECT pg_replication_origin_advance('pg_' || s.oid, "
+        f"{literal(str(here))}) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+        f" WHERE d.datname = current_database() AND s.subname = {literal(road.back)};"
+        " SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')"
+    )
 
 
 # --- taking a direction away ------------------------------------------------------------------------------------------------------
 
 
-def cleanup(road: Course, link: Link, epoch: str) -> None:
-    """After the target was opened: end the old direction, start the one home. Each step finds its own work done or not."""
+def cleanup(road: Course, epoch: str) -> None:
+    """After the target was opened: end the old direction, start the one home. Each step finds its own work done or not.
+
+    Slot and subscription of the way home were made before the window. They are never made here: a slot of now would miss what was written
+    since the opening.
+    """
     if _subscribed(road.target, road.ahead):
         if _enabled(road.target, road.ahead):
             _late(road, epoch)
@@ -236,8 +251,6 @@ def cleanup(road: Course, link: Link, epoch: str) -> None:
     hit("F2")
     unpublish(road.source, road.ahead)
     hit("F3")
-    keep_slot(road.target, road.back)
-    subscribe(road.source, road.target, link, road.back, copy=False)
     if not _enabled(road.source, road.back):
         road.source.db.run(f"ALTER SUBSCRIPTION {ident(road.back)} ENABLE")
     hit("F4")

@@ -48,10 +48,13 @@ def _legacy_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
         if not subscribed:
             return "empty"
         return "split_brain" if facts.new.exists else "inconsistent"
+    if forward.subscription == "":
+        # Nothing keeps the rows for new, so the copy has to be made again; not while rows may still come from new.
+        return "inconsistent" if reverse.subscription == "enabled" else "prepared"
+    if forward.slot == "":
+        return "slot_lost"
     if reverse.subscription == "enabled":
         return "rolled_back_cleanup"
-    if forward.subscription == "":
-        return "rolled_back_cleanup" if reverse.subscription else "prepared"
     if forward.pending or facts.new.stage not in ("", "complete"):
         return "seeding"
     if forward.subscription == "disabled":
@@ -68,6 +71,11 @@ def _both_fenced(forward: Pair, reverse: Pair) -> str:
 
 
 def _new_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
+    if reverse.subscription == "" and forward.subscription == "enabled":
+        # A slot made now would miss what was written since the opening.
+        return "new_only"
+    if reverse.subscription and reverse.slot == "":
+        return "slot_lost"
     if forward.subscription == "enabled" or reverse.subscription == "disabled":
         return "switched_cleanup"
     if reverse.subscription == "enabled":

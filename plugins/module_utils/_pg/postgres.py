@@ -131,6 +131,17 @@ class Session:
             list(values.values()),
         )
 
+    def cut(self) -> None:
+        """For another thread: end the connection below a statement that waits for an answer, which then fails as connection_lost.
+
+        A network that swallows packets lets it wait for tcp_user_timeout, a proxy that has lost its server without end.
+        """
+        try:
+            with socket.socket(fileno=os.dup(self.raw.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except (OSError, load().Error):
+            pass
+
     @property
     def closed(self) -> bool:
         return bool(self.raw.closed)
@@ -187,11 +198,21 @@ class Server:
         self._open.append(session)
         return session
 
+    @property
+    def alive(self) -> bool:
+        """No session that is in use has ended. Asks nobody and opens nothing."""
+        return not any(session.closed for session in self._kept.values())
+
     def forget(self) -> None:
         """Close every session in the database, for instance before it is dropped."""
         kept = self._kept.pop(self.dbname, None)
         if kept is not None:
             kept.close()
+
+    def cut(self) -> None:
+        """`Session.cut` of every session."""
+        for session in list(self._open):
+            session.cut()
 
     def close(self) -> None:
         for session in self._open:

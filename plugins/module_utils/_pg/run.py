@@ -46,17 +46,11 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
     guard = watchdog.start(options, runner) if options.state in SIDES and not check_mode else None
     work = Run(options, runner, guard, check_mode)
     try:
-        outcome = work.go()
-    except FleetError as error:
-        if guard is not None and error.code == "outcome_unknown":
-            guard.leave()
-            guard = None
-        raise
+        return work.go()
     finally:
         work.close()
         if guard is not None:
             guard.end()
-    return outcome
 
 
 class Run:
@@ -225,7 +219,7 @@ class Run:
                 self._guard.say(watchdog.DONE)
                 return
             except FleetError as error:
-                alive = not any(server.admin.closed for server in (road.source, road.target))
+                alive = all(server.alive for server in (road.source, road.target))
                 cause = error.details.get("cause", {}).get("code", error.code)
                 if (
                     error.code not in _RETRY
@@ -263,7 +257,7 @@ class Run:
                 remedy="End them, raise drain_grace, or set on_active: terminate.",
                 details={"sessions": busy},
             )
-        pair.advance(road.target, road.back)
+        pair.advance(road)
 
     def _cleanup(self, serves: str) -> None:
         """Route the clients to the side that is open, and turn the direction of replication around."""
@@ -272,7 +266,7 @@ class Run:
         if self._opened is None:
             sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
-        pair.cleanup(road, self._link, fence.new_epoch())
+        pair.cleanup(road, fence.new_epoch())
         try:
             seed.refresh_views(road.source, target)
         except FleetError as error:

@@ -16,7 +16,7 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import carry, catalog, fence, freeze, pair, roles
-from .model import FORWARD, Link, Options
+from .model import FORWARD, REVERSE, Link, Options
 from .postgres import Server, ident, literal
 from .programs import Programs, keys, programs, without
 
@@ -68,6 +68,8 @@ class Seed:
     def _database(self) -> None:
         """A database of ours that was left half made is made again; one that stands empty is taken over."""
         pair.drop_slot(self._legacy, FORWARD)
+        # An armed pair whose copy is made again: its slot goes with the database.
+        pair.unsubscribe(self._legacy, REVERSE)
         name = self._new.dbname
         settings = fence.settings_of(self._new.admin, name)
         self._new.forget()

@@ -58,6 +58,7 @@ class Watchdog:
     def __init__(self, pid: int, pipe: int) -> None:
         self._pid = pid
         self._pipe = pipe
+        self._last = ""
 
     def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
         """A window begins: clients are about to be held. ``backends`` hold the run lock, by side."""
@@ -67,21 +68,23 @@ class Watchdog:
         self._say({"word": word})
 
     def end(self) -> None:
-        """Nothing is left to watch. The process is reaped if it ends soon, which it does unless it is settling a window."""
-        try:
-            os.write(self._pipe, b'{"word": "done"}\n')
-        except BrokenPipeError:
-            pass
-        self.leave()
+        """The module is through. A window that it could not settle itself is left to this process: the pipe ends without a last word.
+
+        Otherwise nothing is left to watch, and the process is reaped if it ends soon.
+        """
+        settled = self._last in ("", DONE)
+        if settled:
+            try:
+                os.write(self._pipe, b'{"word": "done"}\n')
+            except BrokenPipeError:
+                pass
+        os.close(self._pipe)
         deadline = Deadline(2)
-        while os.waitpid(self._pid, os.WNOHANG) == (0, 0) and not deadline.expired():
+        while settled and os.waitpid(self._pid, os.WNOHANG) == (0, 0) and not deadline.expired():
             deadline.pause(0.005)
 
-    def leave(self) -> None:
-        """Leave the open window to it: the pipe ends without a last word."""
-        os.close(self._pipe)
-
     def _say(self, message: t.Mapping[str, t.Any]) -> None:
+        self._last = message["word"]
         try:
             os.write(self._pipe, json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
@@ -174,11 +177,10 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
         verdict = decide(window["word"], cause, "stale" if window["word"] == HOLD else _target(target, window))
         if verdict == "wait":
             return False
-        if verdict == "release":
-            clients.serve(source.side)
-        elif verdict == "abort":
-            fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open")
+        if verdict == "abort" and fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open"):
             _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
+        if verdict in ("release", "abort") and not _fenced(source):
+            # A source that is closed by now was left by a later switch, which routes the clients itself.
             clients.serve(source.side)
         elif verdict == "serve_target":
             sessions.end_now(target, sessions.now_on(target))
@@ -220,6 +222,10 @@ def _target(target: Server, window: t.Mapping[str, t.Any]) -> str:
     except FleetError:
         return "unreadable"
     return {f"{epoch}:commit": "committed", f"{epoch}:abort": "aborted"}.get(now, "stale")
+
+
+def _fenced(server: Server) -> bool:
+    return fence.is_fenced(fence.settings_of(server.admin, server.dbname) or {})
 
 
 def _note(server: Server, text: str) -> None:

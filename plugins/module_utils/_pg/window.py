@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import typing as t
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .._core.errors import FleetError
@@ -18,10 +20,12 @@ from .faults import hit
 from .model import Options
 from .pair import Course
 from .router import Clients
-from .watchdog import COMMIT, FENCE, OPENED, Watchdog
+from .watchdog import COMMIT, DONE, FENCE, OPENED, Watchdog
 
 # What stays of max_window for aborting and giving the writes back before the watchdog would.
 _RESERVE = 0.8
+# Ending the sessions of the target takes milliseconds; a target that is silent for longer is left to the next run.
+_ENDING = 10.0
 
 
 @dataclass
@@ -74,11 +78,12 @@ class Window:
         began = self._clock = time.monotonic()
         self._opened.held_at = time.time()
         try:
-            self._clients.pause(source.side)
-            self._step("pause")
-            fenced = self._close()
-            self._prove()
-            self._open()
+            with self._answered(self._options.max_window - _RESERVE):
+                self._clients.pause(source.side)
+                self._step("pause")
+                fenced = self._close()
+                self._prove()
+                self._open()
         except FleetError as error:
             self._abort(error)
         self._opened.database_ms = _ms(time.monotonic() - fenced)
@@ -121,7 +126,7 @@ class Window:
         if self._frozen is not None:
             self._frozen.freeze()
         self._step("W5")
-        pair.advance(target, self._road.back)
+        pair.advance(self._road)
         self._step("W6")
 
     # W7: the one commit that moves the writes.
@@ -141,7 +146,8 @@ class Window:
     # W8 and the clients. From here on there is no way back but a switch of its own.
     def _finish(self) -> None:
         target = self._road.target
-        sessions.end_now(target, sessions.now_on(target))
+        with self._answered(_ENDING):
+            sessions.end_now(target, sessions.now_on(target))
         self._step("W8")
         self._clients.route(target.side)
         self._step("route")
@@ -150,6 +156,33 @@ class Window:
         self._opened.released_at = time.time()
         self._clients.resume(target.side)
         self._step("resume")
+
+    @contextmanager
+    def _answered(self, seconds: float) -> t.Iterator[None]:
+        """Cut the connections after ``seconds``: a statement that waits for a silent server would outlast the window by far."""
+        silent: list[bool] = []
+
+        def cut() -> None:
+            silent.append(True)
+            for server in (self._road.source, self._road.target):
+                server.cut()
+
+        clock = threading.Timer(max(seconds, 0.0), cut)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield
+        except FleetError as error:
+            if not silent or error.code != "connection_lost":
+                raise
+            raise FleetError(
+                "connection_lost",
+                f"The {error.details.get('side')} server did not answer a statement within the {seconds:.1f} s that were left for it.",
+                remedy="Look at the network between this host and that server, then run again; the facts decide.",
+                details=error.details,
+            ) from error
+        finally:
+            clock.cancel()
 
     def _left(self) -> float:
         left = self._limit.remaining() - _RESERVE
@@ -176,9 +209,18 @@ class Window:
         else:
             self._close_target(epoch)
         source = self._road.source
-        _again(lambda: fence.turn(source.admin, source.dbname, f"{epoch}:abort", False, f"{epoch}:open"), source, self._limit)
+        try:
+            _again(lambda: fence.turn(source.admin, source.dbname, f"{epoch}:abort", False, f"{epoch}:open"), source, self._limit)
+        except FleetError as unreachable:
+            raise FleetError(
+                "connection_lost",
+                f"{source.endpoint} could not be told to take the writes back: {unreachable.message} They are on no side until it can;"
+                " the watchdog goes on trying for a minute.",
+                remedy=f"Make {source.endpoint} reachable and run again; nothing is lost.",
+                details={"cause": error.as_failure()},
+            ) from error
         self._clients.serve(source.side)
-        self._watchdog.say("done")
+        self._watchdog.say(DONE)
         if error.code in ("active_transactions", "prepared_transactions", "router_failed", "apply_lagging", "window_aborted"):
             raise error
         step = self._opened.steps[-1]["name"] if self._opened.steps else "the hold"

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -22,7 +24,11 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import dict_row
 
-BIN = Path(os.environ.get("BOWLINE_TEST_PG_BIN", "/usr/lib/postgresql/15/bin"))
+SPEC = importlib.util.spec_from_file_location("bowline_pg_versions", Path(__file__).parent / "versions.py")
+versions = importlib.util.module_from_spec(SPEC)
+sys.modules[SPEC.name] = versions
+SPEC.loader.exec_module(versions)
+
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 SUPER, LINK = "canary-super-5e7", "canary-link-9b1"
 DATABASE = "hub"
@@ -68,12 +74,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 class Cluster:
     """One server. ``log`` records every statement, so that a canary in it would be found."""
 
-    def __init__(self, name: str, home: Path) -> None:
+    def __init__(self, name: str, home: Path, major: int, host: str = "127.0.0.1", around: tuple[str, ...] = ()) -> None:
+        """``host`` is where others reach it; ``around`` are words before the command that starts it, such as a network namespace."""
         self.name = name
+        self.host = host
+        self.around = around
         self.home = home / name
+        self.major = major
+        self.bin = versions.bindir(major)
         self.port = free_port()
         self.log = self.home / "log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -85,22 +100,24 @@ class Cluster:
         password.write_text(SUPER)
         shutil.chown(password, "postgres", "postgres")
         subprocess.run(
-            [*AS_POSTGRES, BIN / "initdb", f"--pgdata={self.home / 'data'}", "--username=postgres", f"--pwfile={password}",
+            [*AS_POSTGRES, self.bin / "initdb", f"--pgdata={self.home / 'data'}", "--username=postgres", f"--pwfile={password}",
              "--auth=scram-sha-256",
              "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
             check=True, capture_output=True, cwd="/",
         )
         with (self.home / "data" / "postgresql.conf").open("a") as file:
             file.write(
-                f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{self.home}'\nwal_level = logical\n"
+                f"port = {self.port}\nlisten_addresses = '{self.host}'\nunix_socket_directories = '{self.home}'\nwal_level = logical\n"
                 "max_wal_senders = 20\nmax_replication_slots = 20\nmax_connections = 120\nmax_prepared_transactions = 5\n"
                 "max_logical_replication_workers = 8\nmax_worker_processes = 16\nshared_buffers = 64MB\n"
                 "log_statement = all\nlog_line_prefix = '%m [%p] %q%u@%d %a '\n"
             )
+        with (self.home / "data" / "pg_hba.conf").open("a") as file:
+            file.write("host all all samenet scram-sha-256\n")
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            argv = [*AS_POSTGRES, BIN / "postgres", "-D", self.home / "data"]
+            argv = [*self.around, *AS_POSTGRES, self.bin / "postgres", "-D", self.home / "data"]
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", start_new_session=True)
         deadline = time.monotonic() + 30
         while True:
@@ -116,7 +133,10 @@ class Cluster:
         if self.process is None:
             return
         if number == 9:
-            os.killpg(self.process.pid, 9)
+            # Each of its processes leads a session of its own, so they are not in its process group.
+            for pid in (self.process.pid, *children(self.process.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
         else:
             self.process.send_signal(number)
         self.process.wait(30)
@@ -125,7 +145,7 @@ class Cluster:
             (self.home / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def connect(self, dbname: str = DATABASE, **more) -> psycopg.Connection:
-        words = {"host": "127.0.0.1", "port": self.port, "user": "postgres", "password": SUPER, "dbname": dbname, "autocommit": True,
+        words = {"host": self.host, "port": self.port, "user": "postgres", "password": SUPER, "dbname": dbname, "autocommit": True,
                  "row_factory": dict_row, "options": "-c default_transaction_read_only=off -c pgcut.bypass=on", **more}
         return psycopg.connect(**words)
 
@@ -144,12 +164,13 @@ class Cluster:
 
 
 class World:
-    """Both clusters and everything that a test does with them."""
+    """Both clusters and everything that a test does with them. Majors come from LAB_PG_LEGACY and LAB_PG_TARGET unless they are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, legacy: int | None = None, new: int | None = None) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="bowline-pg-test-"))
         self.home.chmod(0o711)
-        self.legacy, self.new = Cluster("legacy", self.home), Cluster("new", self.home)
+        self.legacy = Cluster("legacy", self.home, legacy or versions.wanted("legacy"))
+        self.new = Cluster("new", self.home, new or versions.wanted("target"))
         self.serial = 0
 
     @property
@@ -203,10 +224,10 @@ class World:
 
     def params(self, state: str, **more) -> dict:
         def endpoint(cluster: Cluster) -> dict:
-            return {"host": "127.0.0.1", "port": cluster.port, "dbname": DATABASE, "passfile": str(self.passfile), "bindir": str(BIN)}
+            return {"host": cluster.host, "port": cluster.port, "dbname": DATABASE, "passfile": str(self.passfile), "bindir": str(cluster.bin)}
 
         def reach(to: Cluster, seen_by: Cluster) -> dict:
-            return {"host": "127.0.0.1", "port": to.port, "passfile": str(seen_by.home / "link.pgpass")}
+            return {"host": to.host, "port": to.port, "passfile": str(seen_by.home / "link.pgpass")}
 
         ways = {"to_legacy": reach(self.legacy, self.new), "to_new": reach(self.new, self.legacy)}
         link = {"user": "pgcut_repl", "password": LINK, "sslmode": "prefer", **ways}
@@ -292,7 +313,7 @@ class Writers:
     def _connect(self):
         legacy, new = self.world.clusters
         return psycopg.connect(
-            host="127.0.0.1,127.0.0.1", port=f"{legacy.port},{new.port}", user="hub", password="canary-app-3c2", dbname=DATABASE,
+            host=f"{legacy.host},{new.host}", port=f"{legacy.port},{new.port}", user="hub", password="canary-app-3c2", dbname=DATABASE,
             target_session_attrs="read-write", connect_timeout=2,
         )
 

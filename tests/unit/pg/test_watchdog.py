@@ -92,3 +92,29 @@ def test_a_late_window_is_settled_once(monkeypatch):
     watchdog.watch(None, None, reading)
     os.close(reading)
     assert seen == ["deadline", "eof"]
+
+
+@pytest.mark.parametrize(("words", "last"), [
+    pytest.param([], DONE, id="no window"),
+    pytest.param([FENCE, DONE], DONE, id="settled"),
+    pytest.param([FENCE], FENCE, id="the source could not be told"),
+    pytest.param([FENCE, COMMIT], COMMIT, id="outcome unknown"),
+    pytest.param([FENCE, COMMIT, OPENED], OPENED, id="clients still held"),
+])
+def test_a_window_that_the_module_did_not_settle_ends_without_a_last_word(words, last):
+    import json
+    import os
+
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    module = watchdog.Watchdog(child, writing)
+    for word in words:
+        module.say(word)
+    module.end()
+    said = os.read(reading, 65536).decode().splitlines()
+    os.close(reading)
+    assert json.loads(said[-1])["word"] == last
+    if last != DONE:
+        os.waitpid(child, 0)
