@@ -103,13 +103,33 @@ def filled_views(session: Session) -> list[tuple[str, str]]:
 
 
 def tables(session: Session) -> list[tuple[str, str]]:
-    """Every table whose rows are replicated, partitions and not their parents, largest first."""
+    """Every table whose rows are moved, unlogged ones too, partitions and not their parents, largest first."""
+    return _tables(session, "'p', 'u'")
+
+
+def unlogged(session: Session) -> list[tuple[str, str]]:
+    return _tables(session, "'u'")
+
+
+def _tables(session: Session, persistence: str) -> list[tuple[str, str]]:
     return [
         (row["nspname"], row["relname"])
         for row in session.rows(
             "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            f" WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut'"
+            f" WHERE c.relkind = 'r' AND c.relpersistence IN ({persistence}) AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut'"
             " ORDER BY pg_relation_size(c.oid) DESC, 1, 2"
+        )
+    ]
+
+
+def stored_columns(session: Session, table: tuple[str, str]) -> list[str]:
+    """Names of the columns that a COPY may fill."""
+    return [
+        str(row["attname"])
+        for row in session.rows(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''"
+            " ORDER BY attnum",
+            ident(*table),
         )
     ]
 

@@ -61,7 +61,7 @@ class Programs:
         done = self._runner([find("pg_restore", self._bindirs), "--list", str(archive)])
         if done.rc != 0:
             raise FleetError("seed_error", f"pg_restore could not read the dump of the schema: {done.err.strip()[-400:]}.")
-        return [line for line in done.out.splitlines() if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
+        return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
 
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:
         values = {
@@ -70,7 +70,8 @@ class Programs:
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",
             "PGAPPNAME": "bowline pg_cutover schema",
-            "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c pgcut.bypass=on",
+            "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c pgcut.bypass=on"
+            " -c session_replication_role=replica",
             "LC_ALL": "C.UTF-8",
         }
         if endpoint.password:

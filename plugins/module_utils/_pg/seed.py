@@ -15,7 +15,7 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import carry, catalog, fence, freeze, pair, roles
+from . import carry, catalog, fence, freeze, large, pair, roles
 from .model import FORWARD, Link, Options
 from .postgres import Server, ident, literal
 from .programs import Programs, keys, programs, without
@@ -146,7 +146,8 @@ class Seed:
                 remedy="Remove the reason and run again.",
                 details={"objects": different},
             )
-        carry.carry_objects(self._legacy.db, self._new.db)
+        large.carry(self._legacy.db, self._new.db)
+        carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db))
         refresh_views(self._legacy, self._new)
         self._new.db.run("ANALYZE")
         self._stage(STAGE_COMPLETE)
@@ -219,17 +220,26 @@ def restore_identities(server: Server) -> None:
 
 
 def refresh_views(source: Server, target: Server) -> None:
-    """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it."""
+    """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it.
+
+    With the search_path of the database, as its owner does it: functions in a view may rely on it. Raises FleetError "seed_error".
+    """
     left = catalog.filled_views(source.db)
     while left:
         failed: dict[tuple[str, str], FleetError] = {}
         for name in left:
             try:
-                target.db.run(f"REFRESH MATERIALIZED VIEW {ident(*name)}")
+                target.db.run(f"SET LOCAL search_path TO DEFAULT; REFRESH MATERIALIZED VIEW {ident(*name)}")
             except FleetError as error:
                 failed[name] = error
         if len(failed) == len(left):
-            raise next(iter(failed.values()))
+            view, first = next(iter(failed.items()))
+            raise FleetError(
+                "seed_error",
+                f"Materialized view {'.'.join(view)} cannot be filled on {target.endpoint}: {first.message}",
+                remedy="Make it refresh without settings of a session, or REFRESH … WITH NO DATA on the side that serves; then run again.",
+                details={"views": [".".join(name) for name in failed], "cause": first.as_failure()},
+            )
         left = list(failed)
 
 

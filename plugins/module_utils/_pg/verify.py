@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 
 from .._core.errors import FleetError
 from .._core.wait import Deadline
-from . import carry, catalog
+from . import catalog, large
 from .pair import Course
 from .postgres import Server, Session, ident, literal
 
@@ -191,7 +191,7 @@ class Verification:
         return found[:_KEYS]
 
     def _objects(self) -> list[dict[str, t.Any]]:
-        source, target = (carry.object_hashes(self._holders[server.side]) for server in (self._road.source, self._road.target))
+        source, target = (large.held(self._holders[server.side]) for server in (self._road.source, self._road.target))
         different = sorted(oid for oid in set(source) | set(target) if source.get(oid) != target.get(oid))
         if not different:
             return []

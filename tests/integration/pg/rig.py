@@ -20,12 +20,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 BIN = Path(os.environ.get("BOWLINE_TEST_PG_BIN", "/usr/lib/postgresql/15/bin"))
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 SUPER, LINK = "canary-super-5e7", "canary-link-9b1"
 DATABASE = "hub"
+# No event trigger of the database under test.
+QUIET = "SET session_replication_role = replica"
+ODD = Path(__file__).parent / "odd.sql"
+ROLES = ("hub", "readers", "pgcut_repl", "odd_owner", 'Ünlauter "Gast"', "odd_reader", "odd_definer")
 
 SCHEMA = """
 CREATE ROLE hub LOGIN PASSWORD 'canary-app-3c2';
@@ -129,7 +134,7 @@ class Cluster:
                  "row_factory": dict_row, "options": "-c default_transaction_read_only=off -c pgcut.bypass=on", **more}
         return psycopg.connect(**words)
 
-    def rows(self, text: str, *params, dbname: str = DATABASE) -> list[dict]:
+    def rows(self, text: str | sql.Composable, *params, dbname: str = DATABASE) -> list[dict]:
         with self.connect(dbname) as connection:
             cursor = connection.execute(text, params or None)
             return cursor.fetchall() if cursor.description else []
@@ -173,25 +178,28 @@ class World:
             cluster.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def reset(self) -> None:
-        """An application's database on legacy, nothing on new."""
+    def reset(self, odd: int = 0) -> None:
+        """An application's database on legacy, or the odd one with ``odd`` rows in its bulk tables; nothing on new."""
         for cluster in self.clusters:
             if cluster.process is None or cluster.process.poll() is not None:
                 cluster.start()
             if cluster.rows("SELECT 1 FROM pg_database WHERE datname = %s", DATABASE, dbname="postgres"):
                 for row in cluster.rows("SELECT subname FROM pg_subscription"):
                     for text in ("DISABLE", "SET (slot_name = NONE)"):
-                        cluster.rows(f"ALTER SUBSCRIPTION {row['subname']} {text}")
-                    cluster.rows(f"DROP SUBSCRIPTION {row['subname']}")
+                        cluster.rows(f"{QUIET}; ALTER SUBSCRIPTION {row['subname']} {text}")
+                    cluster.rows(f"{QUIET}; DROP SUBSCRIPTION {row['subname']}")
         for cluster in self.clusters:
             for row in cluster.rows("SELECT slot_name, active_pid FROM pg_replication_slots", dbname="postgres"):
                 until(lambda slot=row["slot_name"]: self._dropped(cluster, slot), 10, f"slot {row['slot_name']} to be dropped")
             cluster.rows(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", dbname="postgres")
-            for role in ("hub", "readers", "pgcut_repl"):
-                cluster.rows(f"DROP ROLE IF EXISTS {role}", dbname="postgres")
+            for role in ROLES:
+                cluster.rows(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)), dbname="postgres")
         self.legacy.rows(SCHEMA, dbname="postgres")
         self.legacy.rows(f"CREATE DATABASE {DATABASE} OWNER hub", dbname="postgres")
-        self.legacy.rows(TABLES)
+        if odd:
+            self.legacy.rows(f"SET odd.rows = '{odd}'; " + ODD.read_text(encoding="utf-8"))
+        else:
+            self.legacy.rows(TABLES)
 
     def _dropped(self, cluster: Cluster, slot: str) -> bool:
         try:
