@@ -93,11 +93,16 @@ def extension_tables(session: Session) -> list[tuple[str, str]]:
 
 
 def filled_views(session: Session) -> list[tuple[str, str]]:
+    """Materialized views that are filled, each after those that it reads, directly or through other views."""
     return [
         (row["nspname"], row["relname"])
         for row in session.rows(
-            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind = 'm' AND c.relispopulated ORDER BY 1, 2"
+            "WITH RECURSIVE reads AS (SELECT r.ev_class AS view, d.refobjid AS read FROM pg_rewrite r JOIN pg_depend d"
+            " ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class),"
+            " placed AS (SELECT oid, 0 AS depth FROM pg_class WHERE relkind IN ('v', 'm')"
+            " UNION SELECT reads.view, placed.depth + 1 FROM placed JOIN reads ON reads.read = placed.oid)"
+            " SELECT n.nspname, c.relname, max(placed.depth) AS depth FROM placed JOIN pg_class c USING (oid)"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated GROUP BY 1, 2 ORDER BY 3, 1, 2"
         )
     ]
 

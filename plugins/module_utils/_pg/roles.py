@@ -124,7 +124,15 @@ def _memberships(source: Session, names: t.Sequence[str]) -> list[str]:
 
 
 def copy_settings(legacy: Server, new: Server) -> None:
-    """Settings and grants of the database itself, and of roles in it; not our own fence and epoch."""
+    """Settings, comment, connection limit and grants of the database itself, and settings of roles in it; not our own fence and epoch."""
+    own = legacy.admin.rows(
+        "SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS connections, shobj_description(oid, 'pg_database') AS comment"
+        " FROM pg_database WHERE datname = %s",
+        legacy.dbname,
+    )[0]
+    new.admin.run(f"ALTER DATABASE {ident(new.dbname)} CONNECTION LIMIT {own['connections']}")
+    if own["comment"] is not None:
+        new.admin.run(f"COMMENT ON DATABASE {ident(new.dbname)} IS {literal(own['comment'])}")
     for row in legacy.admin.rows(
         "SELECT a.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
         " LEFT JOIN pg_authid a ON a.oid = s.setrole WHERE d.datname = %s",
@@ -141,7 +149,7 @@ def copy_settings(legacy: Server, new: Server) -> None:
         legacy.dbname,
     )
     if acl:
-        new.admin.run(f"REVOKE ALL ON DATABASE {ident(new.dbname)} FROM PUBLIC")
+        new.admin.run(f"REVOKE ALL ON DATABASE {ident(new.dbname)} FROM PUBLIC, {ident(own['owner'])}")
         for row in acl:
             grantee = ident(row["grantee"]) if row["named"] else "PUBLIC"
             option = " WITH GRANT OPTION" if row["is_grantable"] else ""

@@ -222,7 +222,8 @@ def restore_identities(server: Server) -> None:
 def refresh_views(source: Server, target: Server) -> None:
     """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it.
 
-    With the search_path of the database, as its owner does it: functions in a view may rely on it. Raises FleetError "seed_error".
+    What a view reads inside of a function is in no catalog, so one that fails is tried again after the others. With the search_path of the
+    database, as its owner does it: such functions may rely on it. Raises FleetError "seed_error".
     """
     left = catalog.filled_views(source.db)
     while left:
