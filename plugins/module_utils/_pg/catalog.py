@@ -14,14 +14,27 @@ from .postgres import Server, Session, ident, literal
 # Schemas of the system; pgcut is ours and equal on both sides by construction.
 IN_USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
-# A type has equality when a default btree or hash operator class takes it: directly, binary coercible (varchar), or as enum, range, array.
-# Without equality (json, xml, point) REPLICA IDENTITY FULL stops the apply worker at the first UPDATE.
-_NO_EQUALITY = """
-NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE m.amname IN ('btree', 'hash') AND o.opcdefault
-  AND (o.opcintype = b.oid OR b.typtype IN ('e', 'r', 'm', 'c')
-    OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b')
-    OR o.opcintype = e.oid OR e.typtype IN ('e', 'r', 'm', 'c')
-    OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = e.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b')))
+# A type has equality when a default btree or hash operator class takes it, directly or binary coercible (varchar); a domain when its base has
+# it, an array when its elements have, a composite when all its columns have; enums, ranges and multiranges always. Without it (json, xml,
+# point) REPLICA IDENTITY FULL stops the apply worker at the first UPDATE: tuples_equal in src/backend/executor/execReplication.c.
+_UNEQUAL = f"""
+reached(root, type) AS (
+  SELECT DISTINCT a.atttypid, a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA} AND a.attnum > 0 AND NOT a.attisdropped
+  UNION
+  SELECT r.root, part.type FROM reached r JOIN pg_type y ON y.oid = r.type CROSS JOIN LATERAL (
+    SELECT y.typbasetype AS type WHERE y.typtype = 'd'
+    UNION ALL SELECT y.typelem WHERE y.typcategory = 'A' AND y.typelem <> 0
+    UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE y.typtype = 'c' AND a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+  ) part
+), unequal AS MATERIALIZED (
+  SELECT DISTINCT r.root FROM reached r JOIN pg_type b ON b.oid = r.type
+  WHERE b.typtype = 'b' AND NOT (b.typcategory = 'A' AND b.typelem <> 0) AND NOT EXISTS (
+    SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE m.amname IN ('btree', 'hash') AND o.opcdefault
+    AND (o.opcintype = b.oid OR EXISTS
+      (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b')))
+)
 """
 
 
@@ -44,29 +57,31 @@ class Keyless:
 
 
 def keyless(session: Session) -> list[Keyless]:
-    """Ordinary tables (partitions too, since each is published by itself) without primary key and without replica identity."""
+    """Ordinary tables (partitions too, since each is published by itself) whose UPDATE or DELETE could not be sent or not be applied.
+
+    A deferrable primary key is none here, REPLICA IDENTITY NOTHING hides one, and an identity index may have been dropped. A table that has
+    FULL already is listed only when a column without equality would stop the apply worker.
+    """
     found = session.rows(
         f"""
+WITH RECURSIVE {_UNEQUAL}, listed AS (
 SELECT n.nspname, c.relname, c.relreplident::text AS was, pg_relation_size(c.oid) AS bytes,
   (SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
    WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL
      AND NOT EXISTS (SELECT FROM unnest(x.indkey) k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k
                      WHERE NOT a.attnotnull)
    ORDER BY x.indnatts, i.relname LIMIT 1) AS index,
-  (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
-   JOIN pg_type y ON y.oid = a.atttypid
-   JOIN pg_type b ON b.oid = CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE y.oid END
-   LEFT JOIN pg_type e ON e.oid = b.typelem AND b.typcategory = 'A'
-   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND {_NO_EQUALITY}) AS without
+  ARRAY(SELECT a.attname || ' (' || format_type(a.atttypid, a.atttypmod) || ')' FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+    AND NOT a.attisdropped AND a.attgenerated = '' AND a.atttypid IN (SELECT root FROM unequal) ORDER BY a.attnum) AS without,
+  EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid AND x.indimmediate) AS keyed,
+  EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisreplident AND x.indisvalid) AS chosen
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut'
-  AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS
-       (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid AND x.indimmediate))
+WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut')
+SELECT * FROM listed WHERE was = 'n' OR was = 'd' AND NOT keyed OR was = 'i' AND NOT chosen OR was = 'f' AND NOT keyed AND without <> '{{}}'
 ORDER BY 1, 2"""
     )
     return [
-        Keyless(row["nspname"], row["relname"], row["was"], int(row["bytes"]), row["index"] or "", tuple(row["without"] or ()))
-        for row in found
+        Keyless(row["nspname"], row["relname"], row["was"], int(row["bytes"]), row["index"] or "", tuple(row["without"])) for row in found
     ]
 
 

@@ -112,7 +112,7 @@ def churn(cluster, mark: str, dbname: str = "hub") -> int:
     with cluster.connect(dbname) as connection:
         connection.execute("SET session_replication_role = replica; SET statement_timeout = 0; SET search_path = pg_catalog")
         tables = connection.execute(_COLUMNS).fetchall()
-        for table in tables:
+        for table in (table for table in tables if table["stored"]):
             name, column = sql.Identifier(table["schema"], table["name"]), sql.Identifier(table["text"] or table["any"])
             value = sql.SQL("{} || {}").format(column, mark) if table["text"] else column
             stored = sql.SQL(", ").join(map(sql.Identifier, table["stored"]))

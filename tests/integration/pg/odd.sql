@@ -132,6 +132,11 @@ CREATE STATISTICS bulk_together (ndistinct, dependencies) ON title, body FROM bu
 ALTER TABLE bulk ALTER title SET STATISTICS 500;
 ALTER TABLE bulk SET (fillfactor = 80, autovacuum_enabled = false);
 CREATE TABLE empty (id int PRIMARY KEY, note text);
+CREATE TABLE nothing ();
+INSERT INTO nothing DEFAULT VALUES;
+INSERT INTO nothing DEFAULT VALUES;
+CREATE TABLE only_generated (a int GENERATED ALWAYS AS (1) STORED);
+INSERT INTO only_generated DEFAULT VALUES;
 CREATE TABLE dropped_columns (a int, gone text, b int PRIMARY KEY, gone_too int, c text);
 INSERT INTO dropped_columns SELECT n, 'x', n, n, 'c' || n FROM generate_series(1, 30) n;
 ALTER TABLE dropped_columns DROP gone, DROP gone_too, ADD d int DEFAULT 7, ADD e text;
