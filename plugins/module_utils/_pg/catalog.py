@@ -14,8 +14,8 @@ from .postgres import Server, Session, ident, literal
 # Schemas of the system; pgcut is ours and equal on both sides by construction.
 IN_USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
-# A type has equality when a default btree or hash operator class takes it, directly or binary coercible (varchar); a domain when its base has
-# it, an array when its elements have, a composite when all its columns have; enums, ranges and multiranges always. Without it (json, xml,
+# A type has equality when a default btree or hash operator class takes it, directly or by a binary cast that is implicit (varchar, unlike
+# xml: IsBinaryCoercible in src/backend/parser/parse_coerce.c); a domain when its base has it, an array when its elements have, a composite when all its columns have; enums, ranges and multiranges always. Without it (json, xml,
 # point) REPLICA IDENTITY FULL stops the apply worker at the first UPDATE: tuples_equal in src/backend/executor/execReplication.c.
 _UNEQUAL = f"""
 reached(root, type) AS (
@@ -33,7 +33,7 @@ reached(root, type) AS (
   WHERE b.typtype = 'b' AND NOT (b.typcategory = 'A' AND b.typelem <> 0) AND NOT EXISTS (
     SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE m.amname IN ('btree', 'hash') AND o.opcdefault
     AND (o.opcintype = b.oid OR EXISTS
-      (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b')))
+      (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b' AND k.castcontext = 'i')))
 )
 """
 

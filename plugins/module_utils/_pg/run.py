@@ -152,7 +152,8 @@ class Run:
         """Bytes of the database that is to be moved, which the role's preflight compares with the room on the target."""
         if self._options.state != "preflight":
             return {}
-        return {"size_bytes": int(self._legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", self._legacy.dbname))}
+        text = "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE datname = %s"
+        return {"size_bytes": int(self._legacy.admin.value(text, self._legacy.dbname))}
 
     def _foreseen(self, steps: t.Sequence[Step], found: str) -> str:
         if not steps:

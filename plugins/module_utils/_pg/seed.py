@@ -18,7 +18,7 @@ from .._core.wait import Deadline
 from . import carry, catalog, fence, freeze, large, pair, roles
 from .model import FORWARD, Link, Options
 from .postgres import Server, ident, literal
-from .programs import Programs, keys, programs, without
+from .programs import Programs, keys, passes, programs, without
 
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
@@ -44,10 +44,18 @@ class Seed:
         getattr(self, f"_{step}")()
 
     def _link_role(self) -> None:
+        """A server that does not reach the other one is found before anything is written; the login is tried once the role is there."""
+        ways = ((self._new, self._legacy), (self._legacy, self._new))
+        for follower, source in ways:
+            try:
+                pair.try_link(follower, source, self._link)
+            except FleetError as error:
+                if error.code != "link_auth":
+                    raise
         for server in (self._legacy, self._new):
             roles.keep_link_role(server, self._link)
-        pair.try_link(self._new, self._legacy, self._link)
-        pair.try_link(self._legacy, self._new, self._link)
+        for follower, source in ways:
+            pair.try_link(follower, source, self._link)
 
     def _helper(self) -> None:
         self._legacy.db.run(_HELPER)
@@ -135,7 +143,10 @@ class Seed:
             archive, lines = self._dump(tools)
             jobs = self._options.seed_jobs or os.cpu_count() or 1
             # A killed run may have made some of them, so "already exists" is no error here: the comparison of both schemas judges.
-            said = self._restore(tools, archive, [f"--jobs={jobs}", "--section=post-data"], without(lines, self._keys(lines)), strict=False)
+            said = ""
+            for some, parallel in passes(without(lines, self._keys(lines))):
+                words = ["--section=post-data", *([f"--jobs={jobs}"] if parallel else [])]
+                said += self._restore(tools, archive, words, some, strict=False)
         if self._options.ddl_freeze:
             freeze.on(self._new)
         different = catalog.drift(self._legacy, self._new)

@@ -174,6 +174,14 @@ CREATE TABLE by_name (name text COLLATE german NOT NULL, id int) PARTITION BY RA
 CREATE TABLE by_name_a PARTITION OF by_name FOR VALUES FROM (MINVALUE) TO ('m');
 CREATE TABLE by_name_m PARTITION OF by_name FOR VALUES FROM ('m') TO (MAXVALUE);
 INSERT INTO by_name SELECT chr(97 + n % 26) || 'ärm' || n, n FROM generate_series(1, 60) n;
+-- Keyless, and each partition has an index that can stand in.
+CREATE TABLE by_code (code int NOT NULL, note text) PARTITION BY RANGE (code);
+CREATE TABLE by_code_1 PARTITION OF by_code FOR VALUES FROM (0) TO (20) PARTITION BY RANGE (code);
+CREATE TABLE by_code_1_1 PARTITION OF by_code_1 FOR VALUES FROM (0) TO (10);
+CREATE TABLE by_code_1_2 PARTITION OF by_code_1 FOR VALUES FROM (10) TO (20);
+CREATE TABLE by_code_2 PARTITION OF by_code DEFAULT;
+CREATE UNIQUE INDEX ON by_code (code);
+INSERT INTO by_code SELECT n, 'code ' || n FROM generate_series(1, 39, 2) n;
 CREATE TABLE by_hash (id int PRIMARY KEY, note text) PARTITION BY HASH (id);
 CREATE TABLE by_hash_0 PARTITION OF by_hash FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE by_hash_1 (note text, gone int, id int NOT NULL);
