@@ -37,8 +37,7 @@ def judge(options: Options, found: str, legacy: Seen, new: Seen | None, drifted:
         findings += [*_sorting(legacy, new)]
     elif found not in ("new_only", "finished"):
         findings += [*_link_role(options, "legacy", legacy), *_link_role(options, "new", new)]
-    if found in ("seeded", "armed", "new", "new_armed"):
-        findings += [_schema(name) for name in drifted]
+    findings += [_schema(name) for name in drifted]
     return sorted(findings, key=lambda finding: finding.level)
 
 
@@ -486,7 +485,8 @@ def _schema(name: str) -> Finding:
         "fail",
         name,
         f"The schema differs: {name}.",
-        "Run the same DDL on the other side (with SET pgcut.bypass = on), then run again.",
+        "Run the same DDL on the other side, in a session with SET pgcut.bypass = on (and SET default_transaction_read_only = off on the side"
+        " that follows), then run again.",
     )
 
 

@@ -125,7 +125,8 @@ class Run:
         """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
         user = self._options.link.user if self._options.link else ""
         seen = [survey.look(server, roles.link_role, user) for server in (self._legacy, self._new)]
-        drifted = catalog.drift(self._legacy, self._new) if found in ("seeded", "armed", "new", "new_armed") else []
+        copied = found in ("seeded", "armed", "new", "new_armed") or (found == "seeding" and seed.is_complete(self._new))
+        drifted = catalog.drift(self._legacy, self._new) if copied else []
         self._findings = preflight.judge(self._options, found, seen[0], seen[1], drifted)
         if strict:
             refuse(self._findings)
@@ -186,7 +187,9 @@ class Run:
             elif step.action == "cleanup":
                 self._cleanup(serves)
             elif step.action == "arm":
-                pair.arm(pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy"), self._link)
+                road = pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy")
+                seed.complete(road, self._options.wait_timeout)
+                pair.arm(road, self._link)
             elif step.action == "finish":
                 self._finish()
             else:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .._core.errors import FleetError
 from .._core.runner import Runner
-from .._core.wait import Deadline
+from .._core.wait import Deadline, wait_for
 from . import carry, catalog, fence, freeze, large, pair, roles
 from .model import FORWARD, Link, Options
 from .postgres import Server, ident, literal
@@ -108,6 +108,7 @@ class Seed:
 
     def _copy(self) -> None:
         """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
+        take_in(pair.course(self._legacy, self._new, "new"))
         deadline = Deadline(self._options.wait_timeout)
         errors = pair.apply_errors(self._new, FORWARD) or 0
         while True:
@@ -199,6 +200,11 @@ class Seed:
         return done.err.strip()
 
 
+def is_complete(new: Server) -> bool:
+    """Whether a copy was finished once, so that both schemas were equal then."""
+    return (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.stage") == STAGE_COMPLETE
+
+
 def nobody_listens() -> bool:
     """Whether standard output is a pipe that nobody reads any more. A run whose caller was killed must not keep the lock for hours."""
     poll = select.poll()
@@ -206,9 +212,43 @@ def nobody_listens() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in poll.poll(0))
 
 
-def give_identity(server: Server, table: catalog.Keyless) -> None:
-    """Let UPDATE and DELETE of a table without key be published: by its unique index, or by the whole row. The old value is kept."""
-    server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
+def take_in(road: pair.Course) -> None:
+    """Tables that were made on both sides after the copy: let the target's subscription follow them, from an empty table on."""
+    tables = catalog.unfollowed(road.target.db, road.ahead)
+    if not tables:
+        return
+    for server in (road.source, road.target):
+        for table in catalog.keyless(server.db):
+            give_identity(server, table, keep=server is road.source)
+    for name in tables:
+        road.target.db.run(f"DELETE FROM ONLY {ident(*name)}")
+    road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
+
+
+def complete(road: pair.Course, seconds: float) -> None:
+    """`take_in`, and wait until everything is in step."""
+    take_in(road)
+    wait_for(
+        lambda: road.target.db.value(
+            "SELECT count(*) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid"
+            " WHERE s.subname = %s AND r.srsubstate <> 'r'",
+            road.ahead,
+        ),
+        lambda pending: pending == 0,
+        Deadline(seconds),
+        what=f"every table of {road.target.side} to be in step",
+        interval=0.1,
+        remedy="Read the log of the server that follows, remove the reason, and run again.",
+    )
+
+
+def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) -> None:
+    """Let UPDATE and DELETE of a table without key be published: by its unique index, or by the whole row.
+
+    The old value is kept on the side that serves, from where it is replicated.
+    """
+    if keep:
+        server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
     how = f"USING INDEX {ident(table.index)}" if table.index else "FULL"
     last: FleetError | None = None
     for _attempt in range(5):
