@@ -94,7 +94,11 @@ def carry_unlogged(source: Session, target: Session, tables: t.Sequence[tuple[st
         text = verify.total_text(table, "hash")
         if source.rows(text) != target.rows(text):
             columns = ", ".join(ident(name) for name in catalog.stored_columns(source, table))
-            source.copy(f"COPY {ident(*table)} ({columns}) TO STDOUT", target, f"DELETE FROM ONLY {ident(*table)}",
-                        f"COPY {ident(*table)} ({columns}) FROM STDIN")
+            source.copy(
+                f"COPY {ident(*table)} ({columns}) TO STDOUT",
+                target,
+                f"DELETE FROM ONLY {ident(*table)}",
+                f"COPY {ident(*table)} ({columns}) FROM STDIN",
+            )
             touched += 1
     return touched

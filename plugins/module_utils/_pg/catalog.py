@@ -15,8 +15,9 @@ from .postgres import Server, Session, ident, literal
 IN_USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
 # A type has equality when a default btree or hash operator class takes it, directly or by a binary cast that is implicit (varchar, unlike
-# xml: IsBinaryCoercible in src/backend/parser/parse_coerce.c); a domain when its base has it, an array when its elements have, a composite when all its columns have; enums, ranges and multiranges always. Without it (json, xml,
-# point) REPLICA IDENTITY FULL stops the apply worker at the first UPDATE: tuples_equal in src/backend/executor/execReplication.c.
+# xml: IsBinaryCoercible in src/backend/parser/parse_coerce.c); a domain when its base has it, an array when its elements have, a composite
+# when all its columns have; enums, ranges and multiranges always. Without it (json, xml, point) REPLICA IDENTITY FULL stops the apply worker
+# at the first UPDATE: tuples_equal in src/backend/executor/execReplication.c.
 _UNEQUAL = f"""
 reached(root, type) AS (
   SELECT DISTINCT a.atttypid, a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid

@@ -56,8 +56,15 @@ def _server(side: str, seen: Seen) -> list[Finding]:
             Finding("preflight_failed", "fail", side, f"{side} is a standby, which takes no writes.", f"Name its primary in {side}.host.")
         )
     if not 120000 <= seen.version < 190000:
-        findings.append(Finding("no_engine", "fail", side, f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported.",
-                                "Upgrade it, or move by dump and restore."))
+        findings.append(
+            Finding(
+                "no_engine",
+                "fail",
+                side,
+                f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported.",
+                "Upgrade it, or move by dump and restore.",
+            )
+        )
     if seen.settings["wal_level"] != "logical":
         findings.append(
             Finding(
