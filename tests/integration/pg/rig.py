@@ -27,6 +27,8 @@ BIN = Path(os.environ.get("BOWLINE_TEST_PG_BIN", "/usr/lib/postgresql/15/bin"))
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 SUPER, LINK = "canary-super-5e7", "canary-link-9b1"
 DATABASE = "hub"
+# What a test looks at or plants: past fence and freeze, and not ended by a timeout that the database under test has.
+BYPASS = "-c default_transaction_read_only=off -c pgcut.bypass=on -c statement_timeout=0 -c lock_timeout=0"
 # No event trigger of the database under test.
 QUIET = "SET session_replication_role = replica"
 ODD = Path(__file__).parent / "odd.sql"
@@ -131,7 +133,7 @@ class Cluster:
 
     def connect(self, dbname: str = DATABASE, **more) -> psycopg.Connection:
         words = {"host": "127.0.0.1", "port": self.port, "user": "postgres", "password": SUPER, "dbname": dbname, "autocommit": True,
-                 "row_factory": dict_row, "options": "-c default_transaction_read_only=off -c pgcut.bypass=on", **more}
+                 "row_factory": dict_row, "options": BYPASS, **more}
         return psycopg.connect(**words)
 
     def rows(self, text: str | sql.Composable, *params, dbname: str = DATABASE) -> list[dict]:
