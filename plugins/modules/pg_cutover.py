@@ -103,20 +103,29 @@ options:
   verify:
     description:
       - How all rows are compared, as they were at the switch, after clients were released.
-      - V(hash) and V(md5) hash every row, V(counts) only counts, V(none) does neither.
+      - V(hash) and V(md5) hash every row, so they find any changed value, missing or extra row. V(counts) finds rows that are missing or extra,
+        not a changed value. V(none) does neither.
+      - Large objects are compared in all modes but V(none). Sequences are read back right before the opening, whatever the mode.
     type: str
     choices: [none, counts, hash, md5]
     default: hash
   verify_timeout: {description: Seconds for the comparison., type: float, default: 3600}
   keyless:
     description:
-      - What a table without primary key gets, since its updates could not be replicated.
+      - What a table without a key that replication can use gets, since its updates could not be replicated. A deferrable primary key is none.
       - With V(index_or_full) its unique index, or else the whole row, becomes the replica identity until O(state=finished).
+        A column without equality (json, xml, point) cannot be part of a whole row, so such a table is refused.
+      - With V(fail) every such table is refused.
     type: str
     choices: [index_or_full, fail]
     default: index_or_full
   ddl_freeze:
-    description: Whether changes of the schema are refused on the serving side, since they are not replicated.
+    description:
+      - Whether changes of the schema are refused on the serving side, since they are not replicated. Temporary tables, TRUNCATE, ANALYZE,
+        REINDEX and REFRESH MATERIALIZED VIEW pass.
+      - With V(false) RV(rollback) says C(armed) false, and a schema that differs is C(schema_drift) with the objects.
+      - A change that cannot wait is made on both sides, the one that follows first, in sessions with C(SET pgcut.bypass = on). The next run
+        with O(state=armed), V(new) or V(legacy) takes new tables in.
     type: bool
     default: true
   seed_jobs: {description: Parallel jobs for indexes; 0 is one per processor., type: int, default: 0}

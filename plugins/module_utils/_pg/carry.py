@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What replication does not bring: sequences, exactly, and large objects. Both are prepared before the window and carried inside it."""
+"""What replication does not bring: sequences, exactly, unlogged tables, large objects. Prepared before the window, carried inside it."""
 
 from __future__ import annotations
 
 import typing as t
 
 from .._core.errors import FleetError
+from . import catalog, large, verify
 from .pair import Course
 from .postgres import Session, ident, literal
 
@@ -43,63 +44,61 @@ def setting(names: t.Sequence[tuple[str, str]], wanted: t.Mapping[int, tuple[int
 
 
 class Carrier:
-    """Carries sequences and large objects from the source to the target of one switch."""
+    """Carries sequences, unlogged tables and large objects from the source to the target of one switch."""
 
     def __init__(self, road: Course) -> None:
         self._road = road
         self._names = sequence_names(road.source.db)
         self._reading = reading(self._names)
-        self._objects = any(_any_objects(side.db) for side in (road.source, road.target))
+        self._wanted: dict[int, tuple[int, bool]] = {}
+        self._unlogged = catalog.unlogged(road.source.db)
+        self._objects = any(large.exist(side.db) for side in (road.source, road.target))
 
     def sequences(self) -> int:
-        """Set every sequence that differs, and read all of them back. How many there are."""
-        wanted = values(self._road.source.db, self._reading)
+        """Set every sequence that differs; `prove` reads them back. How many there are."""
+        self._wanted = values(self._road.source.db, self._reading)
         present = values(self._road.target.db, self._reading)
-        different = {number: value for number, value in wanted.items() if present[number] != value}
+        different = {number: value for number, value in self._wanted.items() if present[number] != value}
         if different:
             self._road.target.db.run(setting(self._names, different))
-            present = values(self._road.target.db, self._reading)
-        if present != wanted:
-            raise FleetError("window_aborted", "Sequences of the target differ after they were set.", remedy="Run again.")
-        return len(wanted)
+        return len(self._wanted)
+
+    def unlogged(self) -> int:
+        """Carry the unlogged tables that differ. How many; without any this costs nothing."""
+        return carry_unlogged(self._road.source.db, self._road.target.db, self._unlogged) if self._unlogged else 0
 
     def objects(self) -> int:
         """Carry the large objects that differ. How many were touched; without any on either side this costs nothing."""
-        return carry_objects(self._road.source.db, self._road.target.db) if self._objects else 0
+        return large.carry(self._road.source.db, self._road.target.db) if self._objects else 0
+
+    def prove(self) -> None:
+        """Right before the target is opened its sequences still stand where the source's do. Raises FleetError "window_aborted".
+
+        A sequence is in no snapshot, and from the opening on it moves, so no comparison afterwards could tell.
+        """
+        present = values(self._road.target.db, self._reading)
+        different = [".".join(self._names[number]) for number, value in self._wanted.items() if present.get(number) != value]
+        if different:
+            raise FleetError(
+                "window_aborted",
+                f"Sequences of the target moved after they were set: {', '.join(sorted(different)[:10])}.",
+                remedy="Find what writes on the target past its fence, then run again.",
+                details={"sequences": sorted(different)},
+            )
 
 
-def _any_objects(session: Session) -> bool:
-    return bool(session.value("SELECT EXISTS (SELECT FROM pg_largeobject_metadata)"))
-
-
-def object_hashes(session: Session) -> dict[int, tuple[str, str]]:
-    """Owner and content hash of every large object by its OID; an empty object has the hash of nothing."""
-    return {
-        int(row["oid"]): (row["owner"], row["hash"])
-        for row in session.rows(
-            "SELECT m.oid, pg_get_userbyid(m.lomowner) AS owner, coalesce(d.hash, '') AS hash"
-            " FROM pg_largeobject_metadata m LEFT JOIN (SELECT loid, md5(string_agg("
-            " pageno::text || ':' || md5(data), ',' ORDER BY pageno)) AS hash FROM pg_largeobject GROUP BY loid) d"
-            " ON d.loid = m.oid ORDER BY 1"
-        )
-    }
-
-
-def carry_objects(source: Session, target: Session) -> int:
-    """Make the large objects of ``target`` those of ``source``: OID, content, owner and grants."""
-    wanted, present = object_hashes(source), object_hashes(target)
-    extra = [oid for oid in present if oid not in wanted]
-    different = [oid for oid, value in wanted.items() if present.get(oid) != value]
-    for oid in extra + [oid for oid in different if oid in present]:
-        target.run("SELECT lo_unlink(%s::oid)", oid)
-    for oid in different:
-        content = source.value("SELECT lo_get(%s::oid)", oid)
-        target.run("SELECT lo_from_bytea(%s::oid, %s)", oid, bytes(content))
-        target.run(f"ALTER LARGE OBJECT {oid} OWNER TO {ident(wanted[oid][0])}")
-        for grant in source.rows(
-            "SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee,"
-            " a.privilege_type AS privilege FROM pg_largeobject_metadata m, aclexplode(m.lomacl) a WHERE m.oid = %s::oid",
-            oid,
-        ):
-            target.run(f"GRANT {grant['privilege']} ON LARGE OBJECT {oid} TO {grant['grantee']}")
-    return len(extra) + len(different)
+def carry_unlogged(source: Session, target: Session, tables: t.Sequence[tuple[str, str]]) -> int:
+    """Make the unlogged ``tables`` of ``target`` those of ``source``, each in one transaction. How many differed."""
+    touched = 0
+    for table in tables:
+        text = verify.total_text(table, "hash")
+        if source.rows(text) != target.rows(text):
+            columns = ", ".join(ident(name) for name in catalog.stored_columns(source, table))
+            source.copy(
+                f"COPY {ident(*table)} ({columns}) TO STDOUT",
+                target,
+                f"DELETE FROM ONLY {ident(*table)}",
+                f"COPY {ident(*table)} ({columns}) FROM STDIN",
+            )
+            touched += 1
+    return touched

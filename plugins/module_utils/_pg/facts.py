@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from .catalog import UNFOLLOWED
 from .fence import is_fenced, settings_of
 from .model import FORWARD, REVERSE, Facts, Pair, SideFacts
 from .postgres import Server
@@ -40,7 +41,8 @@ def read(server: Server) -> Half:
         row["pubname"] for row in server.db.rows("SELECT pubname FROM pg_publication WHERE pubname = ANY (%s)", [FORWARD, REVERSE])
     }
     followed = server.db.rows(
-        "SELECT s.subname, s.subenabled, count(r.srrelid) FILTER (WHERE r.srsubstate <> 'r') AS pending FROM pg_subscription s"
+        "SELECT s.subname, s.subenabled, count(r.srrelid) FILTER (WHERE r.srsubstate <> 'r')"
+        f" + (SELECT count(*) FROM ({UNFOLLOWED}) u WHERE u.subname = s.subname) AS pending FROM pg_subscription s"
         " JOIN pg_database d ON d.oid = s.subdbid LEFT JOIN pg_subscription_rel r ON r.srsubid = s.oid"
         " WHERE d.datname = current_database() AND s.subname = ANY (%s) GROUP BY 1, 2",
         [FORWARD, REVERSE],

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from .._core.errors import FleetError
 from .._core.wait import Deadline, wait_for
+from . import catalog
 from .faults import hit
 from .model import FORWARD, REVERSE, Link
 from .postgres import Server, ident, literal
@@ -156,6 +157,9 @@ def arm(road: Course, link: Link) -> None:
     hit("A1")
     keep_slot(road.target, road.back)
     hit("A2")
+    if catalog.unfollowed(road.source.db, road.back):
+        # A disabled subscription cannot be refreshed; its slot stays, and a new one starts where the slot stands.
+        unsubscribe(road.source, road.back)
     subscribe(road.source, road.target, link, road.back, copy=False)
     hit("A3")
 

@@ -79,7 +79,7 @@ def _new_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
     if forward.subscription == "enabled" or reverse.subscription == "disabled":
         return "switched_cleanup"
     if reverse.subscription == "enabled":
-        return "new_armed" if forward.subscription == "disabled" and forward.whole else "new"
+        return "new_armed" if forward.subscription == "disabled" and forward.whole and reverse.pending == 0 else "new"
     if forward.subscription == "disabled":
         return "inconsistent"
     return "new_only" if facts.new.helper or facts.legacy.helper else "finished"

@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .catalog import Keyless
 from .model import Finding, Options
 from .roles import unable
-from .survey import Seen
+from .survey import Collation, Seen
 
 # REPLICA IDENTITY FULL without an index makes every UPDATE on the follower read the whole table.
 _FULL_BYTES = 10 * 1024 * 1024
 _NEED_FREE = 4
+# Room that a copy with its indexes, the log of the copy and sorting need, against what the database takes now.
+_ROOM = 1.2
+_WRITTEN = "Nothing has to be done."
 
 
 def judge(options: Options, found: str, legacy: Seen, new: Seen | None, drifted: t.Sequence[str] = ()) -> list[Finding]:
@@ -29,9 +33,11 @@ def judge(options: Options, found: str, legacy: Seen, new: Seen | None, drifted:
         return [*findings, *_alone(options, legacy)]
     findings += [*_server("new", new), *_versions(legacy, new)]
     if before:
-        findings += [*_alone(options, legacy), *_fit(options, legacy, new), *_empty(options, found, new)]
-    elif found in ("seeded", "armed", "new", "new_armed"):
-        findings += [_schema(name) for name in drifted]
+        findings += [*_alone(options, legacy), *_fit(options, legacy, new), *_empty(options, found, new), *_room(legacy, new)]
+        findings += [*_sorting(legacy, new)]
+    elif found not in ("new_only", "finished"):
+        findings += [*_link_role(options, "legacy", legacy), *_link_role(options, "new", new)]
+    findings += [_schema(name) for name in drifted]
     return sorted(findings, key=lambda finding: finding.level)
 
 
@@ -45,8 +51,20 @@ def _server(side: str, seen: Seen) -> list[Finding]:
         findings.append(
             Finding("privileges", "fail", f"{side}.user", f"The control user of {side} is no superuser.", "Connect as a superuser.")
         )
+    if seen.recovery:
+        findings.append(
+            Finding("preflight_failed", "fail", side, f"{side} is a standby, which takes no writes.", f"Name its primary in {side}.host.")
+        )
     if not 120000 <= seen.version < 190000:
-        findings.append(Finding("no_engine", "fail", side, f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported."))
+        findings.append(
+            Finding(
+                "no_engine",
+                "fail",
+                side,
+                f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported.",
+                "Upgrade it, or move by dump and restore.",
+            )
+        )
     if seen.settings["wal_level"] != "logical":
         findings.append(
             Finding(
@@ -81,11 +99,21 @@ def _server(side: str, seen: Seen) -> list[Finding]:
     if int(seen.settings.get("max_slot_wal_keep_size", "-1")) > 0:
         findings.append(
             Finding(
-                "slot_lost",
+                "slot_limit",
                 "warn",
                 f"{side}.max_slot_wal_keep_size",
                 f"A slot that falls back by more than {seen.settings['max_slot_wal_keep_size']} MB loses its log.",
                 "Set it to -1 until the pair is finished.",
+            )
+        )
+    if int(seen.settings.get("idle_replication_slot_timeout", "0")) > 0:
+        findings.append(
+            Finding(
+                "slot_limit",
+                "warn",
+                f"{side}.idle_replication_slot_timeout",
+                f"A slot that is not used for {seen.settings['idle_replication_slot_timeout']} s is lost; the one for the way back waits unused.",
+                "Set it to 0 until the pair is finished.",
             )
         )
     findings += [
@@ -118,9 +146,28 @@ _RULES = (
         "Trigger {} fires for replicated rows too.",
         "ALTER TABLE … ENABLE TRIGGER it, without ALWAYS or REPLICA.",
     ),
-    ("full_sequences", "fail", "preflight_failed", "Sequence {} is beyond 95 % of its range.", "Widen its type and that of its column."),
+    (
+        "firing_event_triggers",
+        "fail",
+        "preflight_failed",
+        "Event trigger {} fires for the cutover's own DDL too, on each side by itself.",
+        "ALTER EVENT TRIGGER … ENABLE it, without ALWAYS or REPLICA.",
+    ),
+    (
+        "full_sequences",
+        "fail",
+        "preflight_failed",
+        "Sequence {} is beyond 95 % of its range, or of the column that owns it.",
+        "ALTER TABLE … ALTER column TYPE bigint, ALTER SEQUENCE … AS bigint.",
+    ),
     ("prepared", "fail", "prepared_transactions", "Transaction {} is prepared.", "COMMIT PREPARED or ROLLBACK PREPARED it."),
-    ("jobs", "fail", "preflight_failed", "Extension {} writes by itself, past every fence.", "Stop its jobs and drop it for the cutover."),
+    (
+        "jobs",
+        "fail",
+        "preflight_failed",
+        "{} starts work in the database by itself, also on the side that follows.",
+        "Stop it for the cutover (pg_cron: SELECT cron.alter_job(<number>, active => false)), and start it again on the side that serves.",
+    ),
     ("subscriptions", "fail", "preflight_failed", "Subscription {} writes into the database, past every fence.", "Disable and drop it."),
     (
         "unfencing",
@@ -132,17 +179,23 @@ _RULES = (
     (
         "unlogged",
         "warn",
-        "preflight_failed",
-        "{} is unlogged: its structure is moved, its rows are not.",
-        "ALTER TABLE … SET LOGGED if its rows matter.",
+        "unlogged_table",
+        "{} is unlogged, so it is not replicated: its rows are compared and carried inside the window.",
+        "TRUNCATE it before the switch if its rows do not matter, or ALTER TABLE … SET LOGGED.",
     ),
-    ("views", "warn", "preflight_failed", "Materialized view {} is filled on new by a refresh of its own.", ""),
-    ("publications", "warn", "preflight_failed", "Publication {} is not moved.", "Create it on new, and let its subscribers start anew."),
-    ("timeouts", "warn", "preflight_failed", "The database sets {}; the link switches it off for itself.", ""),
+    ("views", "warn", "materialized_view", "Materialized view {} is filled by a refresh of its own after each switch.", _WRITTEN),
+    ("publications", "warn", "publication", "Publication {} is not moved.", "Create it on new, and let its subscribers start anew."),
+    (
+        "timeouts",
+        "warn",
+        "server_timeout",
+        "The database sets {}; link and control sessions switch it off for themselves.",
+        "Nothing has to be done; the setting is moved.",
+    ),
     (
         "old_transactions",
         "warn",
-        "active_transactions",
+        "long_transaction",
         "{} has been writing for more than a minute; slots and the window wait for it.",
         "Let it end.",
     ),
@@ -158,11 +211,12 @@ def _objects(legacy: Seen, options: Options) -> list[Finding]:
     if legacy.large_objects:
         findings.append(
             Finding(
-                "preflight_failed",
+                "large_objects",
                 "warn",
                 "pg_largeobject",
-                f"{legacy.large_objects} large objects are compared and carried inside the window.",
-                "",
+                f"{legacy.large_objects} large objects ({legacy.large_bytes // 1048576} MB) are compared inside the window, and what changed"
+                " since the copy is carried there.",
+                "Raise max_window for many of them, or move their content into bytea columns.",
             )
         )
     return findings
@@ -171,9 +225,25 @@ def _objects(legacy: Seen, options: Options) -> list[Finding]:
 def _keyless(table: Keyless, options: Options) -> list[Finding]:
     name = str(table)
     if options.keyless == "fail":
-        return [Finding("keyless_table", "fail", name, f"{name} has no key.", "Add a primary key, or allow keyless: index_or_full.")]
+        return [
+            Finding(
+                "keyless_table",
+                "fail",
+                name,
+                f"{name} has no key that replication can use, and keyless is fail.",
+                f"ALTER TABLE {name} ADD PRIMARY KEY (…), or allow keyless: index_or_full.",
+            )
+        ]
     if table.index:
-        return [Finding("keyless_table", "warn", name, f"{name} has no key; its unique index {table.index} becomes its replica identity.")]
+        return [
+            Finding(
+                "keyless_table",
+                "warn",
+                name,
+                f"{name} has no primary key; its unique index {table.index} is its replica identity until the pair is finished.",
+                _WRITTEN,
+            )
+        ]
     if table.without:
         columns = ", ".join(table.without)
         return [
@@ -181,13 +251,19 @@ def _keyless(table: Keyless, options: Options) -> list[Finding]:
                 "type_unsupported",
                 "fail",
                 name,
-                f"{name} has no key, and column {columns} has no equality, so its rows cannot be found again.",
-                "Add a key, or change json to jsonb.",
+                f"{name} has no key that replication can use, and no equality for {columns}, so its rows cannot be found again.",
+                "Add a primary key or a unique index over NOT NULL columns, or change the type (json to jsonb, xml to text).",
             )
         ]
-    size = f" It has {table.bytes // 1048576} MB, and each UPDATE reads all of it." if table.bytes > _FULL_BYTES else ""
+    size = f" It has {table.bytes // 1048576} MB, and each UPDATE or DELETE reads all of it." if table.bytes > _FULL_BYTES else ""
     return [
-        Finding("keyless_table", "warn", name, f"{name} has no key; whole rows become its replica identity.{size}", "Add a primary key.")
+        Finding(
+            "keyless_table",
+            "warn",
+            name,
+            f"{name} has no key that replication can use; whole rows are its replica identity until the pair is finished.{size}",
+            "Add a primary key, or a unique index over NOT NULL columns, when it is updated often.",
+        )
     ]
 
 
@@ -217,7 +293,7 @@ def _alone(options: Options, legacy: Seen) -> list[Finding]:
     if options.link is not None and not options.link.password and unable(legacy.link_role):
         findings.append(
             Finding(
-                "link_auth",
+                "link_password",
                 "warn",
                 options.link.user,
                 f"The link's role {options.link.user} {unable(legacy.link_role)} on legacy; it is made, without password.",
@@ -249,27 +325,18 @@ def _versions(legacy: Seen, new: Seen) -> list[Finding]:
 def _fit(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
     findings = []
     for name, version in sorted(legacy.extensions.items()):
-        there = new.available.get(name)
-        if there is None:
-            findings.append(
-                Finding(
-                    "preflight_failed",
-                    "fail",
-                    f"extension {name}",
-                    f"Extension {name} cannot be installed on new.",
-                    "Install its package on the new host.",
-                )
-            )
-        elif version not in there:
-            findings.append(
-                Finding(
-                    "preflight_failed",
-                    "warn",
-                    f"extension {name}",
-                    f"Extension {name} is {version} on legacy; new has {', '.join(there)} and takes its default.",
-                    "Update the extension on legacy, or install this version on new.",
-                )
-            )
+        findings += _extension(name, version, new.available.get(name))
+    findings += [
+        Finding(
+            "preflight_failed",
+            "fail",
+            f"tablespace {name}",
+            f"Tablespace {name} does not exist on new.",
+            f"CREATE TABLESPACE {name} on new, or move its tables to pg_default on legacy.",
+        )
+        for name in legacy.objects.get("used_tablespaces", ())
+        if name not in new.tablespaces
+    ]
     if legacy.database is not None and new.database is None:
         wanted = legacy.database["datcollate"]
         if wanted not in ("C", "POSIX") and not any(_locale(wanted) == _locale(name) for name in new.locales):
@@ -297,6 +364,112 @@ def _fit(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
     return findings
 
 
+def _extension(name: str, version: str, there: str | None) -> list[Finding]:
+    """``there`` is the version that new would install, which is always its default: a dump of a schema names none."""
+    if there is None:
+        return [
+            Finding(
+                "preflight_failed",
+                "fail",
+                f"extension {name}",
+                f"Extension {name} cannot be installed on new.",
+                "Install its package on the new host.",
+            )
+        ]
+    if there == version:
+        return []
+    if _numbers(there) < _numbers(version):
+        return [
+            Finding(
+                "preflight_failed",
+                "fail",
+                f"extension {name}",
+                f"Extension {name} is {version} on legacy, and new would install {there}, which is older.",
+                f"Install a package on the new host that has {version} or later.",
+            )
+        ]
+    return [
+        Finding(
+            "extension_version",
+            "warn",
+            f"extension {name}",
+            f"Extension {name} is {version} on legacy; new installs {there}.",
+            f"ALTER EXTENSION {name} UPDATE on legacy makes them equal.",
+        )
+    ]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
+
+
+def _room(legacy: Seen, new: Seen) -> list[Finding]:
+    """Only where the new server's own file system can be seen; elsewhere ``evidence.size_bytes`` is for the caller to compare."""
+    if new.room is None or new.room >= _ROOM * legacy.size:
+        return []
+    return [
+        Finding(
+            "no_space",
+            "fail",
+            "new.data_directory",
+            f"The file system of new has {new.room // 1048576} MB free; the database has {legacy.size // 1048576} MB, and {_ROOM:g} times that is"
+            " needed.",
+            "Make room on the new host, or give it a larger volume.",
+        )
+    ]
+
+
+def _sorting(legacy: Seen, new: Seen) -> list[Finding]:
+    """Order of text differs between versions of a library. Indexes are built anew on new, so only bounds of partitions can be wrong there."""
+    findings = []
+    ranges = legacy.objects.get("text_ranges", ())
+    for used in legacy.collations:
+        if used.made != used.now and used.now:
+            findings.append(
+                Finding(
+                    "collation_version",
+                    "warn",
+                    used.name,
+                    f"{used.name} was made with version {used.made} on legacy, which now has {used.now}: its indexes there may be out of order.",
+                    "REINDEX what uses it on legacy, then ALTER COLLATION (or DATABASE) … REFRESH COLLATION VERSION.",
+                )
+            )
+        there = new.sorted_by.get((used.provider, used.locale))
+        if there is not None and used.now and _library(used, used.now) != _library(used, there):
+            listed = f" Range partitions over text: {', '.join(ranges)}." if ranges else " No range partition is over text."
+            findings.append(
+                Finding(
+                    "collation_version",
+                    "warn",
+                    used.name,
+                    f"{used.name} sorts by version {used.now} on legacy and {there} on new; indexes are built anew there.{listed}",
+                    "Look whether rows near the bounds of these partitions still belong where they are." if ranges else _WRITTEN,
+                )
+            )
+    return findings
+
+
+def _library(used: Collation, version: str) -> str:
+    """ICU's third number is the locale's own data, which differs by keywords; the first two are the library's."""
+    return ".".join(version.split(".")[:2]) if used.provider == "i" else version
+
+
+def _link_role(options: Options, side: str, seen: Seen) -> list[Finding]:
+    """The role is made with the copy; from then on nothing repairs it."""
+    lacks = unable(seen.link_role) if options.link is not None else ""
+    if not lacks:
+        return []
+    return [
+        Finding(
+            "link_auth",
+            "fail",
+            f"{side}.{options.link.user if options.link else ''}",
+            f"The link's role {options.link.user if options.link else ''} {lacks} on {side}.",
+            "ALTER ROLE … LOGIN REPLICATION BYPASSRLS, and GRANT pg_read_all_data to it.",
+        )
+    ]
+
+
 def _empty(options: Options, found: str, new: Seen) -> list[Finding]:
     """A database that stands on new already must be empty, unless an earlier run of ours has left it (phase prepared)."""
     if found == "prepared" or not new.objects.get("user_tables"):
@@ -319,7 +492,8 @@ def _schema(name: str) -> Finding:
         "fail",
         name,
         f"The schema differs: {name}.",
-        "Run the same DDL on the other side (with SET pgcut.bypass = on), then run again.",
+        "Run the same DDL on the other side, in a session with SET pgcut.bypass = on (and SET default_transaction_read_only = off on the side"
+        " that follows), then run again.",
     )
 
 

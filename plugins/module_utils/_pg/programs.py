@@ -20,6 +20,7 @@ from .model import Endpoint
 _DEBIAN = Path("/usr/lib/postgresql")
 # Entries that belong to one server only, or are made anew by us. Order matters: the longest name first.
 _LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
+_ATTACH = "INDEX ATTACH "
 _ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 
 
@@ -61,7 +62,7 @@ class Programs:
         done = self._runner([find("pg_restore", self._bindirs), "--list", str(archive)])
         if done.rc != 0:
             raise FleetError("seed_error", f"pg_restore could not read the dump of the schema: {done.err.strip()[-400:]}.")
-        return [line for line in done.out.splitlines() if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
+        return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
 
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:
         values = {
@@ -70,7 +71,8 @@ class Programs:
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",
             "PGAPPNAME": "bowline pg_cutover schema",
-            "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c pgcut.bypass=on",
+            "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c pgcut.bypass=on"
+            " -c session_replication_role=replica",
             "LC_ALL": "C.UTF-8",
         }
         if endpoint.password:
@@ -105,7 +107,7 @@ def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str]) -> list[st
         kind = _kind(line)
         if kind.startswith("CONSTRAINT "):
             chosen.append(line)
-        elif kind.startswith("INDEX ") and any(f" {name} " in f" {kind} " for name in identity_indexes):
+        elif kind.startswith("INDEX ") and not kind.startswith(_ATTACH) and any(f" {name} " in f" {kind} " for name in identity_indexes):
             chosen.append(line)
     return chosen
 
@@ -113,3 +115,15 @@ def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str]) -> list[st
 def without(lines: t.Sequence[str], done: t.Collection[str]) -> list[str]:
     """Entries that are still to be restored; our own event triggers are made by us on each side."""
     return [line for line in lines if line not in done and not _kind(line).startswith("EVENT TRIGGER - pgcut_")]
+
+
+def passes(lines: t.Sequence[str]) -> t.Iterator[tuple[list[str], bool]]:
+    """Entries that may run together, and whether in parallel: indexes, their attaching to those of partitioned tables, everything else.
+
+    Two that attach at once do not see each other, and then the index above them stays invalid for ever (seen with two levels of partitions).
+    """
+    attached = [line for line in lines if _kind(line).startswith(_ATTACH)]
+    indexes = [line for line in lines if _kind(line).startswith("INDEX ") and line not in attached]
+    yield indexes, True
+    yield attached, False
+    yield without(lines, {*indexes, *attached}), True

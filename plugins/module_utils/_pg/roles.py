@@ -48,7 +48,7 @@ WITH RECURSIVE here AS (SELECT oid FROM pg_database WHERE datname = %s), direct 
     JOIN pg_auth_members m ON u.oid IN (m.roleid, m.member)
     WHERE (SELECT rolname !~ '^pg_' FROM pg_authid a WHERE a.oid = u.oid)
 )
-SELECT a.* FROM pg_authid a JOIN used USING (oid) WHERE a.rolname !~ '^pg_' AND a.oid <> 10 AND a.rolname <> %s ORDER BY a.rolname
+SELECT to_jsonb(a) AS role FROM pg_authid a JOIN used USING (oid) WHERE a.rolname !~ '^pg_' AND a.oid <> 10 AND a.rolname <> %s ORDER BY a.rolname
 """
 
 
@@ -60,7 +60,7 @@ def create_text(role: t.Mapping[str, t.Any]) -> str:
     if role["rolpassword"]:
         words.append(f"PASSWORD {literal(role['rolpassword'])}")
     if role["rolvaliduntil"]:
-        words.append(f"VALID UNTIL {literal(str(role['rolvaliduntil']))}")
+        words.append(f"VALID UNTIL {literal(role['rolvaliduntil'])}")
     return f"CREATE ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
 
 
@@ -84,7 +84,8 @@ def copy_roles(legacy: Server, new: Server, link: Link) -> list[str]:
 
 
 def _copy(source: Session, target: Session, legacy_name: str, new_name: str, link: Link) -> list[str]:
-    roles = source.rows(_USED, legacy_name, link.user)
+    # As JSON, because rolvaliduntil may be infinity, which no Python type holds.
+    roles = [row["role"] for row in source.rows(_USED, legacy_name, link.user)]
     present = {row["rolname"]: row["rolpassword"] for row in target.rows("SELECT rolname, rolpassword FROM pg_authid")}
     made = []
     for role in roles:
@@ -123,7 +124,15 @@ def _memberships(source: Session, names: t.Sequence[str]) -> list[str]:
 
 
 def copy_settings(legacy: Server, new: Server) -> None:
-    """Settings and grants of the database itself, and of roles in it; not our own fence and epoch."""
+    """Settings, comment, connection limit and grants of the database itself, and settings of roles in it; not our own fence and epoch."""
+    own = legacy.admin.rows(
+        "SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS connections, shobj_description(oid, 'pg_database') AS comment"
+        " FROM pg_database WHERE datname = %s",
+        legacy.dbname,
+    )[0]
+    new.admin.run(f"ALTER DATABASE {ident(new.dbname)} CONNECTION LIMIT {own['connections']}")
+    if own["comment"] is not None:
+        new.admin.run(f"COMMENT ON DATABASE {ident(new.dbname)} IS {literal(own['comment'])}")
     for row in legacy.admin.rows(
         "SELECT a.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
         " LEFT JOIN pg_authid a ON a.oid = s.setrole WHERE d.datname = %s",
@@ -140,7 +149,7 @@ def copy_settings(legacy: Server, new: Server) -> None:
         legacy.dbname,
     )
     if acl:
-        new.admin.run(f"REVOKE ALL ON DATABASE {ident(new.dbname)} FROM PUBLIC")
+        new.admin.run(f"REVOKE ALL ON DATABASE {ident(new.dbname)} FROM PUBLIC, {ident(own['owner'])}")
         for row in acl:
             grantee = ident(row["grantee"]) if row["named"] else "PUBLIC"
             option = " WITH GRANT OPTION" if row["is_grantable"] else ""

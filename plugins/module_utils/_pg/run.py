@@ -119,7 +119,8 @@ class Run:
         """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
         user = self._options.link.user if self._options.link else ""
         seen = [survey.look(server, roles.link_role, user) for server in (self._legacy, self._new)]
-        drifted = catalog.drift(self._legacy, self._new) if found in ("seeded", "armed", "new", "new_armed") else []
+        copied = found in ("seeded", "armed", "new", "new_armed") or (found == "seeding" and seed.is_complete(self._new))
+        drifted = catalog.drift(self._legacy, self._new) if copied else []
         self._findings = preflight.judge(self._options, found, seen[0], seen[1], drifted)
         if strict:
             refuse(self._findings)
@@ -146,7 +147,8 @@ class Run:
         """Bytes of the database that is to be moved, which the role's preflight compares with the room on the target."""
         if self._options.state != "preflight":
             return {}
-        return {"size_bytes": int(self._legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", self._legacy.dbname))}
+        text = "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE datname = %s"
+        return {"size_bytes": int(self._legacy.admin.value(text, self._legacy.dbname))}
 
     def _foreseen(self, steps: t.Sequence[Step], found: str) -> str:
         if not steps:
@@ -179,7 +181,9 @@ class Run:
             elif step.action == "cleanup":
                 self._cleanup(serves)
             elif step.action == "arm":
-                pair.arm(pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy"), self._link)
+                road = pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy")
+                seed.complete(road, self._options.wait_timeout)
+                pair.arm(road, self._link)
             elif step.action == "finish":
                 self._finish()
             else:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from .._core.errors import FleetError
 from .._core.runner import Runner
-from .._core.wait import Deadline
-from . import carry, catalog, fence, freeze, pair, roles
+from .._core.wait import Deadline, wait_for
+from . import carry, catalog, fence, freeze, large, pair, roles
 from .model import FORWARD, REVERSE, Link, Options
 from .postgres import Server, ident, literal
-from .programs import Programs, keys, programs, without
+from .programs import Programs, keys, passes, programs, without
 
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
@@ -44,10 +44,18 @@ class Seed:
         getattr(self, f"_{step}")()
 
     def _link_role(self) -> None:
+        """A server that does not reach the other one is found before anything is written; the login is tried once the role is there."""
+        ways = ((self._new, self._legacy), (self._legacy, self._new))
+        for follower, source in ways:
+            try:
+                pair.try_link(follower, source, self._link)
+            except FleetError as error:
+                if error.code != "link_auth":
+                    raise
         for server in (self._legacy, self._new):
             roles.keep_link_role(server, self._link)
-        pair.try_link(self._new, self._legacy, self._link)
-        pair.try_link(self._legacy, self._new, self._link)
+        for follower, source in ways:
+            pair.try_link(follower, source, self._link)
 
     def _helper(self) -> None:
         self._legacy.db.run(_HELPER)
@@ -102,6 +110,7 @@ class Seed:
 
     def _copy(self) -> None:
         """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
+        take_in(pair.course(self._legacy, self._new, "new"))
         deadline = Deadline(self._options.wait_timeout)
         errors = pair.apply_errors(self._new, FORWARD) or 0
         while True:
@@ -137,7 +146,10 @@ class Seed:
             archive, lines = self._dump(tools)
             jobs = self._options.seed_jobs or os.cpu_count() or 1
             # A killed run may have made some of them, so "already exists" is no error here: the comparison of both schemas judges.
-            said = self._restore(tools, archive, [f"--jobs={jobs}", "--section=post-data"], without(lines, self._keys(lines)), strict=False)
+            said = ""
+            for some, parallel in passes(without(lines, self._keys(lines))):
+                words = ["--section=post-data", *([f"--jobs={jobs}"] if parallel else [])]
+                said += self._restore(tools, archive, words, some, strict=False)
         if self._options.ddl_freeze:
             freeze.on(self._new)
         different = catalog.drift(self._legacy, self._new)
@@ -148,7 +160,8 @@ class Seed:
                 remedy="Remove the reason and run again.",
                 details={"objects": different},
             )
-        carry.carry_objects(self._legacy.db, self._new.db)
+        large.carry(self._legacy.db, self._new.db)
+        carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db))
         refresh_views(self._legacy, self._new)
         self._new.db.run("ANALYZE")
         self._stage(STAGE_COMPLETE)
@@ -189,6 +202,11 @@ class Seed:
         return done.err.strip()
 
 
+def is_complete(new: Server) -> bool:
+    """Whether a copy was finished once, so that both schemas were equal then."""
+    return (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.stage") == STAGE_COMPLETE
+
+
 def nobody_listens() -> bool:
     """Whether standard output is a pipe that nobody reads any more. A run whose caller was killed must not keep the lock for hours."""
     poll = select.poll()
@@ -196,9 +214,43 @@ def nobody_listens() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in poll.poll(0))
 
 
-def give_identity(server: Server, table: catalog.Keyless) -> None:
-    """Let UPDATE and DELETE of a table without key be published: by its unique index, or by the whole row. The old value is kept."""
-    server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
+def take_in(road: pair.Course) -> None:
+    """Tables that were made on both sides after the copy: let the target's subscription follow them, from an empty table on."""
+    tables = catalog.unfollowed(road.target.db, road.ahead)
+    if not tables:
+        return
+    for server in (road.source, road.target):
+        for table in catalog.keyless(server.db):
+            give_identity(server, table, keep=server is road.source)
+    for name in tables:
+        road.target.db.run(f"DELETE FROM ONLY {ident(*name)}")
+    road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
+
+
+def complete(road: pair.Course, seconds: float) -> None:
+    """`take_in`, and wait until everything is in step."""
+    take_in(road)
+    wait_for(
+        lambda: road.target.db.value(
+            "SELECT count(*) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid"
+            " WHERE s.subname = %s AND r.srsubstate <> 'r'",
+            road.ahead,
+        ),
+        lambda pending: pending == 0,
+        Deadline(seconds),
+        what=f"every table of {road.target.side} to be in step",
+        interval=0.1,
+        remedy="Read the log of the server that follows, remove the reason, and run again.",
+    )
+
+
+def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) -> None:
+    """Let UPDATE and DELETE of a table without key be published: by its unique index, or by the whole row.
+
+    The old value is kept on the side that serves, from where it is replicated.
+    """
+    if keep:
+        server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
     how = f"USING INDEX {ident(table.index)}" if table.index else "FULL"
     last: FleetError | None = None
     for _attempt in range(5):
@@ -221,17 +273,27 @@ def restore_identities(server: Server) -> None:
 
 
 def refresh_views(source: Server, target: Server) -> None:
-    """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it."""
+    """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it.
+
+    What a view reads inside of a function is in no catalog, so one that fails is tried again after the others. With the search_path of the
+    database, as its owner does it: such functions may rely on it. Raises FleetError "seed_error".
+    """
     left = catalog.filled_views(source.db)
     while left:
         failed: dict[tuple[str, str], FleetError] = {}
         for name in left:
             try:
-                target.db.run(f"REFRESH MATERIALIZED VIEW {ident(*name)}")
+                target.db.run(f"SET LOCAL search_path TO DEFAULT; REFRESH MATERIALIZED VIEW {ident(*name)}")
             except FleetError as error:
                 failed[name] = error
         if len(failed) == len(left):
-            raise next(iter(failed.values()))
+            view, first = next(iter(failed.items()))
+            raise FleetError(
+                "seed_error",
+                f"Materialized view {'.'.join(view)} cannot be filled on {target.endpoint}: {first.message}",
+                remedy="Make it refresh without settings of a session, or REFRESH … WITH NO DATA on the side that serves; then run again.",
+                details={"views": [".".join(name) for name in failed], "cause": first.as_failure()},
+            )
         left = list(failed)
 
 

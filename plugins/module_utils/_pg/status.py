@@ -46,6 +46,9 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     reasons = []
     if behind is None:
         reasons.append(f"the {follower.side} server is not connected")
+    pending = (facts.forward if found == "armed" else facts.reverse).pending
+    if pending:
+        reasons.append(f"{pending} tables are not in step; run state armed")
     if not freeze.is_on(open_side.db):
         reasons.append("the DDL freeze is off")
     if thorough:

@@ -122,6 +122,7 @@ class Window:
         pair.see_mark(target, pair.WINDOW, epoch, self._left())
         self._step("W4")
         self._opened.sequences = self._carrier.sequences()
+        self._carrier.unlogged()
         self._opened.large_objects = self._carrier.objects()
         if self._frozen is not None:
             self._frozen.freeze()
@@ -135,6 +136,7 @@ class Window:
         self._left()
         # After the next word only the target knows the outcome, so a target that is gone already shall be found before it.
         target.admin.run("SELECT 1")
+        self._carrier.prove()
         self._watchdog.say(COMMIT)
         self._commit_sent = True
         if not fence.turn(target.admin, target.dbname, f"{epoch}:commit", False, f"{epoch}:open"):

@@ -12,10 +12,19 @@ from pathlib import Path
 
 import pytest
 
-SPEC = importlib.util.spec_from_file_location("bowline_pg_rig", Path(__file__).parent / "rig.py")
-rig = importlib.util.module_from_spec(SPEC)
-sys.modules[SPEC.name] = rig
-SPEC.loader.exec_module(rig)
+
+
+def load(name: str):
+    """A file beside this one; tests import it as ``bowline_pg_<name>``, since no folder of tests is on the path."""
+    spec = importlib.util.spec_from_file_location(f"bowline_pg_{name}", Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+rig = load("rig")
+load("compare")
 
 
 @pytest.fixture(scope="session")

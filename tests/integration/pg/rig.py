@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 SPEC = importlib.util.spec_from_file_location("bowline_pg_versions", Path(__file__).parent / "versions.py")
@@ -32,6 +33,12 @@ SPEC.loader.exec_module(versions)
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 SUPER, LINK = "canary-super-5e7", "canary-link-9b1"
 DATABASE = "hub"
+# What a test looks at or plants: past fence and freeze, and not ended by a timeout that the database under test has.
+BYPASS = "-c default_transaction_read_only=off -c pgcut.bypass=on -c statement_timeout=0 -c lock_timeout=0"
+# No event trigger of the database under test.
+QUIET = "SET session_replication_role = replica"
+ODD = Path(__file__).parent / "odd.sql"
+ROLES = ("hub", "readers", "pgcut_repl", "odd_owner", 'Ünlauter "Gast"', "odd_reader", "odd_definer")
 
 SCHEMA = """
 CREATE ROLE hub LOGIN PASSWORD 'canary-app-3c2';
@@ -146,10 +153,10 @@ class Cluster:
 
     def connect(self, dbname: str = DATABASE, **more) -> psycopg.Connection:
         words = {"host": self.host, "port": self.port, "user": "postgres", "password": SUPER, "dbname": dbname, "autocommit": True,
-                 "row_factory": dict_row, "options": "-c default_transaction_read_only=off -c pgcut.bypass=on", **more}
+                 "row_factory": dict_row, "options": BYPASS, **more}
         return psycopg.connect(**words)
 
-    def rows(self, text: str, *params, dbname: str = DATABASE) -> list[dict]:
+    def rows(self, text: str | sql.Composable, *params, dbname: str = DATABASE) -> list[dict]:
         with self.connect(dbname) as connection:
             cursor = connection.execute(text, params or None)
             return cursor.fetchall() if cursor.description else []
@@ -194,25 +201,28 @@ class World:
             cluster.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def reset(self) -> None:
-        """An application's database on legacy, nothing on new."""
+    def reset(self, odd: int = 0) -> None:
+        """An application's database on legacy, or the odd one with ``odd`` rows in its bulk tables; nothing on new."""
         for cluster in self.clusters:
             if cluster.process is None or cluster.process.poll() is not None:
                 cluster.start()
             if cluster.rows("SELECT 1 FROM pg_database WHERE datname = %s", DATABASE, dbname="postgres"):
                 for row in cluster.rows("SELECT subname FROM pg_subscription"):
                     for text in ("DISABLE", "SET (slot_name = NONE)"):
-                        cluster.rows(f"ALTER SUBSCRIPTION {row['subname']} {text}")
-                    cluster.rows(f"DROP SUBSCRIPTION {row['subname']}")
+                        cluster.rows(f"{QUIET}; ALTER SUBSCRIPTION {row['subname']} {text}")
+                    cluster.rows(f"{QUIET}; DROP SUBSCRIPTION {row['subname']}")
         for cluster in self.clusters:
             for row in cluster.rows("SELECT slot_name, active_pid FROM pg_replication_slots", dbname="postgres"):
                 until(lambda slot=row["slot_name"]: self._dropped(cluster, slot), 10, f"slot {row['slot_name']} to be dropped")
             cluster.rows(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", dbname="postgres")
-            for role in ("hub", "readers", "pgcut_repl"):
-                cluster.rows(f"DROP ROLE IF EXISTS {role}", dbname="postgres")
+            for role in ROLES:
+                cluster.rows(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)), dbname="postgres")
         self.legacy.rows(SCHEMA, dbname="postgres")
         self.legacy.rows(f"CREATE DATABASE {DATABASE} OWNER hub", dbname="postgres")
-        self.legacy.rows(TABLES)
+        if odd:
+            self.legacy.rows(f"SET odd.rows = '{odd}'; " + ODD.read_text(encoding="utf-8"))
+        else:
+            self.legacy.rows(TABLES)
 
     def _dropped(self, cluster: Cluster, slot: str) -> bool:
         try:

@@ -91,6 +91,13 @@ def test_the_copy_gets_keys_only_and_the_rest_comes_later(tmp_path):
     assert [line.split(";")[0] for line in rest] == ["218", "3401", "3403", "3405"]
 
 
+def test_indexes_of_partitions_are_attached_one_after_the_other():
+    lines = ["1; 0 0 FK CONSTRAINT s t k o", "2; 0 0 INDEX s a o", "3; 0 0 INDEX ATTACH s a o", "4; 0 0 TRIGGER s t g o", "5; 0 0 CONSTRAINT s t u o"]
+    chosen = [([line[0] for line in some], parallel) for some, parallel in programs.passes(lines)]
+    assert chosen == [(["2"], True), (["3"], False), (["1", "4", "5"], True)]
+    assert programs.keys(lines, ["a"]) == [lines[1], lines[4]]
+
+
 def test_passwords_reach_programs_by_a_private_file(tmp_path):
     seen = {}
 

@@ -1,0 +1,361 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every line of the preflight planted on real servers: what is refused, nothing having been written, and what is only said."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import bowline_pg_rig as rig
+import psycopg
+import pytest
+
+CATALOGS = (
+    "SELECT datname, datallowconn, datconnlimit FROM pg_database ORDER BY 1",
+    "SELECT setdatabase = 0 AS every, setrole = 0 AS anyone, setconfig FROM pg_db_role_setting ORDER BY 1, 2, 3",
+    "SELECT rolname, rolpassword FROM pg_authid ORDER BY 1",
+    "SELECT slot_name FROM pg_replication_slots ORDER BY 1",
+    "SELECT subname, subenabled FROM pg_subscription ORDER BY 1",
+)
+INSIDE = ("SELECT pubname FROM pg_publication ORDER BY 1", "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_t' ORDER BY 1",
+          "SELECT evtname FROM pg_event_trigger ORDER BY 1", "SELECT relname, relreplident FROM pg_class WHERE relkind = 'r' ORDER BY 1, 2")
+
+
+def written(world):
+    """All that a cutover could have written, and the next transaction id, which a statement that was rolled back would have moved, too."""
+    parts = [
+        cluster.rows(text, dbname="postgres")
+        for cluster in world.clusters for text in (*CATALOGS, "SELECT pg_snapshot_xmax(pg_current_snapshot())")
+    ]
+    return parts + [world.legacy.rows(text) for text in INSIDE]
+
+
+@pytest.fixture(scope="module")
+def base(clusters):
+    """The application's database, which only has warnings; without autovacuum, whose transactions would look like ours.
+
+    One session has written and does not commit, which is a finding after a minute.
+    """
+    clusters.reset()
+    for cluster in clusters.clusters:
+        for text in ("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()"):
+            cluster.rows(text, dbname="postgres")
+    session = clusters.legacy.connect(autocommit=False, application_name="night job")
+    session.execute("INSERT INTO balance VALUES ('long', 1)")
+    clusters.began = time.monotonic()
+    yield clusters
+    session.close()
+    for cluster in clusters.clusters:
+        for text in ("ALTER SYSTEM RESET autovacuum", "SELECT pg_reload_conf()"):
+            cluster.rows(text, dbname="postgres")
+
+
+@dataclass(frozen=True)
+class Plant:
+    """Statements on one server, and those that take them back, each sent by itself; a statement that starts with ! has to fail."""
+
+    name: str
+    object: str
+    do: tuple[str, ...]
+    undo: tuple[str, ...]
+    code: str = "preflight_failed"
+    says: str = ""
+    level: str = "fail"
+    on: str = "legacy"
+    dbname: str = "hub"
+    # What else is found because of the same thing.
+    also: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+TRIGGER = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'"
+EVENT = "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'"
+CRON = ("CREATE SCHEMA cron", "CREATE TABLE cron.job (jobid bigint PRIMARY KEY, schedule text, command text, active bool, database text)",
+        "INSERT INTO cron.job VALUES (3, '* * * * *', 'DELETE FROM ledger', true, 'hub'), (4, '@daily', '', false, 'hub'), (5, '@daily', '', true, 'x')",
+        "INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
+        " VALUES (99999, 'pg_cron', 10, 'cron'::regnamespace, false, '1.4')")
+NO_CRON = ("DELETE FROM pg_extension WHERE extname = 'pg_cron'", "DROP SCHEMA cron CASCADE")
+
+
+def table(columns: str, name: str = "planted", more: str = "") -> dict:
+    return {"do": (f"CREATE TABLE {name} ({columns})", *((more,) if more else ())), "undo": (f"DROP TABLE {name}",)}
+
+
+REFUSED = [
+    Plant("invalid index", "public.broken", ("CREATE TABLE dup (a int)", "INSERT INTO dup VALUES (1), (1)",
+          "!CREATE UNIQUE INDEX CONCURRENTLY broken ON dup (a)"), ("DROP TABLE dup",), says="REINDEX"),
+    Plant("foreign table", "public.elsewhere", ("CREATE EXTENSION file_fdw", "CREATE SERVER files FOREIGN DATA WRAPPER file_fdw",
+          "CREATE FOREIGN TABLE elsewhere (a text) SERVER files OPTIONS (filename '/dev/null')"), ("DROP EXTENSION file_fdw CASCADE",)),
+    Plant("trigger always", "public.ledger.loud", (TRIGGER, "CREATE TRIGGER loud BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION f()",
+          "ALTER TABLE ledger ENABLE ALWAYS TRIGGER loud"), ("DROP FUNCTION f CASCADE",), says="without ALWAYS or REPLICA"),
+    Plant("trigger replica", "public.ledger.loud", (TRIGGER, "CREATE TRIGGER loud BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION f()",
+          "ALTER TABLE ledger ENABLE REPLICA TRIGGER loud"), ("DROP FUNCTION f CASCADE",)),
+    Plant("event trigger always", "loud", (EVENT, "CREATE EVENT TRIGGER loud ON ddl_command_end EXECUTE FUNCTION e()",
+          "ALTER EVENT TRIGGER loud ENABLE ALWAYS"), ("DROP EVENT TRIGGER loud", "DROP FUNCTION e")),
+    Plant("smallserial", "public.planted_id_seq", **table("id smallserial PRIMARY KEY", more="SELECT setval('planted_id_seq', 31200)"),
+          says="95 %"),
+    Plant("sequence of a narrow column", "public.wide", ("CREATE TABLE planted (id int PRIMARY KEY)", "CREATE SEQUENCE wide OWNED BY planted.id",
+          "SELECT setval('wide', 2100000000)"), ("DROP TABLE planted",)),
+    Plant("sequence down", "public.down", ("CREATE SEQUENCE down INCREMENT -1 MINVALUE -100 MAXVALUE -1", "SELECT setval('down', -97)"),
+          ("DROP SEQUENCE down",)),
+    Plant("prepared", "left", ("BEGIN; CREATE TABLE held (a int PRIMARY KEY); PREPARE TRANSACTION 'left'",), ("ROLLBACK PREPARED 'left'",),
+          "prepared_transactions", "ROLLBACK PREPARED"),
+    Plant("pg_cron elsewhere", "pg_cron 3 (* * * * *) in postgres", CRON, NO_CRON, dbname="postgres", says="cron.alter_job"),
+    Plant("pg_cron here", "pg_cron 3 (* * * * *) in hub", CRON, NO_CRON, also=("extension pg_cron",)),
+    Plant("subscription", "other", ("CREATE SUBSCRIPTION other CONNECTION 'host=192.0.2.1' PUBLICATION p WITH (connect = false)",),
+          ("ALTER SUBSCRIPTION other SET (slot_name = NONE)", "DROP SUBSCRIPTION other")),
+    Plant("fence beaten", "hub in hub", ("ALTER ROLE hub IN DATABASE hub SET default_transaction_read_only = off",),
+          ("ALTER ROLE hub IN DATABASE hub RESET ALL",)),
+    Plant("other database", "database wiki", ("CREATE DATABASE wiki",), ("DROP DATABASE wiki",), dbname="postgres", says="ignore_databases"),
+    Plant("slot of another cutover", "legacy.pgcut_rev", ("CREATE DATABASE wiki",), ("SELECT pg_drop_replication_slot('pgcut_rev')",
+          "DROP DATABASE wiki"), dbname="postgres", also=("database wiki",)),
+    Plant("keyless json", "public.planted", **table("a int, b json"), code="type_unsupported", says="b (json)"),
+    Plant("keyless xml", "public.planted", **table("a int, b xml[]"), code="type_unsupported", says="b (xml[])"),
+    Plant("keyless point", "public.planted", **table("a point"), code="type_unsupported", says="a (point)"),
+    Plant("keyless json in a composite in a domain", "public.planted", ("CREATE TYPE part AS (n int, doc json)",
+          "CREATE DOMAIN parts AS part[] CHECK (true)", "CREATE DOMAIN more_parts AS parts", "CREATE TABLE planted (a int, b more_parts)"),
+          ("DROP TYPE part CASCADE", "DROP TABLE planted"), "type_unsupported", "b (public.more_parts)"),
+    Plant("full identity with json", "public.planted", **table("a int, b json", more="ALTER TABLE planted REPLICA IDENTITY FULL"),
+          code="type_unsupported"),
+    Plant("extension missing", "extension gone", ("INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
+          " VALUES (99999, 'gone', 10, 'public'::regnamespace, false, '1')",), ("DELETE FROM pg_extension WHERE extname = 'gone'",),
+          says="cannot be installed"),
+    Plant("extension older", "extension hstore", ("CREATE EXTENSION hstore", "UPDATE pg_extension SET extversion = '1.10' WHERE extname = 'hstore'"),
+          ("DROP EXTENSION hstore",), says="older"),
+    Plant("locale", "locale C.UTF-8", ("UPDATE pg_collation SET collcollate = 'none' WHERE collcollate ILIKE 'c.utf%8'",),
+          ("UPDATE pg_collation SET collcollate = 'C.utf8' WHERE collcollate = 'none'",), on="new", dbname="postgres", says="locale-gen"),
+    Plant("encoding and locale of a database that stands there", "new.encoding",
+          ("CREATE DATABASE hub TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",), ("DROP DATABASE hub",),
+          on="new", dbname="postgres", also=("new.datcollate", "new.datctype")),
+]
+WARNED = [
+    Plant("unlogged", "public.planted", ("CREATE UNLOGGED TABLE planted (a int)",), ("DROP TABLE planted",), "unlogged_table", "window"),
+    Plant("publication", "other", ("CREATE PUBLICATION other FOR TABLE ledger",), ("DROP PUBLICATION other",), "publication"),
+    Plant("timeout", "statement_timeout = 3s", ("ALTER DATABASE hub SET statement_timeout = '3s'",),
+          ("ALTER DATABASE hub RESET statement_timeout",), "server_timeout"),
+    Plant("timeout of a role", "lock_timeout = 1s for hub", ("ALTER ROLE hub IN DATABASE hub SET lock_timeout = '1s'",),
+          ("ALTER ROLE hub IN DATABASE hub RESET ALL",), "server_timeout"),
+    Plant("extension newer", "extension hstore", ("CREATE EXTENSION hstore VERSION '1.4'",), ("DROP EXTENSION hstore",), "extension_version",
+          "ALTER EXTENSION hstore UPDATE"),
+    Plant("keyless, large", "public.planted", **table("a int, b text", more="INSERT INTO planted SELECT n, repeat('x', 1000) FROM"
+          " generate_series(1, 12000) n"), code="keyless_table", says="13 MB"),
+    Plant("deferrable key", "public.planted", **table("a int PRIMARY KEY DEFERRABLE"), code="keyless_table", says="whole rows"),
+    Plant("identity index dropped", "public.planted", ("CREATE TABLE planted (a int NOT NULL, b int NOT NULL UNIQUE)",
+          "CREATE UNIQUE INDEX was ON planted (a)", "ALTER TABLE planted REPLICA IDENTITY USING INDEX was", "DROP INDEX was"),
+          ("DROP TABLE planted",), "keyless_table", "planted_b_key"),
+    Plant("indexes out of order", "public.german", ("CREATE COLLATION german (provider = icu, locale = 'de-u-co-phonebk')",
+          "CREATE TABLE planted (a text COLLATE german PRIMARY KEY)", "UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'german'"),
+          ("DROP TABLE planted", "DROP COLLATION german"), "collation_version", "REFRESH COLLATION VERSION"),
+]
+
+
+@contextmanager
+def planted(world, plant: Plant):
+    cluster = getattr(world, plant.on)
+    try:
+        for text in plant.do:
+            if text.startswith("!"):
+                with pytest.raises(psycopg.Error):
+                    cluster.rows(text[1:], dbname=plant.dbname)
+            else:
+                cluster.rows(text, dbname=plant.dbname)
+        yield
+    finally:
+        for text in plant.undo:
+            cluster.rows(text, dbname=plant.dbname)
+
+
+def findings(world, **more) -> list[dict]:
+    told = world.ok("preflight", **more)["findings"]
+    for finding in told:
+        assert finding["message"] and finding["remedy"] and finding["code"] and finding["object"], finding
+        # A warning never has the code of a refusal as such.
+        assert finding["level"] == "fail" or finding["code"] != "preflight_failed", finding
+    return told
+
+
+def named(told: list[dict], level: str) -> set[str]:
+    return {finding["object"] for finding in told if finding["level"] == level}
+
+
+def refused(world, code: str, **more) -> dict:
+    """The run fails with ``code`` and has written nothing."""
+    before = written(world)
+    outcome = world.run("seeded", **more)
+    assert outcome.get("failed"), outcome
+    assert outcome["failure"]["code"] == code and outcome["failure"]["remedy"], outcome["failure"]
+    assert "Nothing was changed" in outcome["failure"]["message"]
+    assert written(world) == before
+    return outcome["failure"]
+
+
+def test_a_plain_database_has_warnings_only(base):
+    told = findings(base)
+    assert named(told, "fail") == set()
+    assert {(finding["code"], finding["object"]) for finding in told} == {
+        ("keyless_table", "public.keyless"), ("keyless_table", "public.unique_only"), ("materialized_view", "public.totals"),
+        ("large_objects", "pg_largeobject")} | {(finding["code"], finding["object"]) for finding in told if finding["code"] == "long_transaction"}
+
+
+@pytest.mark.parametrize("plant", REFUSED, ids=str)
+def test_refused_before_anything_was_written(base, plant):
+    with planted(base, plant):
+        if plant.name == "slot of another cutover":
+            base.legacy.rows("SELECT pg_create_logical_replication_slot('pgcut_rev', 'pgoutput')", dbname="wiki")
+        told = findings(base)
+        assert named(told, "fail") == {plant.object, *plant.also}
+        found = next(finding for finding in told if finding["object"] == plant.object and finding["level"] == "fail")
+        assert found["code"] == plant.code
+        assert plant.says in found["message"] + found["remedy"]
+        failure = refused(base, plant.code)
+        assert found in failure["details"]["findings"]
+
+
+@pytest.mark.parametrize("plant", WARNED, ids=str)
+def test_said_and_not_refused(base, plant):
+    with planted(base, plant):
+        told = findings(base)
+        assert named(told, "fail") == set()
+        found = [finding for finding in told if finding["object"] == plant.object]
+        assert [finding["code"] for finding in found] == [plant.code]
+        assert plant.says in found[0]["message"] + found[0]["remedy"]
+
+
+def test_keyless_tables_are_refused_on_demand(base):
+    """keyless: fail; a deferrable primary key counts as none, a unique index does not help either."""
+    with planted(base, Plant("", "", ("CREATE TABLE planted (a int PRIMARY KEY DEFERRABLE)",), ("DROP TABLE planted",))):
+        failure = refused(base, "keyless_table", keyless="fail")
+        assert named(failure["details"]["findings"], "fail") == {"public.keyless", "public.unique_only", "public.planted"}
+        assert "ADD PRIMARY KEY" in failure["remedy"]
+
+
+def test_the_same_server_twice(base):
+    params = base.params("preflight")
+    told = findings(base, new={**params["new"], "port": base.legacy.port})
+    assert {"new.host", "new.dbname"} <= named(told, "fail")
+
+
+def test_no_such_database_on_legacy(base):
+    params = base.params("preflight")
+    told = findings(base, legacy={**params["legacy"], "dbname": "huh"})
+    assert "legacy.dbname" in named(told, "fail")
+
+
+def test_a_control_user_without_rights(base):
+    base.legacy.rows("CREATE ROLE plain LOGIN PASSWORD 'canary-plain-1'", dbname="postgres")
+    passfile = base.home / "plain.pgpass"
+    passfile.write_text("*:*:*:plain:canary-plain-1\n")
+    passfile.chmod(0o600)
+    try:
+        params = base.params("seeded")
+        outcome = base.run("seeded", legacy={**params["legacy"], "user": "plain", "passfile": str(passfile)})
+        assert outcome["failure"]["code"] == "privileges" and "superuser" in outcome["failure"]["remedy"]
+    finally:
+        base.legacy.rows("DROP ROLE plain", dbname="postgres")
+
+
+def test_a_link_role_without_password(base):
+    link = {name: value for name, value in base.params("preflight")["link"].items() if name != "password"}
+    assert ("link_password", "warn", "pgcut_repl") in {(found["code"], found["level"], found["object"]) for found in findings(base, link=link)}
+
+
+def test_a_tablespace_that_new_does_not_have(base):
+    folder = base.legacy.home / "fast"
+    folder.mkdir()
+    os.chown(folder, base.legacy.home.stat().st_uid, base.legacy.home.stat().st_gid)
+    plant = Plant("", "", (f"CREATE TABLESPACE fast LOCATION '{folder}'", "CREATE TABLE planted (a int PRIMARY KEY) TABLESPACE fast"),
+                  ("DROP TABLE planted", "DROP TABLESPACE fast"))
+    with planted(base, plant):
+        assert "CREATE TABLESPACE fast" in refused(base, "preflight_failed")["remedy"]
+
+
+def test_too_little_room_is_seen_where_the_new_server_is(base):
+    """A file with a hole makes the database look larger than any disk; the same file system is the target's."""
+    oid = base.legacy.value("SELECT oid FROM pg_database WHERE datname = 'hub'", dbname="postgres")
+    size = base.legacy.value("SELECT pg_database_size('hub')", dbname="postgres")
+    room = os.statvfs(base.new.home)
+    hole = base.legacy.home / "data" / "base" / str(oid) / "999999999"
+    try:
+        with hole.open("wb") as file:
+            file.truncate(min(room.f_bavail * room.f_frsize, 2**43))
+        assert base.legacy.value("SELECT pg_database_size('hub')", dbname="postgres") > size
+        assert "MB free" in refused(base, "no_space")["message"]
+        # A folder that is not this server's says nothing about it.
+        params = base.params("preflight")
+        other = {**params["new"], "data_directory": str(base.legacy.home / "data")}
+        assert "no_space" not in {finding["code"] for finding in findings(base, new=other)}
+    finally:
+        hole.unlink()
+
+
+def test_text_that_sorts_differently_on_new_names_the_partitions(base):
+    plant = Plant("", "", ("CREATE COLLATION german (provider = icu, locale = 'de-u-co-phonebk')",
+                           "CREATE TABLE names (n text COLLATE german PRIMARY KEY) PARTITION BY RANGE (n)",
+                           "CREATE TABLE names_a PARTITION OF names FOR VALUES FROM (MINVALUE) TO ('m')"),
+                  ("DROP TABLE names", "DROP COLLATION german"))
+    older = "UPDATE pg_collation SET collversion = %s WHERE colliculocale = 'de' RETURNING collversion"
+    was = base.new.value("SELECT collversion FROM pg_collation WHERE colliculocale = 'de'", dbname="postgres")
+    with planted(base, plant):
+        assert findings(base) and "collation_version" not in {finding["code"] for finding in findings(base)}
+        base.new.rows(older, "1.1", dbname="postgres")
+        try:
+            found = [finding for finding in findings(base) if finding["code"] == "collation_version"]
+            assert [finding["object"] for finding in found] == ["public.german"]
+            assert "public.names" in found[0]["message"]
+        finally:
+            base.new.rows(older, was, dbname="postgres")
+
+
+def test_a_link_that_does_not_reach_is_found_before_anything_is_written(base):
+    """The server itself is asked to connect, in a transaction that is rolled back: it takes a transaction id, and leaves nothing else."""
+    link = base.params("seeded")["link"]
+    before = [part for part in written(base) if "xmax" not in str(part)]
+    for way, seen_by in (("to_new", "legacy"), ("to_legacy", "new")):
+        outcome = base.run("seeded", link={**link, way: {**link[way], "port": 1}})
+        assert outcome["failure"]["code"] == "link_unreachable" and outcome["failure"]["details"]["from"] == seen_by
+        assert [part for part in written(base) if "xmax" not in str(part)] == before
+
+
+def test_a_transaction_that_writes_for_more_than_a_minute(base):
+    rig.until(lambda: time.monotonic() - base.began > 61, 70, "a minute to pass")
+    long = [finding for finding in findings(base) if finding["code"] == "long_transaction"]
+    assert len(long) == 1 and "night job" in long[0]["object"]
+
+
+def test_settings_that_need_a_restart_are_listed_together(clusters):
+    clusters.reset()
+    settings = {"wal_level": "replica", "max_replication_slots": "3", "max_wal_senders": "3", "max_logical_replication_workers": "2",
+                "max_slot_wal_keep_size": "512MB"}
+    auto = clusters.legacy.home / "data" / "postgresql.auto.conf"
+    kept = auto.read_bytes()
+    try:
+        for name, value in settings.items():
+            clusters.legacy.rows(f"ALTER SYSTEM SET {name} = '{value}'", dbname="postgres")
+        clusters.legacy.stop()
+        clusters.legacy.start()
+        told = findings(clusters)
+        assert named(told, "fail") == {f"legacy.{name}" for name in settings if name != "max_slot_wal_keep_size"}
+        assert ("slot_limit", "legacy.max_slot_wal_keep_size") in {(finding["code"], finding["object"]) for finding in told}
+        assert refused(clusters, "preflight_failed")["remedy"].count("restart") == 4
+    finally:
+        clusters.legacy.stop()
+        auto.write_bytes(kept)
+        clusters.legacy.start()
+
+
+def test_after_the_copy_what_can_still_change_is_judged(clusters):
+    clusters.reset()
+    clusters.ok("armed")
+    clusters.new.rows("ALTER ROLE pgcut_repl NOBYPASSRLS", dbname="postgres")
+    with ExitStack() as stack:
+        stack.callback(clusters.new.rows, "ALTER ROLE pgcut_repl BYPASSRLS", dbname="postgres")
+        assert named(findings(clusters), "fail") == {"new.pgcut_repl"}
+        outcome = clusters.run("new")
+        assert outcome["failure"]["code"] == "link_auth" and clusters.open_sides() == ["legacy"]
