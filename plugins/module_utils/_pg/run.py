@@ -18,7 +18,7 @@ from . import catalog, facts, fence, pair, plan, preflight, roles, seed, session
 from .carry import Carrier
 from .model import SIDES, Facts, Finding, Link, Options, parse
 from .postgres import Server, ident, load
-from .router import Clients
+from .router import clients
 from .verify import Verification
 from .window import Opened, Window
 
@@ -69,7 +69,7 @@ class Run:
         self._check = check_mode
         purpose = f"pg_cutover {options.state}"
         self._legacy, self._new = Server(options.legacy, purpose), Server(options.new, purpose)
-        self._clients = Clients(options.router, runner)
+        self._clients = clients(options, runner)
         self._opened: Opened | None = None
         self._frozen: Verification | None = None
         self._verified: dict[str, t.Any] | None = None
@@ -79,6 +79,7 @@ class Run:
     def close(self) -> None:
         self._legacy.close()
         self._new.close()
+        self._clients.close()
 
     def go(self) -> dict[str, t.Any]:
         if not self._reach():
@@ -127,6 +128,8 @@ class Run:
         seen = [survey.look(server, roles.link_role, user) for server in (self._legacy, self._new)]
         drifted = catalog.drift(self._legacy, self._new) if found in ("seeded", "armed", "new", "new_armed") else []
         self._findings = preflight.judge(self._options, found, seen[0], seen[1], drifted)
+        if self._options.state in ("preflight", *SIDES):
+            self._findings += self._clients.findings()
         if strict:
             refuse(self._findings)
 
@@ -325,7 +328,7 @@ class Run:
             and (self._check or self._options.state in ("preflight", "seeded", "armed"))
         ):
             source = self._server(plan.serving(found))
-            predicted = status.predicted_window_ms(self._options, source, self._new if source is self._legacy else self._legacy)
+            predicted = status.predicted_window_ms(self._clients, source, self._new if source is self._legacy else self._legacy)
         told = result(
             steps,
             before={"phase": found, "serving": plan.serving(found)},

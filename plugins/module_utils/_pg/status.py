@@ -11,14 +11,14 @@ import typing as t
 from .._core.errors import FleetError
 from . import freeze, pair
 from .catalog import drift
-from .model import FORWARD, REVERSE, Facts, Options
+from .model import FORWARD, REVERSE, Facts
 from .plan import serving
 from .postgres import Server
+from .router import Clients
 
 # Measured on loopback with fsync on and four writers: beside round trips, a window waits 20 ms for late sessions, for the sessions that it
-# ends, for four commits and for the apply worker. A command of the router is a process start.
+# ends, for four commits and for the apply worker.
 _FIXED_MS = 80.0
-_COMMAND_MS = 80.0
 _TRIPS_SOURCE, _TRIPS_TARGET = 14, 24
 
 
@@ -55,13 +55,10 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     return {**answer, "armed": not reasons, "reason": "; ".join(reasons)}
 
 
-def predicted_window_ms(options: Options, source: Server, target: Server) -> float:
-    """What the next window will take, by the round trips of now; reads only."""
-    commands = (
-        len(options.router.route) + len(options.router.warmup) + len(options.router.resume) if options.router.type == "command" else 0
-    )
+def predicted_window_ms(clients: Clients, source: Server, target: Server) -> float:
+    """What the next window will take, by the round trips of now and what the router measures; reads only."""
     trips = source.round_trip() * _TRIPS_SOURCE + target.round_trip() * _TRIPS_TARGET
-    return round(_FIXED_MS + trips * 1000 + commands * _COMMAND_MS, 1)
+    return round(_FIXED_MS + trips * 1000 + clients.inside_ms(), 1)
 
 
 def described(facts: Facts) -> dict[str, t.Any]:

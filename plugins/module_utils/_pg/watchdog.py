@@ -24,7 +24,7 @@ from .._core.wait import Deadline
 from . import fence, sessions
 from .model import Options
 from .postgres import Server, literal
-from .router import Clients
+from .router import clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
 HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
@@ -167,7 +167,7 @@ def act(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], 
 def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], cause: str) -> bool:
     source = Server(options.endpoint(window["source"]), "watchdog")
     target = Server(options.endpoint("new" if window["source"] == "legacy" else "legacy"), "watchdog")
-    clients = Clients(options.router, runner)
+    router = clients(options, runner)
     try:
         if not _own_lock(source, window["backends"][source.side]):
             return True
@@ -175,18 +175,19 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
         if verdict == "wait":
             return False
         if verdict == "release":
-            clients.serve(source.side)
+            router.serve(source.side)
         elif verdict == "abort":
             fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open")
             _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
-            clients.serve(source.side)
+            router.serve(source.side)
         elif verdict == "serve_target":
             sessions.end_now(target, sessions.now_on(target))
-            clients.serve(target.side)
+            router.serve(target.side)
         return True
     finally:
         source.close()
         target.close()
+        router.close()
 
 
 def _own_lock(source: Server, backend: int) -> bool:
