@@ -321,14 +321,7 @@ class Run:
     # --- telling ------------------------------------------------------------------------------------------------------------------
 
     def _result(self, steps: t.Sequence[Step], found: str, reached: str, after: Facts) -> dict[str, t.Any]:
-        predicted = None
-        if (
-            self._options.state != "finished"
-            and plan.serving(found) in SIDES
-            and (self._check or self._options.state in ("preflight", "seeded", "armed"))
-        ):
-            source = self._server(plan.serving(found))
-            predicted = status.predicted_window_ms(self._clients, source, self._new if source is self._legacy else self._legacy)
+        predicted = self._predicted(found)
         told = result(
             steps,
             before={"phase": found, "serving": plan.serving(found)},
@@ -338,6 +331,17 @@ class Run:
             rollback=status.rollback(self._legacy, self._new, after, plan.phase(after)),
         )
         return {**told, **self._common(found, reached, predicted)}
+
+    def _predicted(self, found: str) -> float | None:
+        serves = plan.serving(found)
+        if self._options.state == "finished" or serves not in SIDES or not (self._check or self._options.state in plan.STATES[:3]):
+            return None
+        road = pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy")
+        try:
+            return status.predicted_window_ms(self._options, self._clients, road, copied=found not in ("empty", "prepared", "seeding"))
+        except FleetError as error:
+            self._warnings.append(f"The window cannot be predicted: {error.message}")
+            return None
 
     def _common(self, found: str, reached: str, predicted: float | None) -> dict[str, t.Any]:
         opened = self._opened

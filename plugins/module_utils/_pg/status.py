@@ -6,20 +6,25 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from .._core.errors import FleetError
 from . import freeze, pair
+from .carry import Carrier
 from .catalog import drift
-from .model import FORWARD, REVERSE, Facts
+from .model import FORWARD, REVERSE, Facts, Options
 from .plan import serving
 from .postgres import Server
 from .router import Clients
 
-# Measured on loopback with fsync on and four writers: beside round trips, a window waits 20 ms for late sessions, for the sessions that it
-# ends, for four commits and for the apply worker.
-_FIXED_MS = 80.0
-_TRIPS_SOURCE, _TRIPS_TARGET = 14, 24
+# A window that has nothing to wait for takes, beside its round trips: 20 ms until W2 has looked twice, three commits (W3, W6, W7), the exit
+# of the sessions that W2 and W8 end, and the apply worker's turn. 30 to 60 ms on loopback with fsync on, idle and with eight writers.
+_FIXED_MS = 45.0
+# Statements one after the other inside the window, on its source and its target; W4 is half a trip for the row and one for the question.
+_TRIPS_SOURCE, _TRIPS_TARGET = 9, 9.5
+# Two statements more for the frozen snapshot of each side.
+_TRIPS_FREEZE = 2
 
 
 def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough: bool = False) -> dict[str, t.Any]:
@@ -55,10 +60,21 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     return {**answer, "armed": not reasons, "reason": "; ".join(reasons)}
 
 
-def predicted_window_ms(clients: Clients, source: Server, target: Server) -> float:
-    """What the next window will take, by the round trips of now and what the router measures; reads only."""
-    trips = source.round_trip() * _TRIPS_SOURCE + target.round_trip() * _TRIPS_TARGET
-    return round(_FIXED_MS + trips * 1000 + clients.inside_ms(), 1)
+def predicted_window_ms(options: Options, clients: Clients, road: pair.Course, *, copied: bool) -> float:
+    """What the window of a switch along ``road`` will take: its round trips, the reads of W5 and the router as they are now. Reads only.
+
+    The database is on the target only once it is ``copied``; before, W5 is taken to cost its round trips.
+    """
+    freeze_trips = 0 if options.verify == "none" else _TRIPS_FREEZE
+    trips = road.source.round_trip() * (_TRIPS_SOURCE + freeze_trips) + road.target.round_trip() * (_TRIPS_TARGET + freeze_trips)
+    if copied:
+        carrier = Carrier(road)
+        started = time.monotonic()
+        carrier.look()
+        reads = time.monotonic() - started
+    else:
+        reads = road.source.round_trip() + road.target.round_trip()
+    return round(_FIXED_MS + (trips + reads) * 1000 + clients.inside_ms(), 1)
 
 
 def described(facts: Facts) -> dict[str, t.Any]:
