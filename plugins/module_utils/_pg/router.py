@@ -27,12 +27,10 @@ _SAMPLES = 3
 
 
 class Clients:
-    """What stands between the clients and the two databases. This one does nothing.
+    """What stands between the clients and the two databases. This one, type none, does nothing: they reconnect and see errors meanwhile."""
 
-    For type none, the clients reconnect to whatever address they are given. For type libpq, the fence is the router: a connection string
-    with both hosts and target_session_attrs=read-write leaves a session that W2 ends for the side that takes writes (libpq reads
-    default_transaction_read_only, https://www.postgresql.org/docs/current/libpq-connect.html).
-    """
+    # Whether a client keeps a new session only if it takes writes. Else sessions that began before the opening have to be ended after it.
+    choosy = False
 
     def pause(self, side: str) -> None:
         """Hold the clients of ``side``; returns when none of their requests is on its way."""
@@ -70,7 +68,15 @@ def clients(options: Options, runner: Runner | None) -> Clients:
         return Commands(options.router, runner)
     if options.router.type == "pgbouncer":
         return PgBouncer(options)
-    return Clients()
+    return Libpq() if options.router.type == "libpq" else Clients()
+
+
+class Libpq(Clients):
+    """The fence is the router: clients name both hosts with target_session_attrs=read-write, and whoever loses a session to W2 takes the host
+    whose default_transaction_read_only is off (https://www.postgresql.org/docs/current/libpq-connect.html). A session that found it on
+    was given up by its client at once, so W8 ends none that began in the window; it would end those that came at the right moment."""
+
+    choosy = True
 
 
 class Commands(Clients):

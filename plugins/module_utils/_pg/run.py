@@ -272,7 +272,7 @@ class Run:
         """Route the clients to the side that is open, and turn the direction of replication around."""
         target = self._server(serves)
         road = pair.course(self._legacy, self._new, serves)
-        if self._opened is None:
+        if self._opened is None and not fence.served(fence.settings_of(target.admin, target.dbname) or {}):
             sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
         pair.cleanup(road, self._link, fence.new_epoch())
@@ -317,6 +317,7 @@ class Run:
                 seed.restore_identities(server)
             seed.remove_helper(server)
         new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.stage")
+        new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.served")
 
     # --- telling ------------------------------------------------------------------------------------------------------------------
 

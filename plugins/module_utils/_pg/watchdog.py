@@ -183,6 +183,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
         elif verdict == "serve_target":
             sessions.end_now(target, sessions.now_on(target))
             router.serve(target.side)
+            fence.say_served(target.admin, target.dbname, window["epoch"])
         return True
     finally:
         source.close()
