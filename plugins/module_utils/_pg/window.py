@@ -64,13 +64,11 @@ class Window:
         self._limit = Deadline(options.max_window)
         self._clock = 0.0
         self._commit_sent = False
-        self._before = ""
         self._old_sessions: t.Any = None
 
     def run(self) -> Opened:
         """Move the writes. Raises FleetError after the writes are back on the source, or "outcome_unknown", "router_failed" as they say."""
         source, epoch = self._road.source, self._opened.epoch
-        self._before = self._epoch_of_source()
         self._limit = Deadline(self._options.max_window)
         backends = {server.side: server.admin.pid for server in (source, self._road.target)}
         self._watchdog.window(epoch, source.side, backends, self._options.max_window)
@@ -182,9 +180,7 @@ class Window:
             self._close_target(epoch)
         source = self._road.source
         _again(lambda: fence.turn(source.admin, source.dbname, f"{epoch}:abort", False, f"{epoch}:open"), source, self._limit)
-        # A module that was stopped for long may find that another run has moved the writes; the clients are no business of it any more.
-        if self._epoch_of_source() in (self._before, f"{epoch}:open", f"{epoch}:abort"):
-            self._clients.serve(source.side)
+        self._clients.serve(source.side)
         self._watchdog.say("done")
         if error.code in ("active_transactions", "prepared_transactions", "router_failed", "apply_lagging", "window_aborted"):
             raise error
@@ -195,10 +191,6 @@ class Window:
             remedy=error.remedy or "Run again.",
             details={"cause": error.as_failure(), "after": step},
         ) from error
-
-    def _epoch_of_source(self) -> str:
-        source = self._road.source
-        return (fence.settings_of(source.admin, source.dbname) or {}).get("pgcut.epoch", "")
 
     def _close_target(self, epoch: str) -> None:
         """The commit was never sent, so a target that cannot be reached cannot open later either."""

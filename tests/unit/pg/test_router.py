@@ -86,7 +86,7 @@ class Pooler:
     def __init__(self, path):
         self.path, self.said = path, []
         self.paused, self.routed = set(), pgbouncer.entries(path.read_text())
-        self.kept, self.late, self.deaf = [], False, False
+        self.kept, self.late, self.deaf, self.raced = [], False, False, False
 
     def __str__(self):
         return "PgBouncer"
@@ -114,6 +114,8 @@ class Pooler:
                 self.close()
                 raise Late("router_failed", "late")
         if verb == "RESUME":
+            if self.raced:
+                raise FleetError("router_failed", "refused", details={"said": f"ERROR: database {name} is not paused"})
             self.paused.remove(name)
         if verb == "RELOAD" and not self.deaf:
             self.routed = pgbouncer.entries(self.path.read_text())
@@ -159,6 +161,13 @@ def test_a_pause_that_is_late_is_left_before_it_is_resumed(pooler):
     assert console.said == ['PAUSE "hub"', "close", 'RESUME "hub"']
     assert failure.value.code == "active_transactions"
     assert "pid 7 (job, hub, active)" in failure.value.message
+
+
+def test_somebody_else_who_resumes_at_the_same_moment_is_welcome(pooler):
+    behind, console = pooler
+    behind.pause("legacy")
+    console.raced = True
+    behind.resume("legacy")
 
 
 def test_connections_that_a_reload_left_are_told_to_end(pooler):
