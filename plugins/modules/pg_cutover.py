@@ -71,18 +71,56 @@ options:
         suboptions: *reach
   router:
     description:
-      - What holds and routes the clients during a switch. With V(none) they see errors during the pause and reconnect.
-      - Each command is a list of words without a shell; C({side}) in a word is V(legacy) or V(new). A command must be idempotent, since the
-        watchdog or a later run may call it again. It fails by its exit code.
-      - RV(window_ms) contains C(route), C(warmup) and C(resume), so one command that does all three belongs into C(resume).
+      - What holds and routes the clients during a switch. Whatever it is, the watchdog or a later run may call it again.
+      - With V(none) clients see errors during the pause and reconnect.
+      - With V(libpq) clients name both hosts and C(target_session_attrs=read-write) in their connection string. The fence is the router; each
+        client loses one session per switch and finds the other side. Every client has to be one of these.
+      - With V(pgbouncer) clients see latency only. Clients are held by C(PAUSE), host and port of the entry are exchanged in the file, and
+        C(RELOAD) and C(RESUME) follow. Pooling has to be by transaction or statement. A C(PAUSE) that does not end within O(drain_grace)
+        is taken back before anything is fenced, also with O(on_active=terminate).
+      - With V(command) the commands below do it. Each is a list of words without a shell; C({side}) in a word is V(legacy) or V(new). A
+        command must be idempotent, and fails by its exit code.
+      - An option of another type is refused.
     type: dict
     suboptions:
-      type: {description: 'V(none), or V(command) for the lists below.', type: str, choices: [none, command], default: none}
+      type: {description: Which of them it is., type: str, choices: [none, libpq, pgbouncer, command], default: none}
       pause: {description: Commands that hold requests and return when none is on its way., type: list, elements: list}
       route: {description: 'Commands that send requests to C({side}).', type: list, elements: list}
       warmup: {description: 'Commands that prove that C({side}) answers.', type: list, elements: list}
       resume: {description: Commands that release the requests., type: list, elements: list}
-      timeout: {description: Seconds for each command., type: float, default: 30}
+      check:
+        description:
+          - Commands that change nothing and take as long as the others, for instance one that shows their state.
+          - They are only timed, for RV(predicted_window_ms), which leaves commands out without them.
+        type: list
+        elements: list
+      timeout: {description: Seconds for each command and for each answer of PgBouncer., type: float, default: 30}
+      host:
+        description: Socket directory or address of PgBouncer's console. C(/var/run/postgresql) when it is not given.
+        type: str
+      port: {description: Port of PgBouncer. 6432 when it is not given., type: int}
+      user: {description: One of its C(admin_users). C(pgbouncer) when it is not given., type: str}
+      passfile: {description: Password file of libpq for this user., type: path}
+      config:
+        description:
+          - The file that holds the entries, on the host where the module runs. Files that it includes are not searched; name the one that
+            has the entries. C(/etc/pgbouncer/pgbouncer.ini) when it is not given.
+          - Only host and port of the entries are changed. The file is replaced at once, with its mode and owner.
+        type: path
+      databases:
+        description: Names of the entries of section C([databases]) that are moved. The name of the database when it is not given.
+        type: list
+        elements: str
+      to_legacy:
+        description: How PgBouncer reaches legacy, word by word as its file has it. As the module does when it is not given.
+        type: dict
+        suboptions: &address
+          host: {description: 'Host name, address or socket directory.', type: str, required: true}
+          port: {description: Port., type: int, default: 5432}
+      to_new:
+        description: How PgBouncer reaches new.
+        type: dict
+        suboptions: *address
   max_window:
     description: Longest write pause in seconds. After it the watchdog gives the writes back.
     type: float
@@ -165,8 +203,22 @@ EXAMPLES = r"""
       type: command
       pause: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "20", --drain, "5"]]
       resume: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, switch, "{side}"]]
+      check: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, status]]
   delegate_to: hub-old
   register: switch
+
+- name: Switch behind PgBouncer, whose clients wait a moment and lose nothing
+  bowline.fleet.pg_cutover:
+    state: new
+    legacy: *legacy
+    new: *new
+    link: *link
+    router:
+      type: pgbouncer
+      user: operator
+      passfile: /etc/bowline/pgbouncer.pgpass
+      databases: [hub]
+  delegate_to: hub-old
 
 - name: Go back, with every row that was written meanwhile
   bowline.fleet.pg_cutover:
@@ -203,7 +255,7 @@ engine:
 window_ms:
   description: >-
     Milliseconds from the fence of the source until clients can write on the target: its fence is off, sessions that began under it have
-    ended, and the router's commands route, warmup and resume have returned. Null without a switch.
+    ended, and the router has routed and released the clients. Null without a switch.
   returned: success
   type: float
 database_ms:
@@ -215,7 +267,7 @@ hold:
   returned: success
   type: dict
 pause_ms:
-  description: Milliseconds from the start of the router's command pause to the end of resume.
+  description: Milliseconds from the moment at which the router begins to hold the clients until it has released them.
   returned: success
   type: float
 steps:
@@ -243,7 +295,9 @@ findings:
   type: list
   elements: dict
 predicted_window_ms:
-  description: What RV(window_ms) of the next switch is expected to be; null where it was not asked for.
+  description: >-
+    What RV(window_ms) of the next switch is expected to be, by the round trips, reads and router of now. Null where it was not asked for
+    or could not be measured; a warning says why.
   returned: success
   type: float
 rollback:

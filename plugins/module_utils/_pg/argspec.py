@@ -47,15 +47,25 @@ LINK: dict[str, t.Any] = {
         "to_new": {"type": "dict", "required": True, "options": _REACH},
     },
 }
+_ADDRESS: dict[str, t.Any] = {"host": {"type": "str", "required": True}, "port": {"type": "int", "default": 5432}}
 ROUTER: dict[str, t.Any] = {
     "type": "dict",
     "options": {
-        "type": {"type": "str", "choices": ["none", "command"], "default": "none"},
+        "type": {"type": "str", "choices": ["none", "libpq", "pgbouncer", "command"], "default": "none"},
         "pause": {"type": "list", "elements": "list"},
         "route": {"type": "list", "elements": "list"},
         "warmup": {"type": "list", "elements": "list"},
         "resume": {"type": "list", "elements": "list"},
         "timeout": {"type": "float", "default": 30},
+        "check": {"type": "list", "elements": "list"},
+        "host": {"type": "str"},
+        "port": {"type": "int"},
+        "user": {"type": "str"},
+        "passfile": {"type": "path", "no_log": False},
+        "config": {"type": "path"},
+        "databases": {"type": "list", "elements": "str"},
+        "to_legacy": {"type": "dict", "options": _ADDRESS},
+        "to_new": {"type": "dict", "options": _ADDRESS},
     },
 }
 

@@ -88,6 +88,16 @@ def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | 
     return True
 
 
+def served(settings: t.Mapping[str, str]) -> bool:
+    """Whether the clients were already brought to the side that its last switch opened; then its sessions are good ones."""
+    epoch = settings.get("pgcut.epoch", "")
+    return epoch.endswith(":commit") and settings.get("pgcut.served", "") == epoch.rsplit(":", 1)[0]
+
+
+def say_served(session: Session, dbname: str, epoch: str) -> None:
+    session.run(f"ALTER DATABASE {ident(dbname)} SET pgcut.served = {literal(epoch)}")
+
+
 def holder(session: Session, dbname: str) -> dict[str, t.Any] | None:
     """Who holds the run lock on this server: pid, application and age in seconds; None when nobody does."""
     found = session.rows(

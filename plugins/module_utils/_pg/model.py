@@ -36,7 +36,7 @@ FAILURES = {
     "prepared_transactions": "Prepared transactions exist, which no fence can end; the window was given up.",
     "window_aborted": "The write pause was given up and writes are back where they were.",
     "outcome_unknown": "It could not be read whether the new side was opened; the old side stays closed.",
-    "router_failed": "A command that holds, routes or releases the clients failed.",
+    "router_failed": "What holds, routes or releases the clients failed: a command, or PgBouncer.",
     "rows_differ": "The comparison after the switch found a difference; the new side serves.",
     "verify_incomplete": "The comparison after the switch could not be finished in time; the new side serves.",
     "split_brain": "Both databases take writes.",
@@ -108,7 +108,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Router:
-    """Commands that hold, route and release the clients; ``{side}`` in a word is the side that shall serve."""
+    """What holds, routes and releases the clients. ``{side}`` in a word of a command is the side that shall serve.
+
+    ``check`` is only timed. From ``host`` on it is about PgBouncer: its console, its file on this host, the entries of ``databases`` in it,
+    and how it reaches each side.
+    """
 
     type: str = "none"
     pause: tuple[tuple[str, ...], ...] = ()
@@ -116,6 +120,14 @@ class Router:
     warmup: tuple[tuple[str, ...], ...] = ()
     resume: tuple[tuple[str, ...], ...] = ()
     timeout: float = 30
+    check: tuple[tuple[str, ...], ...] = ()
+    host: str = "/var/run/postgresql"
+    port: int = 6432
+    user: str = "pgbouncer"
+    passfile: str = ""
+    config: str = "/etc/pgbouncer/pgbouncer.ini"
+    databases: tuple[str, ...] = ()
+    addresses: t.Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -203,7 +215,12 @@ class Finding:
 
 _ENDPOINT = tuple(name for name in Endpoint.__dataclass_fields__ if name != "side")
 _REACH = tuple(Reach.__dataclass_fields__)
-_ROUTER = tuple(Router.__dataclass_fields__)
+_COMMANDS = ("pause", "route", "warmup", "resume", "check")
+_PGBOUNCER = ("host", "port", "user", "passfile", "config", "databases", "to_legacy", "to_new")
+# Beside type and timeout.
+_ROUTERS: dict[str, tuple[str, ...]] = {"none": (), "libpq": (), "pgbouncer": _PGBOUNCER, "command": _COMMANDS}
+_ROUTER = ("type", "timeout", *_COMMANDS, *_PGBOUNCER)
+_ADDRESS = ("host", "port")
 _LINK = ("user", "password", "sslmode", "to_legacy", "to_new")
 
 
@@ -219,7 +236,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Options:
     for side in SIDES:
         known[side] = _endpoint(side, params[side])
     known["link"] = _link(params["link"]) if params.get("link") else None
-    known["router"] = _router(params.get("router") or {})
+    known["router"] = _router(params.get("router") or {}, known)
     known["ignore_databases"] = tuple(params.get("ignore_databases") or ())
     known.setdefault("state", "info")
     return Options(**known)
@@ -235,9 +252,11 @@ def misspelt(params: t.Mapping[str, t.Any]) -> list[str]:
     """One sentence for each nested key that does not exist, with the near miss."""
     groups: list[tuple[str, t.Any, t.Iterable[str]]] = [(side, params.get(side), _ENDPOINT) for side in SIDES]
     link = params.get("link")
-    groups += [("link", link, _LINK), ("router", params.get("router"), _ROUTER)]
-    if isinstance(link, t.Mapping):
-        groups += [(f"link.{name}", link.get(name), _REACH) for name in ("to_legacy", "to_new")]
+    router = params.get("router")
+    groups += [("link", link, _LINK), ("router", router, _ROUTER)]
+    for field_, given, keys in (("link", link, _REACH), ("router", router, _ADDRESS)):
+        if isinstance(given, t.Mapping):
+            groups += [(f"{field_}.{name}", given.get(name), keys) for name in ("to_legacy", "to_new")]
     return [sentence for field_, given, known in groups if isinstance(given, t.Mapping) for sentence in unknown_keys(field_, given, known)]
 
 
@@ -248,16 +267,32 @@ def _invalid(params: t.Mapping[str, t.Any]) -> list[str]:
             wrong.append(f"{name}: {params[name]} is not above 0.")
     if params.get("max_window") and params.get("drain_grace") and float(params["drain_grace"]) >= float(params["max_window"]):
         wrong.append(f"drain_grace: {params['drain_grace']} s leaves nothing of max_window {params['max_window']} s.")
-    router = params.get("router") or {}
-    if router.get("type", "none") not in ("none", "command"):
-        wrong.append(f"router.type: {router['type']} is not available in this version; use none or command.")
-    for name in ("pause", "route", "warmup", "resume"):
-        lists = router.get(name) or []
-        if not isinstance(lists, list) or any(not isinstance(argv, list) or not argv for argv in lists):
-            wrong.append(f"router.{name}: not a list of commands, each a list of words.")
+    wrong += _invalid_router(params.get("router") or {})
     link = params.get("link") or {}
     if link:
         wrong += [f"link.{name}.host: missing." for name in ("to_legacy", "to_new") if not (link.get(name) or {}).get("host")]
+    return wrong
+
+
+def _invalid_router(router: t.Mapping[str, t.Any]) -> list[str]:
+    type_ = router.get("type") or "none"
+    if type_ not in _ROUTERS:
+        return [f"router.type: {type_} does not exist; use {', '.join(_ROUTERS)}."]
+    given = [name for name in (*_COMMANDS, *_PGBOUNCER) if router.get(name) not in (None, [], {}, "")]
+    wrong = [
+        f"router.{name}: belongs to router type {'command' if name in _COMMANDS else 'pgbouncer'}, not to {type_}."
+        for name in given
+        if name not in _ROUTERS[type_]
+    ]
+    if router.get("timeout") is not None and float(router["timeout"]) <= 0:
+        wrong.append(f"router.timeout: {router['timeout']} is not above 0.")
+    for name in _COMMANDS:
+        lists = router.get(name) or []
+        if not isinstance(lists, list) or any(not isinstance(argv, list) or not argv for argv in lists):
+            wrong.append(f"router.{name}: not a list of commands, each a list of words.")
+    if type_ == "pgbouncer":
+        wrong += [f"router.{name}.host: missing." for name in ("to_legacy", "to_new") if router.get(name) and not router[name].get("host")]
+        wrong += [f"router.databases: {name!r} is no name of an entry." for name in router.get("databases") or () if name in ("", "*")]
     return wrong
 
 
@@ -274,8 +309,15 @@ def _link(values: t.Mapping[str, t.Any]) -> Link:
     return Link(values.get("user") or "pgcut_repl", values.get("sslmode") or "verify-full", reach, values.get("password") or "")
 
 
-def _router(values: t.Mapping[str, t.Any]) -> Router:
-    lists = {
-        name: tuple(tuple(str(word) for word in argv) for argv in values.get(name) or ()) for name in ("pause", "route", "warmup", "resume")
-    }
-    return Router(type=values.get("type") or "none", timeout=float(values.get("timeout") or 30), **lists)
+def _router(values: t.Mapping[str, t.Any], endpoints: t.Mapping[str, Endpoint]) -> Router:
+    """Where PgBouncer is not told how it reaches a side, it is as this module does; without ``databases`` the entry has the database's name."""
+    type_ = values.get("type") or "none"
+    known: dict[str, t.Any] = _given({name: values.get(name) for name in ("timeout", "host", "port", "user", "passfile", "config")})
+    known |= {name: tuple(tuple(str(word) for word in argv) for argv in values.get(name) or ()) for name in _COMMANDS}
+    if type_ == "pgbouncer":
+        known["databases"] = tuple(values.get("databases") or (endpoints["legacy"].dbname,))
+        known["addresses"] = {}
+        for side in SIDES:
+            there = values.get(f"to_{side}") or {"host": endpoints[side].host, "port": endpoints[side].port}
+            known["addresses"][side] = (str(there["host"]), int(there.get("port") or 5432))
+    return Router(type=type_, **known)

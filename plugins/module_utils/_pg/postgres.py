@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 import typing as t
 
 from .._core.errors import FleetError
@@ -236,15 +235,6 @@ class Server:
         for session in self._open:
             session.close()
         self._open, self._kept = [], {}
-
-    def round_trip(self) -> float:
-        """Seconds of one empty statement, the best of three."""
-        times = []
-        for _attempt in range(3):
-            started = time.monotonic()
-            self.admin.run("SELECT 1")
-            times.append(time.monotonic() - started)
-        return min(times)
 
     def _keep(self, dbname: str) -> Session:
         if dbname not in self._kept:

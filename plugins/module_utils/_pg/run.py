@@ -18,7 +18,7 @@ from . import catalog, facts, fence, pair, plan, preflight, roles, seed, session
 from .carry import Carrier
 from .model import SIDES, Facts, Finding, Link, Options, parse
 from .postgres import Server, ident, load
-from .router import Clients
+from .router import clients
 from .verify import Verification
 from .window import Opened, Window
 
@@ -63,7 +63,7 @@ class Run:
         self._check = check_mode
         purpose = f"pg_cutover {options.state}"
         self._legacy, self._new = Server(options.legacy, purpose), Server(options.new, purpose)
-        self._clients = Clients(options.router, runner)
+        self._clients = clients(options, runner)
         self._opened: Opened | None = None
         self._frozen: Verification | None = None
         self._verified: dict[str, t.Any] | None = None
@@ -73,6 +73,7 @@ class Run:
     def close(self) -> None:
         self._legacy.close()
         self._new.close()
+        self._clients.close()
 
     def go(self) -> dict[str, t.Any]:
         if not self._reach():
@@ -122,6 +123,8 @@ class Run:
         copied = found in ("seeded", "armed", "new", "new_armed") or (found == "seeding" and seed.is_complete(self._new))
         drifted = catalog.drift(self._legacy, self._new) if copied else []
         self._findings = preflight.judge(self._options, found, seen[0], seen[1], drifted)
+        if self._options.state in ("preflight", *SIDES):
+            self._findings += self._clients.findings()
         if strict:
             refuse(self._findings)
 
@@ -267,7 +270,7 @@ class Run:
         """Route the clients to the side that is open, and turn the direction of replication around."""
         target = self._server(serves)
         road = pair.course(self._legacy, self._new, serves)
-        if self._opened is None:
+        if self._opened is None and not fence.served(fence.settings_of(target.admin, target.dbname) or {}):
             sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
         pair.cleanup(road, fence.new_epoch())
@@ -312,18 +315,12 @@ class Run:
                 seed.restore_identities(server)
             seed.remove_helper(server)
         new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.stage")
+        new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.served")
 
     # --- telling ------------------------------------------------------------------------------------------------------------------
 
     def _result(self, steps: t.Sequence[Step], found: str, reached: str, after: Facts) -> dict[str, t.Any]:
-        predicted = None
-        if (
-            self._options.state != "finished"
-            and plan.serving(found) in SIDES
-            and (self._check or self._options.state in ("preflight", "seeded", "armed"))
-        ):
-            source = self._server(plan.serving(found))
-            predicted = status.predicted_window_ms(self._options, source, self._new if source is self._legacy else self._legacy)
+        predicted = self._predicted(found)
         told = result(
             steps,
             before={"phase": found, "serving": plan.serving(found)},
@@ -333,6 +330,17 @@ class Run:
             rollback=status.rollback(self._legacy, self._new, after, plan.phase(after)),
         )
         return {**told, **self._common(found, reached, predicted)}
+
+    def _predicted(self, found: str) -> float | None:
+        serves = plan.serving(found)
+        if self._options.state == "finished" or serves not in SIDES or not (self._check or self._options.state in plan.STATES[:3]):
+            return None
+        road = pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy")
+        try:
+            return status.predicted_window_ms(self._options, self._clients, road, copied=found not in ("empty", "prepared", "seeding"))
+        except FleetError as error:
+            self._warnings.append(f"The window cannot be predicted: {error.message}")
+            return None
 
     def _common(self, found: str, reached: str, predicted: float | None) -> dict[str, t.Any]:
         opened = self._opened

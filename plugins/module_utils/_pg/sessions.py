@@ -79,6 +79,15 @@ def end_now(server: Server, before: t.Any) -> int:
     return drained.idle + drained.waited + drained.terminated
 
 
+def look(server: Server) -> int:
+    """Ask what a window asks of one side about its sessions, and end none. How many questions that were."""
+    now = now_on(server)
+    _starting(server)
+    _present(server, now)
+    prepared(server)
+    return 4
+
+
 def long_ones(server: Server, seconds: float) -> list[str]:
     """Transactions that have written and are older than ``seconds``: a window would only wait for them and give up."""
     return [

@@ -6,20 +6,27 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from .._core.errors import FleetError
-from . import freeze, pair
+from . import freeze, pair, sessions
+from .carry import Carrier
 from .catalog import drift
 from .model import FORWARD, REVERSE, Facts, Options
 from .plan import serving
 from .postgres import Server
+from .router import Clients
 
-# Measured on loopback with fsync on and four writers: beside round trips, a window waits 20 ms for late sessions, for the sessions that it
-# ends, for four commits and for the apply worker. A command of the router is a process start.
-_FIXED_MS = 80.0
-_COMMAND_MS = 80.0
-_TRIPS_SOURCE, _TRIPS_TARGET = 14, 24
+# What a window takes beside its statements: 20 ms until W2 has looked twice, the flushes of three commits (W3, W6, W7), the end of sessions
+# in W2 and W8, and the apply worker's turn. On loopback with fsync on, idle and with eight writers, it is 25 to 45 ms.
+_FIXED_MS = 35.0
+# Statements one after the other: W2 looks three times, W3 is one, on the target W4 is half a trip for the row and one for the question, W6
+# and W7 are two each, W8 looks once.
+_STATEMENTS_SOURCE, _STATEMENTS_TARGET = 13, 9.5
+# Two more on each side for its frozen snapshot.
+_STATEMENTS_FREEZE = 2
+_SAMPLES = 3
 
 
 def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough: bool = False) -> dict[str, t.Any]:
@@ -58,13 +65,29 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     return {**answer, "armed": not reasons, "reason": "; ".join(reasons)}
 
 
-def predicted_window_ms(options: Options, source: Server, target: Server) -> float:
-    """What the next window will take, by the round trips of now; reads only."""
-    commands = (
-        len(options.router.route) + len(options.router.warmup) + len(options.router.resume) if options.router.type == "command" else 0
-    )
-    trips = source.round_trip() * _TRIPS_SOURCE + target.round_trip() * _TRIPS_TARGET
-    return round(_FIXED_MS + trips * 1000 + commands * _COMMAND_MS, 1)
+def predicted_window_ms(options: Options, clients: Clients, road: pair.Course, *, copied: bool) -> float:
+    """What the window of a switch along ``road`` will take: its statements, the reads of W5 and the router, timed now. Reads only.
+
+    The database is on the target only once it is ``copied``; before, W5 is taken to be one statement on each side.
+    """
+    freezing = 0 if options.verify == "none" else _STATEMENTS_FREEZE
+    source, target = _statement_ms(road.source), _statement_ms(road.target)
+    reads = source + target
+    if copied:
+        carrier = Carrier(road)
+        started = time.monotonic()
+        carrier.look()
+        reads = (time.monotonic() - started) * 1000
+    statements = source * (_STATEMENTS_SOURCE + freezing) + target * (_STATEMENTS_TARGET + freezing)
+    return round(_FIXED_MS + statements + reads + clients.inside_ms(), 1)
+
+
+def _statement_ms(server: Server) -> float:
+    """The mean, not the best: a window has no better moments than the machine has."""
+    server.admin.run("SELECT 1")
+    started = time.monotonic()
+    asked = sum(sessions.look(server) for _sample in range(_SAMPLES))
+    return (time.monotonic() - started) * 1000 / asked
 
 
 def described(facts: Facts) -> dict[str, t.Any]:

@@ -24,7 +24,7 @@ from .._core.wait import Deadline
 from . import fence, sessions
 from .model import Options
 from .postgres import Server, literal
-from .router import Clients
+from .router import clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
 HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
@@ -170,7 +170,7 @@ def act(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], 
 def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], cause: str) -> bool:
     source = Server(options.endpoint(window["source"]), "watchdog")
     target = Server(options.endpoint("new" if window["source"] == "legacy" else "legacy"), "watchdog")
-    clients = Clients(options.router, runner)
+    router = clients(options, runner)
     try:
         if not _own_lock(source, window["backends"][source.side]):
             return True
@@ -181,14 +181,16 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
             _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
         if verdict in ("release", "abort") and not _fenced(source):
             # A source that is closed by now was left by a later switch, which routes the clients itself.
-            clients.serve(source.side)
+            router.serve(source.side)
         elif verdict == "serve_target":
             sessions.end_now(target, sessions.now_on(target))
-            clients.serve(target.side)
+            router.serve(target.side)
+            fence.say_served(target.admin, target.dbname, window["epoch"])
         return True
     finally:
         source.close()
         target.close()
+        router.close()
 
 
 def _own_lock(source: Server, backend: int) -> bool:

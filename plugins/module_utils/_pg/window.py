@@ -68,6 +68,7 @@ class Window:
         self._limit = Deadline(options.max_window)
         self._clock = 0.0
         self._commit_sent = False
+        self._old_sessions: t.Any = None
 
     def run(self) -> Opened:
         """Move the writes. Raises FleetError after the writes are back on the source, or "outcome_unknown", "router_failed" as they say."""
@@ -97,6 +98,8 @@ class Window:
         source, target, epoch = self._road.source, self._road.target, self._opened.epoch
         self._watchdog.say(FENCE)
         fence.turn(target.admin, target.dbname, f"{epoch}:open", True)
+        if self._clients.choosy:
+            self._old_sessions = sessions.now_on(target)
         self._step("W0")
         fence.turn(source.admin, source.dbname, f"{epoch}:open", True)
         fenced = time.monotonic()
@@ -149,7 +152,7 @@ class Window:
     def _finish(self) -> None:
         target = self._road.target
         with self._answered(_ENDING):
-            sessions.end_now(target, sessions.now_on(target))
+            sessions.end_now(target, self._old_sessions or sessions.now_on(target))
         self._step("W8")
         self._clients.route(target.side)
         self._step("route")

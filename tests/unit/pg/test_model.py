@@ -34,12 +34,18 @@ def test_router_commands_are_tuples_of_words():
     assert (options.router.pause, options.router.timeout) == ((("edge", "hold", "20"),), 3.0)
 
 
+def test_pgbouncer_reaches_the_servers_as_the_module_does_unless_it_is_told():
+    router = parse(params(router={"type": "pgbouncer", "to_new": {"host": "c"}, "port": None})).router
+    assert (router.host, router.port, router.user, router.databases) == ("/var/run/postgresql", 6432, "pgbouncer", ("hub",))
+    assert router.addresses == {"legacy": ("a", 5433), "new": ("c", 5432)}
+
+
 def test_all_misspelt_keys_at_once_with_the_near_miss():
     with pytest.raises(FleetError) as failure:
         link = {"to_legacy": {"hst": "a"}, "to_new": {"host": "b"}, "sslmod": "x"}
-        parse(params(legacy={"hots": "a", "dbname": "hub"}, link=link, router={"rout": []}))
+        parse(params(legacy={"hots": "a", "dbname": "hub"}, link=link, router={"rout": [], "to_new": {"hosts": 1}}))
     assert failure.value.code == "unknown_key"
-    for expected in ("legacy.hots", "Did you mean host?", "link.to_legacy.hst", "link.sslmod", "sslmode?", "router.rout", "route?"):
+    for expected in ("legacy.hots", "Did you mean host?", "link.to_legacy.hst", "link.sslmod", "sslmode?", "router.rout", "route?", "router.to_new.hosts"):
         assert expected in failure.value.message
 
 
@@ -47,7 +53,12 @@ def test_all_misspelt_keys_at_once_with_the_near_miss():
     ({"legacy": {"host": "a"}}, "legacy.dbname: missing"),
     ({"max_window": 0}, "max_window: 0 is not above 0"),
     ({"max_window": 2, "drain_grace": 2}, "drain_grace"),
-    ({"router": {"type": "pgbouncer"}}, "router.type: pgbouncer is not available"),
+    ({"router": {"type": "haproxy"}}, "router.type: haproxy does not exist; use none, libpq, pgbouncer, command"),
+    ({"router": {"type": "libpq", "config": "/x"}}, "router.config: belongs to router type pgbouncer, not to libpq"),
+    ({"router": {"type": "pgbouncer", "pause": [["x"]]}}, "router.pause: belongs to router type command, not to pgbouncer"),
+    ({"router": {"type": "pgbouncer", "databases": ["*"]}}, "router.databases: '*' is no name of an entry"),
+    ({"router": {"type": "pgbouncer", "to_new": {"port": 1}}}, "router.to_new.host: missing"),
+    ({"router": {"type": "command", "timeout": 0}}, "router.timeout: 0 is not above 0"),
     ({"router": {"type": "command", "pause": ["edge hold"]}}, "router.pause: not a list of commands"),
     ({"link": {"to_legacy": {"host": "a"}, "to_new": {}}}, "link.to_new.host: missing"),
 ])
