@@ -42,6 +42,8 @@ FAILURES = {
     "split_brain": "Both databases take writes.",
     "inconsistent": "The facts of the two servers fit no phase of a cutover.",
     "loss_possible": "There is no lossless way back any more.",
+    "target_not_fenced": "It is not proven that the new side takes no writes, so legacy was not opened.",
+    "sync_unavailable": "guarantee: sync cannot be given; the side that serves goes on without it.",
     "conflict": "The state that was asked for contradicts the side that serves.",
     "timeout": "Something was not seen in time; what was last seen is named.",
 }
@@ -127,6 +129,9 @@ class Options:
     wait_timeout: float = 86400
     ignore_databases: tuple[str, ...] = ()
     new_planned: bool = False
+    guarantee: str = "async"
+    trial_window: bool = False
+    accept_loss: bool = False
 
     def endpoint(self, side: str) -> Endpoint:
         return self.legacy if side == "legacy" else self.new
@@ -235,6 +240,10 @@ def _invalid(params: t.Mapping[str, t.Any]) -> list[str]:
             wrong.append(f"{name}: {params[name]} is not above 0.")
     if params.get("max_window") and params.get("drain_grace") and float(params["drain_grace"]) >= float(params["max_window"]):
         wrong.append(f"drain_grace: {params['drain_grace']} s leaves nothing of max_window {params['max_window']} s.")
+    if params.get("trial_window") and params.get("state") != "armed":
+        wrong.append(f"trial_window: it is for state armed, not {params.get('state')}.")
+    if params.get("accept_loss") and params.get("state") != "legacy":
+        wrong.append(f"accept_loss: it is for state legacy, not {params.get('state')}.")
     router = params.get("router") or {}
     if router.get("type", "none") not in ("none", "command"):
         wrong.append(f"router.type: {router['type']} is not available in this version; use none or command.")

@@ -245,6 +245,11 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
     session = Session(endpoint, dbname, connection)
     # pg_settings does not list a GUC that only a newer version has, so one text serves all versions.
     session.settings({**_SETTINGS, "pgcut.bypass": "on"})
+    # What a control session commits is not what guarantee: sync promises, and waiting for the other side it could not help a dead pair.
+    session.run(
+        "SELECT pg_catalog.set_config('synchronous_commit', 'local', false)"
+        " WHERE pg_catalog.strpos(pg_catalog.current_setting('synchronous_standby_names'), 'pgcut_') > 0"
+    )
     return session
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from .._core.errors import FleetError
-from . import freeze, pair
+from . import freeze, pair, sync
 from .catalog import drift
 from .model import FORWARD, REVERSE, Facts, Options
-from .plan import serving
+from .plan import ABANDONED, ABANDONED_FENCED, serving
 from .postgres import Server
 
 # Measured on loopback with fsync on and four writers: beside round trips, a window waits 20 ms for late sessions, for the sessions that it
@@ -29,10 +29,10 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     (phase armed), without errors, and nobody can change the schema of one side alone. ``thorough`` compares the schemas, too.
     """
     answer = {"armed": False, "guarantee": "async", "lag_ms": None, "reason": ""}
-    if found in ("new_only", "finished", "empty", "prepared", "seeding", "seeded"):
+    if found in ("new_only", "finished", "empty", "prepared", "seeding", "seeded", ABANDONED, ABANDONED_FENCED):
         reason = (
             "no pair exists"
-            if found in ("empty", "prepared")
+            if found in ("empty", "prepared", ABANDONED, ABANDONED_FENCED)
             else "nothing follows the new side"
             if serving(found) == "new"
             else "not armed yet"
@@ -41,6 +41,8 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     if found not in ("armed", "new", "new_armed"):
         return {**answer, "reason": f"the phase is {found}; run the same state again"}
     open_side, follower, name = (legacy, new, FORWARD) if found == "armed" else (new, legacy, REVERSE)
+    if open_side is new and sync.read(legacy, new).holds:
+        answer["guarantee"] = "sync"
     behind = pair.lag(open_side, name)
     answer["lag_ms"] = behind["ms"] if behind else None
     reasons = []
