@@ -5,7 +5,7 @@
 """Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
 
 ``BOWLINE_FAULT=W3`` kills the process after step W3, ``W3:stop`` stops it there. The points are A1 to A3 (arming), W0 to W8 (window)
-and F1 to F4 (afterwards); each name stands in the code exactly once, so one direction or the other is chosen by what is run.
+and F1 to F4 (afterwards), L1 to L3 (a loss that was accepted); each name stands in the code exactly once, so one direction or the other is chosen by what is run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 
 POINTS = ("A1", "A2", "A3", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "F1", "F2", "F3", "F4")
+LOSS_POINTS = ("L1", "L2", "L3")
 _WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
 
 

@@ -21,6 +21,7 @@ from .._core.result import Step
 from .._core.wait import Deadline
 from . import catalog, fence, freeze, pair, sessions, sync
 from .facts import Half
+from .faults import hit
 from .model import FORWARD, REVERSE, Endpoint, Facts, Options
 from .plan import ABANDONED, ABANDONED_FENCED, ABANDONING
 from .postgres import Server, ident, literal
@@ -102,7 +103,7 @@ def steps_alone(half: Half) -> tuple[Step, ...] | None:
 
 
 def heard(endpoint: Endpoint, legacy: Server, check_mode: bool) -> str:
-    """Whether new runs: alive, refused (its host answers, and no server listens there) or silent.
+    """Whether new runs: alive, refused (the connection is refused, so no server listens there) or silent.
 
     Tried from here and, since the network may be cut here only, from the legacy server over the link, too.
     """
@@ -125,8 +126,17 @@ def _knock(endpoint: Endpoint) -> str:
     return "alive"
 
 
+def _followed(legacy: Server) -> list[dict[str, t.Any]]:
+    """The subscription of this database on legacy; the catalog holds those of all databases."""
+    return legacy.db.rows(
+        "SELECT s.subconninfo FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+        " WHERE d.datname = current_database() AND s.subname = %s",
+        REVERSE,
+    )
+
+
 def _alive_for(legacy: Server) -> bool:
-    found = legacy.db.rows("SELECT subconninfo FROM pg_subscription WHERE subname = %s", REVERSE)
+    found = _followed(legacy)
     if not found:
         return False
     session = legacy.db
@@ -234,7 +244,7 @@ def refusal(options: Options, loss: t.Mapping[str, t.Any], sound: str) -> FleetE
         )
     return FleetError(
         "loss_possible",
-        f"{options.new} is stopped. {told(loss)} Nothing was changed.",
+        f"Nothing listens at {options.new.host}:{options.new.port}, where the new server was. {told(loss)} Nothing was changed.",
         remedy=f"Start it and run again, which loses nothing; or open legacy without what is missing: {command}.",
         details=details,
     )
@@ -271,6 +281,7 @@ def close(new: Server, legacy: Server) -> None:
     opened = there.get("pgcut.epoch", "") if not fence.is_fenced(there) else ""
     here = (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.epoch", "")
     fence.turn(new.admin, new.dbname, here if opened else f"{fence.new_epoch()}:{LOSS}", True)
+    hit("L1")
     _settle(new)
     if opened:
         fence.turn(new.admin, new.dbname, opened, True)
@@ -290,8 +301,10 @@ def abandon(legacy: Server, new: Server | None) -> dict[str, t.Any]:
         _settle(new)
         epoch = (fence.settings_of(new.admin, new.dbname) or {})["pgcut.epoch"]
     _stop_applying(legacy)
+    hit("L2")
     moved, uncounted = _count_on(legacy)
     fence.turn(legacy.admin, legacy.dbname, epoch, False)
+    hit("L3")
     # Sessions that began under the fence would stay read only.
     sessions.end_now(legacy, sessions.now_on(legacy))
     return {"sequences": moved, "uncounted": uncounted}
@@ -306,7 +319,7 @@ def leave(legacy: Server) -> None:
 
 
 def _stop_applying(legacy: Server) -> None:
-    if not legacy.db.rows("SELECT FROM pg_subscription WHERE subname = %s", REVERSE):
+    if not _followed(legacy):
         return
     legacy.db.run(f"ALTER SUBSCRIPTION {ident(REVERSE)} DISABLE")
     deadline = Deadline(15)

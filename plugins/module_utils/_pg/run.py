@@ -190,6 +190,7 @@ class Run:
                 self._clients.serve("legacy")
             else:
                 loss.leave(self._legacy)
+                self._refresh(self._legacy, self._legacy)
 
     def _without_legacy(self, error: FleetError) -> dict[str, t.Any] | None:
         """Legacy does not answer, and commits on new wait for it: let them go on, if new is what serves."""
@@ -389,8 +390,11 @@ class Run:
             sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
         pair.cleanup(road, self._link, fence.new_epoch())
+        self._refresh(road.source, target)
+
+    def _refresh(self, source: Server, target: Server) -> None:
         try:
-            seed.refresh_views(road.source, target)
+            seed.refresh_views(source, target)
         except FleetError as error:
             self._warnings.append(f"A materialized view was not refreshed: {error.message}")
 
