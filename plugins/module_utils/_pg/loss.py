@@ -140,7 +140,8 @@ def _alive_for(legacy: Server) -> bool:
     if not found:
         return False
     session = legacy.db
-    session.run("BEGIN")
+    # The words of libpq are judged below; an operator may have set another language.
+    session.run("BEGIN; SET LOCAL lc_messages = 'C'")
     try:
         session.run(
             f"CREATE SUBSCRIPTION pgcut_try CONNECTION {literal(found[0]['subconninfo'])} PUBLICATION pgcut_try"
@@ -183,7 +184,10 @@ def known(legacy: Server) -> dict[str, t.Any]:
 def told(loss: t.Mapping[str, t.Any]) -> str:
     """`known` as sentences."""
     if loss["guarantee"] == "sync":
-        return "With guarantee: sync every commit that was acknowledged has arrived; only unacknowledged ones can be missing."
+        return (
+            "With guarantee: sync every commit that was acknowledged has arrived; only unacknowledged ones can be missing,"
+            " unless the guarantee was taken back while legacy was unreachable."
+        )
     parts = [f"its log up to {loss['position']} has arrived" if loss["position"] else "nothing of what it wrote has arrived"]
     if loss["applied_until"]:
         parts.append(f"that is until {loss['applied_until']}")

@@ -67,6 +67,7 @@ def test_new_is_killed_and_no_acknowledged_row_is_missing(fresh, writers, repeti
         acknowledged = set(clients.acknowledged)
     assert len(acknowledged) >= 1000 and len(acknowledged) - switched >= 40 * repetition
     assert acknowledged - keys_on(world.legacy, clients) == set()
+    assert world.ok("info")["rollback"]["guarantee"] == "sync"
     failure = world.run("legacy")["failure"]
     assert (failure["code"], failure["details"]["loss"]["guarantee"]) == ("loss_possible", "sync")
     assert "every commit that was acknowledged has arrived" in failure["message"]
