@@ -191,6 +191,25 @@ EXAMPLES = r"""
     new: *new
     link: *link
   delegate_to: hub-new
+
+- name: See what the pause will be, with everything but the opening
+  bowline.fleet.pg_cutover:
+    state: armed
+    trial_window: true
+    legacy: *legacy
+    new: *new
+    link: *link
+  delegate_to: hub-old
+  register: trial
+
+- name: Open legacy although the new server is dead, and close that one when it comes back by the same task
+  bowline.fleet.pg_cutover:
+    state: legacy
+    accept_loss: true
+    legacy: *legacy
+    new: *new
+    link: *link
+  delegate_to: hub-old
 """
 RETURN = r"""
 plan:
