@@ -32,7 +32,7 @@ _TABLES = 20
 _COUNTING = 20.0
 _OPEN = Step("abandon", "legacy opens without what the new side did not send", disruptive=True)
 _CLOSE = Step("close", "new is closed, and keeps the rows that legacy does not have", disruptive=True)
-_LEAVE = Step("leave", "what is left of the pair on legacy")
+_LEAVE = Step("leave", "clients to legacy; nothing is left of the pair there")
 
 
 # --- deciding: pure ---------------------------------------------------------------------------------------------------------------

@@ -187,8 +187,9 @@ class Run:
                 loss.close(self._new, self._legacy)
             elif step.action == "abandon":
                 self._loss = {**(self._loss or {}), **loss.abandon(self._legacy, new)}
-                self._clients.serve("legacy")
             else:
+                # First, so that a run that was killed in between finds something left to do, and routes again.
+                self._clients.serve("legacy")
                 loss.leave(self._legacy)
                 self._refresh(self._legacy, self._legacy)
 

@@ -243,6 +243,22 @@ def test_killed_while_new_is_dead(served, point):
         assert world.ok("legacy")["changed"] is False
 
 
+def test_a_route_that_fails_is_repeated_by_the_next_run(served):
+    world = served
+    log = world.home / "loss.log"
+    log.unlink(missing_ok=True)
+    program = world.home / "loss-router"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {log}\n')
+    program.chmod(0o755)
+    router = {"type": "command", "timeout": 5, "route": [[str(program), "route", "{side}"]], "resume": [[str(program), "resume", "{side}"]]}
+    world.new.stop(9)
+    failed(world.run("legacy", accept_loss=True, router={**router, "route": [["false"]]}), "router_failed")
+    assert world.legacy.takes_writes() and not log.exists()
+    assert actions(world.ok("legacy", router=router)) == ["leave"]
+    assert log.read_text().splitlines() == ["route legacy", "resume legacy"]
+    assert world.ok("legacy", router=router)["changed"] is False
+
+
 def test_it_changes_its_mind_while_both_are_closed(served):
     world = served
     nobody_follows(world, "subscription")
