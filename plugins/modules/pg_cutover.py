@@ -177,6 +177,31 @@ options:
     description: In check mode and with O(state=preflight), new need not answer yet, because an earlier step of the same play makes it.
     type: bool
     default: false
+  guarantee:
+    description:
+      - What the way back is worth while new serves. With V(async) legacy follows, and a new server that dies takes the commits of the last
+        moments with it.
+      - With V(sync) no commit on new is acknowledged before legacy has applied it, so none is lost with new; commits wait while legacy is
+        unreachable. It begins when legacy follows and is in step, and is kept until the writes have moved back.
+      - Read with O(state=new) and O(state=armed) while new serves; the other value changes a pair that stands. With O(guarantee=async),
+        O(state=new) also works when legacy does not answer, so that commits which wait can go on.
+    type: str
+    choices: [async, sync]
+    default: async
+  trial_window:
+    description:
+      - With O(state=armed), a window after it that holds the clients, proves and compares every row, and gives the writes back.
+      - Its RV(window_ms) is what the next switch will take. It never opens the side that does not serve, and always reports a change.
+    type: bool
+    default: false
+  accept_loss:
+    description:
+      - With O(state=legacy), opens legacy without what new did not send, when no lossless way is left because new does not answer or nothing
+        follows it. Without it the module says what would be missing, and changes nothing.
+      - New is closed before legacy opens. When it does not answer it has to be stopped, and O(state=legacy) closes it once it answers again.
+        Its rows stay there.
+    type: bool
+    default: false
 """
 EXAMPLES = r"""
 - name: Copy everything and keep it in step; legacy serves on
@@ -227,6 +252,25 @@ EXAMPLES = r"""
     new: *new
     link: *link
   delegate_to: hub-new
+
+- name: See what the pause will be, with everything but the opening
+  bowline.fleet.pg_cutover:
+    state: armed
+    trial_window: true
+    legacy: *legacy
+    new: *new
+    link: *link
+  delegate_to: hub-old
+  register: trial
+
+- name: Open legacy although the new server is dead, and close that one when it comes back by the same task
+  bowline.fleet.pg_cutover:
+    state: legacy
+    accept_loss: true
+    legacy: *legacy
+    new: *new
+    link: *link
+  delegate_to: hub-old
 """
 RETURN = r"""
 plan:
@@ -237,7 +281,8 @@ plan:
 phase_before:
   description: >-
     Phase at the start: empty, prepared, seeding, seeded, armed, window_forward, window_reverse, switched_cleanup, new, new_armed,
-    rolled_back_cleanup, new_only, finished, slot_lost, split_brain or inconsistent.
+    rolled_back_cleanup, new_only, finished, slot_lost, split_brain, inconsistent; after accept_loss abandoned (new is not closed yet),
+    abandoned_fenced, or abandoning; unknown when one server did not answer.
   returned: success
   type: str
 phase_after:
@@ -288,6 +333,14 @@ verify:
     Comparison of all rows as C(mode), C(tables), C(rows), C(equal), C(seconds) and C(mismatches). Null when this run did not switch.
   returned: success
   type: dict
+loss:
+  description: >-
+    With O(accept_loss=true), what legacy knows of the rows that it has: C(guarantee), C(position) in the log of new up to which all has
+    arrived, C(applied_until), C(last_contact), newest C(marker), last C(ids) of tables, C(tables) that differ in number; C(sequences) that
+    were moved behind the rows that arrived, and C(uncounted) ones that no column tells about. Null in other runs; also in the details of
+    the failures loss_possible and target_not_fenced.
+  returned: success
+  type: dict
 findings:
   description: >-
     What the preflight found as C(code), C(level) (fail or warn), C(object), C(message) and C(remedy). Empty when nothing had to be done.
@@ -336,6 +389,9 @@ SPEC = {
     "wait_timeout": {"type": "float", "default": 86400},
     "ignore_databases": {"type": "list", "elements": "str", "default": []},
     "new_planned": {"type": "bool", "default": False},
+    "guarantee": {"type": "str", "choices": ["async", "sync"], "default": "async"},
+    "trial_window": {"type": "bool", "default": False},
+    "accept_loss": {"type": "bool", "default": False},
 }
 
 

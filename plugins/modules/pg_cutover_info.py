@@ -37,7 +37,7 @@ serving:
   returned: success
   type: str
 epoch:
-  description: Last epoch of each side, C(<id>:open), C(<id>:commit) or C(<id>:abort).
+  description: Last epoch of each side, C(<id>:open), C(<id>:commit), C(<id>:abort), C(<id>:seed) of a copy or C(<id>:loss) of an accepted loss.
   returned: success
   type: dict
 facts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .._core.errors import FleetError
-from . import facts, fence, pair, plan, status
+from . import facts, fence, pair, plan, status, sync
 from .model import FORWARD, REVERSE, Facts, parse
 from .postgres import Server, load
 
@@ -28,7 +28,7 @@ def info(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             except FleetError as error:
                 failures[side] = error.as_failure()
         if failures:
-            return _partly(halves, failures)
+            return _partly(halves, failures, _promised(servers, halves))
         return _whole(servers["legacy"], servers["new"], facts.join(halves["legacy"], halves["new"]))
     finally:
         for server in servers.values():
@@ -64,7 +64,14 @@ def _whole(legacy: Server, new: Server, seen: Facts) -> dict[str, t.Any]:
     }
 
 
-def _partly(halves: t.Mapping[str, facts.Half], failures: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _promised(servers: t.Mapping[str, Server], halves: t.Mapping[str, facts.Half]) -> str:
+    """The guarantee as the side that answers knows it."""
+    if "legacy" in halves:
+        return "sync" if sync.noted(servers["legacy"]) else "async"
+    return "sync" if "new" in halves and sync.read(None, servers["new"]).holds else "async"
+
+
+def _partly(halves: t.Mapping[str, facts.Half], failures: t.Mapping[str, t.Any], guarantee: str) -> dict[str, t.Any]:
     """One side cannot be read. The other one serves if it was opened by the last switch, or was never closed; else nobody can say."""
     return {
         "changed": False,
@@ -77,7 +84,7 @@ def _partly(halves: t.Mapping[str, facts.Half], failures: t.Mapping[str, t.Any])
         "apply_errors": {},
         "databases_not_moved": [],
         "holder": None,
-        "rollback": {"armed": False, "guarantee": "async", "lag_ms": None, "reason": f"{' and '.join(failures)} cannot be read"},
+        "rollback": {"armed": False, "guarantee": guarantee, "lag_ms": None, "reason": f"{' and '.join(failures)} cannot be read"},
         "failures": dict(failures),
     }
 

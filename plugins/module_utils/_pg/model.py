@@ -55,6 +55,8 @@ FAILURES = {
     "server_timeout": "Finding of level warn: the database sets a timeout, which link and control sessions switch off for themselves.",
     "slot_limit": "Finding of level warn: a setting of the server can make a replication slot lose its log.",
     "unlogged_table": "Finding of level warn: rows of an unlogged table are compared and carried inside the window.",
+    "target_not_fenced": "It is not proven that the new side takes no writes, so legacy was not opened.",
+    "sync_unavailable": "guarantee: sync cannot be given; the side that serves goes on without it.",
     "conflict": "The state that was asked for contradicts the side that serves.",
     "timeout": "Something was not seen in time; what was last seen is named.",
 }
@@ -152,6 +154,9 @@ class Options:
     wait_timeout: float = 86400
     ignore_databases: tuple[str, ...] = ()
     new_planned: bool = False
+    guarantee: str = "async"
+    trial_window: bool = False
+    accept_loss: bool = False
 
     def endpoint(self, side: str) -> Endpoint:
         return self.legacy if side == "legacy" else self.new
@@ -268,6 +273,10 @@ def _invalid(params: t.Mapping[str, t.Any]) -> list[str]:
     if params.get("max_window") and params.get("drain_grace") and float(params["drain_grace"]) >= float(params["max_window"]):
         wrong.append(f"drain_grace: {params['drain_grace']} s leaves nothing of max_window {params['max_window']} s.")
     wrong += _invalid_router(params.get("router") or {})
+    if params.get("trial_window") and params.get("state") != "armed":
+        wrong.append(f"trial_window: it is for state armed, not {params.get('state')}.")
+    if params.get("accept_loss") and params.get("state") != "legacy":
+        wrong.append(f"accept_loss: it is for state legacy, not {params.get('state')}.")
     link = params.get("link") or {}
     if link:
         wrong += [f"link.{name}.host: missing." for name in ("to_legacy", "to_new") if not (link.get(name) or {}).get("host")]

@@ -13,6 +13,8 @@ from .model import Facts, Pair
 # Phases in which the same side serves, in the order in which they are passed.
 LEGACY_SERVES = ("empty", "prepared", "seeding", "seeded", "armed", "rolled_back_cleanup")
 NEW_SERVES = ("new", "new_armed", "switched_cleanup", "new_only", "finished")
+# After accept_loss: legacy serves and new is not closed yet; new is closed and keeps its rows; killed between closing new and opening legacy.
+ABANDONED, ABANDONED_FENCED, ABANDONING = "abandoned", "abandoned_fenced", "abandoning"
 WINDOWS = ("window_forward", "window_reverse")
 STATES = ("preflight", "seeded", "armed", "new", "legacy", "finished")
 
@@ -33,6 +35,9 @@ SEED = (
 def phase(facts: Facts) -> str:
     """The phase of ``facts``; the first row of the table that matches wins."""
     forward, reverse = facts.forward, facts.reverse
+    given_up = _given_up(facts)
+    if given_up:
+        return given_up
     if "lost" in (forward.slot, reverse.slot):
         return "slot_lost"
     if not facts.legacy.fenced:
@@ -40,6 +45,18 @@ def phase(facts: Facts) -> str:
     if not facts.new.exists:
         return "inconsistent"
     return _both_fenced(forward, reverse) if facts.new.fenced else _new_open(facts, forward, reverse)
+
+
+def _given_up(facts: Facts) -> str:
+    """Whether legacy was opened, or is being opened, without what new did not send. A new copy on new begins with an epoch of its own."""
+    legacy, new = facts.legacy, facts.new
+    if not new.exists:
+        return ""
+    if legacy.fenced:
+        return ABANDONING if new.fenced and new.epoch.endswith(":loss") else ""
+    if not legacy.epoch.endswith(":loss") or new.epoch == "" or new.epoch.endswith(":seed"):
+        return ""
+    return ABANDONED_FENCED if new.fenced and new.epoch == legacy.epoch else ABANDONED
 
 
 def _legacy_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
@@ -87,11 +104,11 @@ def _new_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
 
 def serving(found: str) -> str:
     """legacy, new, nobody (inside a window) or unknown."""
-    if found in LEGACY_SERVES:
+    if found in (*LEGACY_SERVES, ABANDONED, ABANDONED_FENCED):
         return "legacy"
     if found in NEW_SERVES:
         return "new"
-    return "nobody" if found in WINDOWS else "unknown"
+    return "nobody" if found in (*WINDOWS, ABANDONING) else "unknown"
 
 
 def steps(state: str, found: str) -> tuple[Step, ...]:
@@ -108,6 +125,8 @@ def steps(state: str, found: str) -> tuple[Step, ...]:
 def _actions(state: str, found: str) -> list[tuple[str, str]]:
     away = {"new": "legacy", "legacy": "new"}
     serves = serving(found)
+    if found == ABANDONING:
+        return [("abort", "legacy was not opened yet, so new can go on")]
     if found in WINDOWS:
         back = "legacy" if found == "window_forward" else "new"
         after = "armed" if back == "legacy" else "new_armed"

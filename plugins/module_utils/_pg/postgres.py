@@ -277,6 +277,11 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
     if connection.info.parameter_status("is_superuser") == "on":
         # Event triggers of the application would fire for the cutover's own DDL, on one side only, and write rows there.
         session.settings({"session_replication_role": "replica"})
+    # What a control session commits is not what guarantee: sync promises, and waiting for the other side it could not help a dead pair.
+    session.run(
+        "SELECT pg_catalog.set_config('synchronous_commit', 'local', false)"
+        " WHERE pg_catalog.strpos(pg_catalog.current_setting('synchronous_standby_names'), 'pgcut_') > 0"
+    )
     return session
 
 

@@ -14,11 +14,12 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, facts, fence, pair, plan, preflight, roles, seed, sessions, status, survey, watchdog
+from . import catalog, facts, fence, loss, pair, plan, preflight, roles, seed, sessions, status, survey, sync, trial, watchdog
 from .carry import Carrier
-from .model import SIDES, Facts, Finding, Link, Options, parse
+from .model import SIDES, Facts, Finding, Link, Options, SideFacts, parse
 from .postgres import Server, ident, load
 from .router import clients
+from .trial import Trial
 from .verify import Verification
 from .window import Opened, Window
 
@@ -43,7 +44,7 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
             "invalid_value", f"link: missing, and state {options.state} needs it.", remedy="Say how each server reaches the other one."
         )
     load()
-    guard = watchdog.start(options, runner) if options.state in SIDES and not check_mode else None
+    guard = watchdog.start(options, runner) if (options.state in SIDES or options.trial_window) and not check_mode else None
     work = Run(options, runner, guard, check_mode)
     try:
         return work.go()
@@ -69,6 +70,8 @@ class Run:
         self._verified: dict[str, t.Any] | None = None
         self._findings: list[Finding] = []
         self._warnings: list[str] = []
+        self._unmet: FleetError | None = None
+        self._loss: dict[str, t.Any] | None = None
 
     def close(self) -> None:
         self._legacy.close()
@@ -76,13 +79,18 @@ class Run:
         self._clients.close()
 
     def go(self) -> dict[str, t.Any]:
-        if not self._reach():
-            return self._planned()
+        failures = self._failures()
+        if failures:
+            told = self._alone(failures)
+            return told if told is not None else self._planned()
         if not self._check and self._options.state != "preflight":
             fence.lock_run((self._legacy, self._new), min(_LOCK_WAIT, self._options.wait_timeout))
         before = facts.observe(self._legacy, self._new)
         found = plan.phase(before)
-        steps = plan.steps(self._options.state, found)
+        given_up = loss.steps(self._options, before, found)
+        if given_up is not None:
+            return self._without_rows(given_up, found, before)
+        steps = self._steps(found, sync.read(self._legacy, self._new))
         if self._options.state == "preflight":
             self._judge(found, strict=False)
         elif self._check and steps:
@@ -93,26 +101,123 @@ class Run:
         reached = self._foreseen(steps, found) if self._check and steps else plan.phase(after)
         return self._result(steps, found, reached, after)
 
-    def _reach(self) -> bool:
-        """Whether both servers answer. False only for a new server that is planned. Raises with every server that does not answer."""
-        failures: list[FleetError] = []
+    def _steps(self, found: str, standing: sync.Standing) -> tuple[Step, ...]:
+        steps = (*plan.steps(self._options.state, found), *trial.steps(self._options))
+        return sync.merge(steps, sync.steps(self._options, found, standing))
+
+    def _failures(self) -> dict[str, FleetError]:
+        """The servers that do not answer."""
+        failures: dict[str, FleetError] = {}
         for server in (self._legacy, self._new):
             try:
                 server.admin.run("SELECT 1")
             except FleetError as error:
-                planned = self._options.new_planned and (self._check or self._options.state == "preflight")
-                if server is self._new and planned and error.code == "unreachable" and not failures:
-                    return False
-                failures.append(error)
-        if failures:
-            findings = [
-                Finding(error.code, "fail", error.details.get("side", ""), error.message, error.remedy).as_dict() for error in failures
-            ]
-            first = failures[0]
-            code = first.code if len(failures) == 1 else "preflight_failed"
-            message = " ".join(error.message for error in failures)
-            raise FleetError(code, f"{message} Nothing was changed.", remedy=first.remedy, details={**first.details, "findings": findings})
-        return True
+                failures[server.side] = error
+        return failures
+
+    def _alone(self, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any] | None:
+        """What can be done with one server; None for a new server that is planned. Raises with every server that does not answer."""
+        options = self._options
+        if set(failures) == {"new"}:
+            if options.state == "legacy":
+                told = self._without_new()
+                if told is not None:
+                    return told
+            planned = options.new_planned and (self._check or options.state == "preflight")
+            if planned and failures["new"].code == "unreachable":
+                return None
+        elif set(failures) == {"legacy"} and options.state == "new" and options.guarantee == "async":
+            told = self._without_legacy(failures["legacy"])
+            if told is not None:
+                return told
+        findings = [
+            Finding(error.code, "fail", error.details.get("side", ""), error.message, error.remedy).as_dict() for error in failures.values()
+        ]
+        first = next(iter(failures.values()))
+        code = first.code if len(failures) == 1 else "preflight_failed"
+        message = " ".join(error.message for error in failures.values())
+        raise FleetError(code, f"{message} Nothing was changed.", remedy=first.remedy, details={**first.details, "findings": findings})
+
+    def _without_new(self) -> dict[str, t.Any] | None:
+        """State legacy, and new does not answer. None when legacy serves as it always did, so that nobody has to decide about loss."""
+        legacy, options = self._legacy, self._options
+        if not self._check:
+            fence.lock_run((legacy,), min(_LOCK_WAIT, options.wait_timeout))
+        half = facts.read(legacy)
+        steps = loss.steps_alone(half)
+        if steps is None:
+            return None
+        opens = any(step.action == "abandon" for step in steps)
+        if opens:
+            self._loss = loss.known(legacy)
+            sound = loss.heard(options.new, legacy, self._check)
+            if sound == "alive" or not options.accept_loss:
+                raise loss.refusal(options, self._loss, sound)
+            self._loss["new"] = sound
+        if not self._check:
+            self._give_up(steps, None)
+            half = facts.read(legacy)
+        self._warnings.append(
+            f"{options.new} could not be closed. Keep clients from it, and run state: legacy as soon as it answers, which closes it."
+        )
+        after = Facts(half.side, SideFacts(exists=False))
+        return self._ended(steps, "unknown" if opens else plan.ABANDONED, plan.ABANDONED, after, "new does not answer")
+
+    def _without_rows(self, steps: tuple[Step, ...], found: str, before: Facts) -> dict[str, t.Any]:
+        """State legacy with both servers, when no lossless way is left or legacy was opened without rows already."""
+        options = self._options
+        if any(step.action == "abandon" for step in steps):
+            self._loss = {**loss.known(self._legacy), "tables": loss.differing(self._legacy, self._new)}
+            if not options.accept_loss:
+                raise loss.refusal(options, self._loss, "follows")
+            self._loss["new"] = "follows"
+        if not self._check:
+            self._give_up(steps, self._new)
+        after = before if self._check or not steps else facts.observe(self._legacy, self._new)
+        return self._ended(steps, found, plan.ABANDONED_FENCED if self._check else plan.phase(after), after, "nothing follows legacy")
+
+    def _give_up(self, steps: t.Sequence[Step], new: Server | None) -> None:
+        for step in steps:
+            if step.action == "close":
+                loss.close(self._new, self._legacy)
+            elif step.action == "abandon":
+                self._loss = {**(self._loss or {}), **loss.abandon(self._legacy, new)}
+            else:
+                # First, so that a run that was killed in between finds something left to do, and routes again.
+                self._clients.serve("legacy")
+                loss.leave(self._legacy)
+                self._refresh(self._legacy, self._legacy)
+
+    def _without_legacy(self, error: FleetError) -> dict[str, t.Any] | None:
+        """Legacy does not answer, and commits on new wait for it: let them go on, if new is what serves."""
+        new = self._new
+        if not self._check:
+            fence.lock_run((new,), min(_LOCK_WAIT, self._options.wait_timeout))
+        half, standing = facts.read(new), sync.read(None, new)
+        if not half.side.exists or half.side.fenced or not (standing.waits or standing.kept):
+            return None
+        steps = sync.steps(self._options, "new", standing)
+        if not self._check:
+            sync.off(None, new)
+        self._warnings.append(
+            f"{error.message} Legacy still notes that no acknowledged commit is missing on it; that is not true from now on,"
+            " until a run that reaches both servers."
+        )
+        return self._ended(steps, "unknown", "unknown", Facts(SideFacts(), half.side), "legacy does not answer", serving="new")
+
+    def _ended(
+        self, steps: t.Sequence[Step], found: str, reached: str, after: Facts, reason: str, serving: str = ""
+    ) -> dict[str, t.Any]:
+        """The result of a run that leaves no way back."""
+        told = result(
+            steps,
+            before={"phase": found, "serving": serving or plan.serving(found)},
+            after={"phase": reached, "serving": serving or plan.serving(reached)},
+            warnings=self._warnings,
+            evidence={"facts": status.described(after)},
+            rollback={"armed": False, "guarantee": "none", "lag_ms": None, "reason": reason},
+        )
+        return {**told, **self._common(found, reached, None), "serving": serving or plan.serving(reached)}
 
     # --- judging ------------------------------------------------------------------------------------------------------------------
 
@@ -125,6 +230,7 @@ class Run:
         self._findings = preflight.judge(self._options, found, seen[0], seen[1], drifted)
         if self._options.state in ("preflight", *SIDES):
             self._findings += self._clients.findings()
+        self._findings += sync.judge(self._options, self._legacy, self._new, sync.read(self._legacy, self._new))
         if strict:
             refuse(self._findings)
 
@@ -134,7 +240,7 @@ class Run:
         self._findings = preflight.judge(self._options, "empty", survey.look(self._legacy, roles.link_role, user), None)
         if self._options.state != "preflight":
             refuse(self._findings)
-        steps = plan.steps(self._options.state, "empty")
+        steps = self._steps("empty", sync.Standing())
         reached = self._foreseen(steps, "empty")
         told = result(
             steps,
@@ -171,7 +277,7 @@ class Run:
         judged = False
         serves = plan.serving(found)
         for step in steps:
-            if not judged and step.action not in ("abort", "cleanup", "finish"):
+            if not judged and step.action not in ("abort", "cleanup", "finish", "async"):
                 # What an interrupted window left behind is settled first, whatever the preflight says.
                 self._judge(plan.phase(facts.observe(self._legacy, self._new)), strict=True)
                 judged = True
@@ -181,6 +287,12 @@ class Run:
             elif step.action == "switch":
                 serves = "new" if serves == "legacy" else "legacy"
                 self._switch(serves)
+            elif step.action == "trial":
+                self._switch("new" if serves == "legacy" else "legacy", Trial)
+            elif step.action == "sync":
+                self._wait_for_legacy()
+            elif step.action == "async":
+                sync.off(self._legacy, self._new)
             elif step.action == "cleanup":
                 self._cleanup(serves)
             elif step.action == "arm":
@@ -194,6 +306,8 @@ class Run:
         if self._opened is not None:
             self._connected(serves)
             self._verify()
+        if self._unmet is not None:
+            raise self._unmet
 
     @property
     def _link(self) -> Link:
@@ -212,16 +326,20 @@ class Run:
         fence.turn(source.admin, source.dbname, f"{epoch}:abort", False)
         self._clients.serve(serves)
 
-    def _switch(self, to: str) -> None:
+    def _switch(self, to: str, kind: type[Window] = Window) -> None:
+        """One window of ``kind``, tried as often as window_attempts says."""
         road = pair.course(self._legacy, self._new, to)
         if self._guard is None:
             raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
         self._ready(road)
+        if to == "new" and kind is Window and self._options.guarantee == "sync":
+            # Before the window, so that every session which begins after it has the setting already.
+            sync.prepare(road.target)
         if self._options.verify != "none":
             self._frozen = Verification(road, self._options.verify, self._options.verify_timeout)
         for attempt in range(int(self._options.window_attempts)):
             try:
-                window = Window(road, self._options, self._clients, self._guard, Carrier(road), self._frozen)
+                window = kind(road, self._options, self._clients, self._guard, Carrier(road), self._frozen)
                 self._opened = window.run()
                 self._guard.say(watchdog.DONE)
                 return
@@ -274,10 +392,21 @@ class Run:
             sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
         pair.cleanup(road, fence.new_epoch())
+        self._refresh(road.source, target)
+
+    def _refresh(self, source: Server, target: Server) -> None:
         try:
-            seed.refresh_views(road.source, target)
+            seed.refresh_views(source, target)
         except FleetError as error:
             self._warnings.append(f"A materialized view was not refreshed: {error.message}")
+
+    def _wait_for_legacy(self) -> None:
+        """The guarantee, after everything else; the rows of a switch are compared before its failure is told."""
+        try:
+            sync.on(self._options, self._legacy, self._new)
+            self._warnings.append("Commits on new wait while legacy is unreachable (guarantee: sync).")
+        except FleetError as error:
+            self._unmet = error
 
     def _connected(self, serves: str) -> None:
         """Give the new direction a moment to connect, so that the result does not call the way back closed while it is opening."""
@@ -295,11 +424,13 @@ class Run:
         self._verified = self._frozen.compare()
         if not self._verified["equal"]:
             names = ", ".join(entry["table"] for entry in self._verified["mismatches"])
-            opened = self._opened
+            opened, tried = self._opened, self._options.trial_window
             raise FleetError(
                 "rows_differ",
-                f"Rows differ between the sides as they were at the switch: {names}. The switch stays.",
-                remedy="Go back with the other state (nothing is lost by it), and look at the tables that are named.",
+                f"Rows differ between the sides as they were at the switch: {names}. {'No switch was made' if tried else 'The switch stays'}.",
+                remedy="Look at the tables that are named; make the copy anew if new is wrong."
+                if tried
+                else "Go back with the other state (nothing is lost by it), and look at the tables that are named.",
                 details={"verify": self._verified, "window_ms": opened.window_ms if opened else None},
             )
 
@@ -357,6 +488,7 @@ class Run:
             "drained": asdict(opened.drained) if opened else None,
             "sequences": opened.sequences if opened else None,
             "verify": self._verified,
+            "loss": self._loss,
             "findings": [finding.as_dict() for finding in self._findings],
             "predicted_window_ms": predicted,
         }

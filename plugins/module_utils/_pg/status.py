@@ -10,11 +10,11 @@ import time
 import typing as t
 
 from .._core.errors import FleetError
-from . import freeze, pair, sessions
+from . import freeze, pair, sessions, sync
 from .carry import Carrier
 from .catalog import drift
 from .model import FORWARD, REVERSE, Facts, Options
-from .plan import serving
+from .plan import ABANDONED, ABANDONED_FENCED, serving
 from .postgres import Server
 from .router import Clients
 
@@ -36,10 +36,10 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     (phase armed), without errors, and nobody can change the schema of one side alone. ``thorough`` compares the schemas, too.
     """
     answer = {"armed": False, "guarantee": "async", "lag_ms": None, "reason": ""}
-    if found in ("new_only", "finished", "empty", "prepared", "seeding", "seeded"):
+    if found in ("new_only", "finished", "empty", "prepared", "seeding", "seeded", ABANDONED, ABANDONED_FENCED):
         reason = (
             "no pair exists"
-            if found in ("empty", "prepared")
+            if found in ("empty", "prepared", ABANDONED, ABANDONED_FENCED)
             else "nothing follows the new side"
             if serving(found) == "new"
             else "not armed yet"
@@ -48,6 +48,8 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     if found not in ("armed", "new", "new_armed"):
         return {**answer, "reason": f"the phase is {found}; run the same state again"}
     open_side, follower, name = (legacy, new, FORWARD) if found == "armed" else (new, legacy, REVERSE)
+    if open_side is new and sync.read(legacy, new).holds:
+        answer["guarantee"] = "sync"
     behind = pair.lag(open_side, name)
     answer["lag_ms"] = behind["ms"] if behind else None
     reasons = []

@@ -154,12 +154,15 @@ class Window:
         with self._answered(_ENDING):
             sessions.end_now(target, self._old_sessions or sessions.now_on(target))
         self._step("W8")
-        self._clients.route(target.side)
+        self._release(target.side)
+
+    def _release(self, side: str) -> None:
+        self._clients.route(side)
         self._step("route")
-        self._clients.warmup(target.side)
+        self._clients.warmup(side)
         self._step("warmup")
         self._opened.released_at = time.time()
-        self._clients.resume(target.side)
+        self._clients.resume(side)
         self._step("resume")
 
     @contextmanager

@@ -21,6 +21,7 @@ RUNS = Pair(True, "active", "enabled")
 WAITS = Pair(True, "inactive", "disabled")
 COPIES = Pair(True, "active", "enabled", pending=3)
 STOPPED = Pair(subscription="disabled")
+LOSS = SideFacts(epoch="2:loss")
 
 ROWS = [
     ("no pair, new without database", OPEN, ABSENT, NONE, NONE, "empty"),
@@ -67,6 +68,16 @@ ROWS = [
     ("both fenced, no pair", FENCED, FENCED, NONE, NONE, "inconsistent"),
     ("both fenced, both directions run", FENCED, FENCED, RUNS, RUNS, "inconsistent"),
     ("new open, only a stopped forward pair", FENCED, OPEN, STOPPED, NONE, "inconsistent"),
+    ("loss accepted, new came back", LOSS, replace(OPEN, epoch="1:commit"), NONE, NONE, "abandoned"),
+    ("loss accepted, new came back with its half of the pair", LOSS, replace(OPEN, epoch="1:commit"), STOPPED, Pair(True, "lost"), "abandoned"),
+    ("loss accepted, killed while new was closed", LOSS, replace(FENCED, epoch="1:commit"), NONE, NONE, "abandoned"),
+    ("loss accepted, new opened again by hand", LOSS, replace(OPEN, epoch="2:loss"), NONE, NONE, "abandoned"),
+    ("loss accepted, new closed", LOSS, replace(FENCED, epoch="2:loss"), NONE, NONE, "abandoned_fenced"),
+    ("killed before legacy was opened", replace(FENCED, epoch="1:open"), replace(FENCED, epoch="2:loss"), NONE, STOPPED, "abandoning"),
+    ("loss accepted, database on new dropped", LOSS, ABSENT, NONE, NONE, "empty"),
+    ("loss accepted, empty database on new", LOSS, OPEN, NONE, NONE, "empty"),
+    ("loss accepted, copied anew", LOSS, replace(FENCED, epoch="3:seed", stage="complete"), RUNS, NONE, "seeded"),
+    ("loss accepted, copied anew and armed", LOSS, replace(FENCED, epoch="3:seed", stage="complete"), RUNS, WAITS, "armed"),
 ]
 
 
@@ -77,7 +88,8 @@ def test_every_row_of_the_table(legacy, new, forward, reverse, expected):
 
 def any_facts(pick: random.Random) -> Facts:
     def side():
-        return SideFacts(pick.random() < 0.9, pick.random() < 0.5, "", pick.choice(["", "", "schema", "complete"]), pick.random() < 0.5)
+        epoch = pick.choice(["", "", "1:commit", "2:loss", "3:loss", "4:seed"])
+        return SideFacts(pick.random() < 0.9, pick.random() < 0.5, epoch, pick.choice(["", "", "schema", "complete"]), pick.random() < 0.5)
 
     def pair():
         slot, subscription = pick.choice(["", "inactive", "active", "lost"]), pick.choice(["", "disabled", "enabled"])
@@ -96,7 +108,7 @@ def test_random_facts_never_have_two_serving_sides_nor_a_fenced_one():
             assert seen.side(serves).exists or serves == "legacy"
             assert not seen.side(serves).fenced, (found, seen)
         if seen.legacy.exists and seen.new.exists and not seen.legacy.fenced and not seen.new.fenced:
-            assert found in ("empty", "split_brain", "slot_lost"), (found, seen)
+            assert found in ("empty", "split_brain", "slot_lost", "abandoned"), (found, seen)
             if found == "empty":
                 assert not seen.forward.subscription and not seen.reverse.subscription
 
@@ -134,6 +146,7 @@ SEED = [action for action, _reason in plan.SEED]
     ("finished", "new_only", ["finish"]),
     ("finished", "finished", []),
     ("preflight", "split_brain", []),
+    ("new", "abandoning", ["abort"]),
 ])
 def test_steps(state, found, actions):
     assert [step.action for step in plan.steps(state, found)] == actions
