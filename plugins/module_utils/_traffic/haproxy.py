@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import socket
@@ -118,14 +117,14 @@ class HAProxy:
                 return list(answers.values())
             try:
                 for pid in left:
-                    answers[pid] = ask(functools.partial(self._talk_to, pid))
+                    answers[pid] = ask(self._talk_to(pid))
             except FleetError:
                 if deadline.expired():
                     raise
                 deadline.pause(0.005)
 
-    def _talk_to(self, pid: str, command: str) -> str:
-        return self._talk("master.sock", f"@!{pid} {command};quit")
+    def _talk_to(self, pid: str) -> Talk:
+        return lambda command: self._talk("master.sock", f"@!{pid} {command};quit")
 
     def reload(self) -> None:
         """Ask the master to start over with the files as they are; 2.6 says nothing about the outcome: compare `info`."""
