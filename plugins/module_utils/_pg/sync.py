@@ -168,12 +168,12 @@ def prepare(new: Server) -> None:
 
 def on(options: Options, legacy: Server, new: Server) -> None:
     """Make it hold, or leave everything as it was and raise FleetError "sync_unavailable": new serves on without it."""
+    prepare(new)
+    kept = json.loads((fence.settings_of(new.admin, new.dbname) or {})[_KEPT])
     try:
-        _in_step(pair.course(legacy, new, "legacy"))
-        prepare(new)
-        kept = json.loads((fence.settings_of(new.admin, new.dbname) or {})[_KEPT])
         # Only when new served before it was asked for are there such sessions; a switch has ended them itself.
         sessions.end(new, kept["at"], options.drain_grace, options.on_active, options.drain_grace + 10)
+        _in_step(pair.course(legacy, new, "legacy"))
         if _confined(new):
             _system(new, "SET synchronous_commit = 'local'")
         _system(new, f"SET synchronous_standby_names = {literal(NAMES)}")
