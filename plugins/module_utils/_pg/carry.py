@@ -72,7 +72,7 @@ class Carrier:
         for server in (self._road.source, self._road.target):
             values(server.db, self._reading)
             if self._objects:
-                object_hashes(server.db)
+                large.held(server.db)
 
     def objects(self) -> int:
         """Carry the large objects that differ. How many were touched; without any on either side this costs nothing."""
