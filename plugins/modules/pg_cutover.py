@@ -126,6 +126,17 @@ options:
     type: list
     elements: str
     default: []
+  snapshot:
+    description:
+      - With a switch, the database of the side that was closed is dumped as it was at the switch, after clients were released, as
+        M(bowline.fleet.pg_snapshot) describes it (kind V(switch)). The pause does not wait for it.
+      - What would stop the dump is found before the first step. One that fails later is a warning and in RV(snapshot); the switch stays.
+      - The run ends after the dump. Until then a C(TRUNCATE) that is replicated to the closed side waits for it.
+    type: dict
+    suboptions:
+      directory: {description: Where snapshots are kept on the host of this task., type: path, required: true}
+      subject: {description: First part of its name; the name of the database without it., type: str}
+      compress: {description: 'See M(bowline.fleet.pg_snapshot).', type: str, choices: [auto, gzip, zstd, none], default: auto}
   new_planned:
     description: In check mode and with O(state=preflight), new need not answer yet, because an earlier step of the same play makes it.
     type: bool
@@ -227,6 +238,11 @@ verify:
     Comparison of all rows as C(mode), C(tables), C(rows), C(equal), C(seconds) and C(mismatches). Null when this run did not switch.
   returned: success
   type: dict
+snapshot:
+  description: >-
+    The dump of the switch point as M(bowline.fleet.pg_snapshot) returns it, or its C(failure). Null when this run took none.
+  returned: success
+  type: dict
 findings:
   description: >-
     What the preflight found as C(code), C(level) (fail or warn), C(object), C(message) and C(remedy). Empty when nothing had to be done.
@@ -252,7 +268,7 @@ failure:
 """
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
-from ..module_utils._pg.argspec import LINK, ROUTER, SERVERS, PairModule
+from ..module_utils._pg.argspec import LINK, ORDER, ROUTER, SERVERS, PairModule
 from ..module_utils._pg.model import secrets
 from ..module_utils._pg.run import run
 
@@ -272,6 +288,7 @@ SPEC = {
     "seed_jobs": {"type": "int", "default": 0},
     "wait_timeout": {"type": "float", "default": 86400},
     "ignore_databases": {"type": "list", "elements": "str", "default": []},
+    "snapshot": ORDER,
     "new_planned": {"type": "bool", "default": False},
 }
 

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import typing as t
+from dataclasses import replace
 
 from .._core.errors import FleetError
 from .model import MAINTENANCE, Endpoint
@@ -186,6 +187,10 @@ class Server:
         session = connect(self.endpoint, dbname, f"{self.application} {socket.gethostname()}:{os.getpid()}", timeout)
         self._open.append(session)
         return session
+
+    def beside(self, dbname: str) -> Server:
+        """Another database of the same server, with sessions of its own."""
+        return Server(replace(self.endpoint, dbname=dbname), self.application.removeprefix("bowline "))
 
     def forget(self) -> None:
         """Close every session in the database, for instance before it is dropped."""

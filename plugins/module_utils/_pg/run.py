@@ -14,11 +14,12 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, facts, fence, pair, plan, preflight, roles, seed, sessions, status, survey, watchdog
+from . import catalog, facts, fence, pair, plan, preflight, roles, seed, sessions, snapshot, status, survey, watchdog
 from .carry import Carrier
 from .model import SIDES, Facts, Finding, Link, Options, parse
 from .postgres import Server, ident, load
 from .router import Clients
+from .snapshot_dump import Maker
 from .verify import Verification
 from .window import Opened, Window
 
@@ -73,6 +74,7 @@ class Run:
         self._opened: Opened | None = None
         self._frozen: Verification | None = None
         self._verified: dict[str, t.Any] | None = None
+        self._kept: dict[str, t.Any] | None = None
         self._findings: list[Finding] = []
         self._warnings: list[str] = []
 
@@ -88,6 +90,8 @@ class Run:
         before = facts.observe(self._legacy, self._new)
         found = plan.phase(before)
         steps = plan.steps(self._options.state, found)
+        if self._options.snapshot and any(step.action == "switch" for step in steps):
+            self._maker(self._options.state).judge()
         if self._options.state == "preflight":
             self._judge(found, strict=False)
         elif self._check and steps:
@@ -192,7 +196,10 @@ class Run:
                 seed.Seed(self._legacy, self._new, self._options, self._link, self._runner).do(step.action)
         if self._opened is not None:
             self._connected(serves)
-            self._verify()
+            try:
+                self._verify()
+            finally:
+                self._keep(serves)
 
     @property
     def _link(self) -> Link:
@@ -216,7 +223,7 @@ class Run:
         if self._guard is None:
             raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
         self._ready(road)
-        if self._options.verify != "none":
+        if self._options.verify != "none" or self._options.snapshot:
             self._frozen = Verification(road, self._options.verify, self._options.verify_timeout)
         for attempt in range(int(self._options.window_attempts)):
             try:
@@ -289,7 +296,7 @@ class Run:
         """Long, and nobody needs to wait for it: the run lock is given back first."""
         for server in (self._legacy, self._new):
             fence.unlock(server.admin, server.dbname)
-        if self._frozen is None:
+        if self._frozen is None or self._options.verify == "none":
             return
         self._verified = self._frozen.compare()
         if not self._verified["equal"]:
@@ -301,6 +308,23 @@ class Run:
                 remedy="Go back with the other state (nothing is lost by it), and look at the tables that are named.",
                 details={"verify": self._verified, "window_ms": opened.window_ms if opened else None},
             )
+
+    def _maker(self, to: str) -> Maker:
+        """Takes the snapshot of the side that the switch to ``to`` closes."""
+        if self._options.snapshot is None:
+            raise FleetError("invalid_value", "snapshot: missing.")
+        return Maker(self._server("legacy" if to == "new" else "new"), self._options.snapshot, self._runner)
+
+    def _keep(self, to: str) -> None:
+        """The dump of the switch point. The switch stands, so a failure is told and not raised."""
+        if self._options.snapshot is None or self._frozen is None:
+            return
+        maker = self._maker(to)
+        try:
+            self._kept = snapshot.described(maker.make(self._frozen.snapshot(maker.side)))
+        except FleetError as error:
+            self._warnings.append(f"The snapshot of the switch was not taken: {error.message} The switch stays.")
+            self._kept = {"failure": error.as_failure()}
 
     def _finish(self) -> None:
         """Take the pair away: subscriptions, slots, publications, freeze, identities, helper schema. Legacy stays fenced."""
@@ -351,6 +375,7 @@ class Run:
             "drained": asdict(opened.drained) if opened else None,
             "sequences": opened.sequences if opened else None,
             "verify": self._verified,
+            "snapshot": self._kept,
             "findings": [finding.as_dict() for finding in self._findings],
             "predicted_window_ms": predicted,
         }
