@@ -83,7 +83,7 @@ options:
   elsewhere:
     description: >-
       RV(snapshot) of other copies, as O(state=present) returned them on their hosts less than an hour ago. One with the same sums in another
-      place makes O(state=absent) possible.
+      place makes O(state=absent) possible. Remove one copy at a time, and prove the others anew before each.
     type: list
     elements: dict
     default: []

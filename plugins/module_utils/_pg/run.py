@@ -317,10 +317,12 @@ class Run:
 
     def _keep(self, to: str) -> None:
         """The dump of the switch point. The switch stands, so a failure is told and not raised."""
-        if self._options.snapshot is None or self._frozen is None:
+        if self._options.snapshot is None:
             return
-        maker = self._maker(to)
         try:
+            if self._frozen is None:
+                raise FleetError("evidence_missing", "No snapshot was frozen at the switch.")
+            maker = self._maker(to)
             self._kept = snapshot.described(maker.make(self._frozen.snapshot(maker.side)))
         except FleetError as error:
             self._warnings.append(f"The snapshot of the switch was not taken: {error.message} The switch stays.")

@@ -17,6 +17,8 @@ from .catalog import IN_USER_SCHEMA
 from .postgres import Server, Session, ident, literal
 from .verify import total_text
 
+# A table that somebody has locked for longer stops the snapshot, as it would stop everybody who queues behind us.
+LOCK_WAIT = "60s"
 _JOBS = 2
 _MODE = "hash"
 
@@ -36,6 +38,7 @@ class Frozen:
 def imported(server: Server, snapshot: str) -> Session:
     """A session of its own that sees ``snapshot``."""
     session = server.fresh(server.dbname)
+    session.settings({"lock_timeout": LOCK_WAIT})
     session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     session.run(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
     return session
@@ -109,7 +112,8 @@ def _tables(session: Session) -> list[dict[str, t.Any]]:
             " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'"
             " LEFT JOIN pg_extension e ON e.oid = d.refobjid"
             f" WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u') AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut'"
-            " ORDER BY pg_relation_size(c.oid) DESC, 1, 2"
+            # Not pg_relation_size, which waits for whoever has the table locked.
+            " ORDER BY c.relpages DESC, 1, 2"
         )
     ]
 

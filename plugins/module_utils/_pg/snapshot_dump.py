@@ -72,23 +72,27 @@ class Maker:
         Raises FleetError "locked", "disk_space", "dump_failed"; then nothing is left of this attempt.
         """
         told = self.told or self.judge()
-        with self._folder.locked(), _private():
-            for left in self._folder.partials(self._order.subject):
-                self._end(left)
-            self._folder.sweep(self._order.subject)
-            partial = self._folder.begin(self._order.subject, self._order.kind)
-            frozen = None if snapshot else snapshot_content.Frozen(self._server)
-            try:
-                self._write(partial, told, frozen.name if frozen else snapshot, bool(snapshot))
-                return self._folder.place(partial)
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
+        try:
+            with self._folder.locked(), _private():
+                return self._make(told, snapshot)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
                 raise _no_room(self._directory, str(error)) from error
-            finally:
-                if frozen is not None:
-                    frozen.thaw()
-                shutil.rmtree(partial, ignore_errors=True)
+            raise FleetError("dump_failed", f"{self._directory}: {error}. No snapshot was kept.", remedy="Remove the reason and run again.") from error
+
+    def _make(self, told: t.Mapping[str, t.Any], snapshot: str) -> Kept:
+        for left in self._folder.partials(self._order.subject):
+            self._end(left)
+        self._folder.sweep(self._order.subject)
+        partial = self._folder.begin(self._order.subject, self._order.kind)
+        frozen = None if snapshot else snapshot_content.Frozen(self._server)
+        try:
+            self._write(partial, told, frozen.name if frozen else snapshot, bool(snapshot))
+            return self._folder.place(partial)
+        finally:
+            if frozen is not None:
+                frozen.thaw()
+            shutil.rmtree(partial, ignore_errors=True)
 
     def _write(self, partial: Path, told: t.Mapping[str, t.Any], snapshot: str, handed: bool) -> None:
         name = partial.name[: -len(PARTIAL)]
@@ -134,7 +138,7 @@ class Maker:
             "--exclude-schema=pgcut",
             "--no-publications",
             "--no-subscriptions",
-            "--lock-wait-timeout=60s",
+            f"--lock-wait-timeout={snapshot_content.LOCK_WAIT}",
             f"--file={path}",
             *self._level(tools, compress),
         ]

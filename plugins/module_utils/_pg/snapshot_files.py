@@ -278,6 +278,6 @@ def _broken(kept: Kept, seen: str) -> FleetError:
     return FleetError(
         "checksum",
         f"Snapshot {kept.name} in {kept.path.parent} is damaged: {seen}. Nothing was changed.",
-        remedy="Use another copy of it; if there is none, take a new snapshot.",
+        remedy=f"Bring another copy of it. If there is none, move {kept.path} away and take a new snapshot.",
         details={"name": kept.name, "path": str(kept.path)},
     )
