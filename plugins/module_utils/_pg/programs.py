@@ -73,7 +73,7 @@ class Programs:
         done = self._runner([find("pg_restore", self._bindirs), "--list", str(archive)])
         if done.rc != 0:
             raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
-        return [line for line in done.out.splitlines() if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
+        return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
 
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:
         values = {

@@ -48,13 +48,13 @@ WITH RECURSIVE here AS (SELECT oid FROM pg_database WHERE datname = %s), direct 
     JOIN pg_auth_members m ON u.oid IN (m.roleid, m.member)
     WHERE (SELECT rolname !~ '^pg_' FROM pg_authid a WHERE a.oid = u.oid)
 )
-SELECT a.* FROM pg_authid a JOIN used USING (oid) WHERE a.rolname !~ '^pg_' AND a.oid <> 10 AND a.rolname <> %s ORDER BY a.rolname
+SELECT to_jsonb(a) AS role FROM pg_authid a JOIN used USING (oid) WHERE a.rolname !~ '^pg_' AND a.oid <> 10 AND a.rolname <> %s ORDER BY a.rolname
 """
 
 
 def used_names(session: Session, dbname: str) -> list[str]:
     """Roles that ``dbname`` cannot do without, and the server's first superuser, which may own objects like any other."""
-    used = [str(row["rolname"]) for row in session.rows(_USED, dbname, "")]
+    used = [str(row["role"]["rolname"]) for row in session.rows(_USED, dbname, "")]
     return sorted({*used, str(session.value("SELECT rolname FROM pg_roles WHERE oid = 10"))})
 
 
@@ -66,7 +66,7 @@ def create_text(role: t.Mapping[str, t.Any]) -> str:
     if role["rolpassword"]:
         words.append(f"PASSWORD {literal(role['rolpassword'])}")
     if role["rolvaliduntil"]:
-        words.append(f"VALID UNTIL {literal(str(role['rolvaliduntil']))}")
+        words.append(f"VALID UNTIL {literal(role['rolvaliduntil'])}")
     return f"CREATE ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
 
 
@@ -90,7 +90,8 @@ def copy_roles(legacy: Server, new: Server, link: Link) -> list[str]:
 
 
 def _copy(source: Session, target: Session, legacy_name: str, new_name: str, link: Link) -> list[str]:
-    roles = source.rows(_USED, legacy_name, link.user)
+    # As JSON, because rolvaliduntil may be infinity, which no Python type holds.
+    roles = [row["role"] for row in source.rows(_USED, legacy_name, link.user)]
     present = {row["rolname"]: row["rolpassword"] for row in target.rows("SELECT rolname, rolpassword FROM pg_authid")}
     made = []
     for role in roles:

@@ -184,7 +184,12 @@ def database(session: Session, dbname: str, create: str) -> dict[str, t.Any]:
 
     No grants at all mean the server's default; our own fence and epoch are no settings of the application.
     """
-    owner = str(session.value("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", dbname))
+    own = session.rows(
+        "SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS connections, shobj_description(oid, 'pg_database') AS comment"
+        " FROM pg_database WHERE datname = %s",
+        dbname,
+    )[0]
+    owner = str(own["owner"])
     words = create.split(f" WITH OWNER {ident(owner)} ", 1)[1]
     settings = [
         {"role": row["rolname"], "entry": entry}
@@ -204,7 +209,7 @@ def database(session: Session, dbname: str, create: str) -> dict[str, t.Any]:
     return {
         "name": dbname,
         "bytes": int(session.value("SELECT pg_database_size(%s::name)", dbname)),
-        "owner": owner,
+        **own,
         "words": words,
         "settings": settings,
         "grants": grants,

@@ -52,7 +52,7 @@ class Restorer:
         started = time.monotonic()
         try:
             self._make(scratch, manifest["database"], owned=not missing)
-            passed_over = self._fill(scratch, kept.file("dump"), owned=not missing)
+            passed_over = self._fill(scratch, kept.file("dump"), owned=not missing, jobs=os.cpu_count() or 1)
             restored = time.monotonic() - started
             self._compare(scratch, manifest, kept.name)
         finally:
@@ -107,14 +107,14 @@ class Restorer:
         force = " WITH (FORCE)" if self._server.admin.version >= 130000 else ""
         self._server.admin.run(f"DROP DATABASE IF EXISTS {ident(name)}{force}")
 
-    def _fill(self, name: str, archive: Path, *, owned: bool) -> list[str]:
+    def _fill(self, name: str, archive: Path, *, owned: bool, jobs: int) -> list[str]:
         """Restore all of ``archive``; the entries that were passed over because their roles do not exist here."""
         with programs(self._runner, self._server.endpoint.bindir) as tools:
             lines = without(tools.listing(archive, "restore_failed"), ())
             over = [] if owned else [line for line in lines if line.split(" ", 3)[-1].startswith(_NAMES_ROLES)]
             listing = tools.folder / "restore.list"
             listing.write_text("".join(f"{line}\n" for line in lines if line not in over), encoding="utf-8")
-            words = ["--exit-on-error", f"--jobs={os.cpu_count() or 1}", f"--dbname={name}", f"--use-list={listing}"]
+            words = ["--exit-on-error", f"--jobs={jobs}", f"--dbname={name}", f"--use-list={listing}"]
             words += [] if owned else ["--no-owner", "--no-privileges"]
             self._run(tools, name, [*words, str(archive)])
         return [line.split(" ", 3)[-1] for line in over]
@@ -177,7 +177,8 @@ class Restorer:
         self._make(name, manifest["database"] if manifest else None, owned=True)
         admin.run(f"ALTER DATABASE {ident(name)} SET pgcut.stage = 'restoring'")
         fence.turn(admin, name, f"{fence.new_epoch()}:restore", True)
-        self._fill(name, archive, owned=True)
+        # One job: indexes that two jobs attach to a partitioned one at once can leave it invalid for ever.
+        self._fill(name, archive, owned=True, jobs=1)
         if manifest and kept:
             self._compare(name, manifest, kept.name)
             self._settings(manifest["database"])
@@ -204,9 +205,14 @@ class Restorer:
 
     def _settings(self, database: t.Mapping[str, t.Any]) -> None:
         admin, name = self._server.admin, ident(self._server.dbname)
+        admin.run(f"ALTER DATABASE {name} CONNECTION LIMIT {int(database['connections'])}")
+        if database["comment"] is not None:
+            admin.run(f"COMMENT ON DATABASE {name} IS {literal(database['comment'])}")
         for setting in database["settings"]:
             target = f"DATABASE {name}" if setting["role"] is None else f"ROLE {ident(setting['role'])} IN DATABASE {name}"
             admin.run(roles.setting_text(target, setting["entry"]))
+        if database["grants"]:
+            admin.run(f"REVOKE ALL ON DATABASE {name} FROM {ident(database['owner'])}")
         for grant in database["grants"]:
             to = ident(grant["role"]) if grant["role"] is not None else "PUBLIC"
             option = " WITH GRANT OPTION" if grant["grantable"] else ""
@@ -221,7 +227,7 @@ def wanted_globals(text: str, names: t.Collection[str]) -> list[str]:
     Settings of a role in one database are in the manifest, because that database may have another name now.
     """
     chosen, begun = [], ""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if not begun and (not line or line.startswith(("--", "\\"))):
             continue
         begun = f"{begun}\n{line}" if begun else line

@@ -461,7 +461,8 @@ def test_servers_that_do_not_answer_are_named(clusters, tmp_path):
 def test_a_new_server_from_a_snapshot_alone(snapshots):
     legacy, new = snapshots.world.clusters
     legacy.rows("ALTER DATABASE hub SET work_mem = '7MB'; REVOKE ALL ON DATABASE hub FROM PUBLIC; GRANT CONNECT ON DATABASE hub TO readers")
-    legacy.rows("ALTER ROLE hub IN DATABASE hub SET application_name = 'o''clock'", dbname="postgres")
+    legacy.rows("ALTER ROLE hub IN DATABASE hub SET application_name = 'o''clock'; ALTER ROLE readers VALID UNTIL 'infinity'", dbname="postgres")
+    legacy.rows("ALTER DATABASE hub CONNECTION LIMIT 77; COMMENT ON DATABASE hub IS 'it''s hub'")
     snapshots.ok("present")
     foreseen = snapshots.ok("restored", check_mode=True)
     assert "hub" not in databases(new)
@@ -475,7 +476,8 @@ def test_a_new_server_from_a_snapshot_alone(snapshots):
     assert snapshots.ok("restored", fenced=False)["changed"] is False
     for text in ("SELECT rolname, rolpassword, rolcanlogin FROM pg_authid WHERE rolname IN ('hub', 'readers') ORDER BY 1",
                  "SELECT roleid::regrole::text AS a, member::regrole::text AS b FROM pg_auth_members WHERE member = 'hub'::regrole",
-                 "SELECT datacl::text, pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = 'hub'",
+                 "SELECT ARRAY(SELECT a::text FROM unnest(datacl) a ORDER BY 1) AS acl, pg_get_userbyid(datdba) AS owner, datconnlimit,"
+                 " shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = 'hub'",
                  "SELECT count(*), sum(hashtext(l::text)) FROM ledger l", "SELECT tableowner, tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 2",
                  "SELECT last_value, is_called FROM counters.ticket"):
         assert legacy.rows(text) == new.rows(text), text
