@@ -173,6 +173,17 @@ options:
     type: list
     elements: str
     default: []
+  snapshot:
+    description:
+      - With a switch, the database of the side that was closed is dumped as it was at the switch, after clients were released, as
+        M(bowline.fleet.pg_snapshot) describes it (kind V(switch)). The pause does not wait for it.
+      - What would stop the dump is found before the first step. One that fails later is a warning and in RV(snapshot); the switch stays.
+      - The run ends after the dump. Until then a C(TRUNCATE) that is replicated to the closed side waits for it.
+    type: dict
+    suboptions:
+      directory: {description: Where snapshots are kept on the host of this task., type: path, required: true}
+      subject: {description: First part of its name; the name of the database without it., type: str}
+      compress: {description: 'See M(bowline.fleet.pg_snapshot).', type: str, choices: [auto, gzip, zstd, none], default: auto}
   new_planned:
     description: In check mode and with O(state=preflight), new need not answer yet, because an earlier step of the same play makes it.
     type: bool
@@ -339,6 +350,9 @@ loss:
     arrived, C(applied_until), C(last_contact), newest C(marker), last C(ids) of tables, C(tables) that differ in number; C(sequences) that
     were moved behind the rows that arrived, and C(uncounted) ones that no column tells about. Null in other runs; also in the details of
     the failures loss_possible and target_not_fenced.
+snapshot:
+  description: >-
+    The dump of the switch point as M(bowline.fleet.pg_snapshot) returns it, or its C(failure). Null when this run took none.
   returned: success
   type: dict
 findings:
@@ -368,7 +382,7 @@ failure:
 """
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
-from ..module_utils._pg.argspec import LINK, ROUTER, SERVERS, PairModule
+from ..module_utils._pg.argspec import LINK, ORDER, ROUTER, SERVERS, PairModule
 from ..module_utils._pg.model import secrets
 from ..module_utils._pg.run import run
 
@@ -388,6 +402,7 @@ SPEC = {
     "seed_jobs": {"type": "int", "default": 0},
     "wait_timeout": {"type": "float", "default": 86400},
     "ignore_databases": {"type": "list", "elements": "str", "default": []},
+    "snapshot": ORDER,
     "new_planned": {"type": "bool", "default": False},
     "guarantee": {"type": "str", "choices": ["async", "sync"], "default": "async"},
     "trial_window": {"type": "bool", "default": False},

@@ -27,6 +27,20 @@ _SERVER: dict[str, t.Any] = {
 }
 SERVERS: dict[str, t.Any] = {side: {"type": "dict", "required": True, "options": _SERVER} for side in ("legacy", "new")}
 
+# A scratch database has a name of its own, so dbname is required by state.
+SNAPSHOT_SERVERS: dict[str, t.Any] = {
+    side: {"type": "dict", "options": {**_SERVER, "dbname": {"type": "str"}}} for side in ("source", "target")
+}
+COMPRESS = ["auto", "gzip", "zstd", "none"]
+ORDER: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {
+        "directory": {"type": "path", "required": True},
+        "subject": {"type": "str"},
+        "compress": {"type": "str", "choices": COMPRESS, "default": "auto"},
+    },
+}
+
 _REACH: dict[str, t.Any] = {
     "host": {"type": "str", "required": True},
     "port": {"type": "int", "default": 5432},

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import asdict, dataclass, field
 
@@ -59,6 +60,14 @@ FAILURES = {
     "sync_unavailable": "guarantee: sync cannot be given; the side that serves goes on without it.",
     "conflict": "The state that was asked for contradicts the side that serves.",
     "timeout": "Something was not seen in time; what was last seen is named.",
+    "evidence_missing": "The snapshot that a step relies on does not exist on this host.",
+    "disk_space": "A file system has too little room for a dump or a restore, or ran full; nothing is left of the attempt.",
+    "dump_failed": "pg_dump or pg_dumpall failed; no snapshot was kept.",
+    "checksum": "A file of a snapshot is missing or not what was written.",
+    "restore_failed": "A dump could not be restored; the scratch database is gone, a target stays closed for writes.",
+    "manifest_differs": "What was restored is not what the manifest of the snapshot says.",
+    "retained": "The snapshot is younger than its retention.",
+    "only_copy": "No other good copy of the snapshot was proven.",
 }
 
 SIDES = ("legacy", "new")
@@ -133,6 +142,16 @@ class Router:
 
 
 @dataclass(frozen=True)
+class Order:
+    """A snapshot to take: what it is called, where it is kept, how it is compressed. ``directory`` is a path on the module's host."""
+
+    directory: str
+    subject: str
+    kind: str = "before"
+    compress: str = "auto"
+
+
+@dataclass(frozen=True)
 class Options:
     """All that a run was asked for."""
 
@@ -157,6 +176,7 @@ class Options:
     guarantee: str = "async"
     trial_window: bool = False
     accept_loss: bool = False
+    snapshot: Order | None = None
 
     def endpoint(self, side: str) -> Endpoint:
         return self.legacy if side == "legacy" else self.new
@@ -227,6 +247,9 @@ _ROUTERS: dict[str, tuple[str, ...]] = {"none": (), "libpq": (), "pgbouncer": _P
 _ROUTER = ("type", "timeout", *_COMMANDS, *_PGBOUNCER)
 _ADDRESS = ("host", "port")
 _LINK = ("user", "password", "sslmode", "to_legacy", "to_new")
+_ORDER = ("directory", "subject", "compress")
+# Every option that names a server, of all modules of the room.
+_SERVERS = (*SIDES, "source", "target")
 
 
 def parse(params: t.Mapping[str, t.Any]) -> Options:
@@ -239,9 +262,10 @@ def parse(params: t.Mapping[str, t.Any]) -> Options:
         raise FleetError("invalid_value", " ".join(wrong), remedy="Correct the values; nothing was changed.", details={"values": wrong})
     known = {name: params[name] for name in Options.__dataclass_fields__ if params.get(name) is not None}
     for side in SIDES:
-        known[side] = _endpoint(side, params[side])
+        known[side] = endpoint(side, params[side])
     known["link"] = _link(params["link"]) if params.get("link") else None
     known["router"] = _router(params.get("router") or {}, known)
+    known["snapshot"] = _order(params["snapshot"], params["legacy"]["dbname"]) if params.get("snapshot") else None
     known["ignore_databases"] = tuple(params.get("ignore_databases") or ())
     known.setdefault("state", "info")
     return Options(**known)
@@ -249,16 +273,16 @@ def parse(params: t.Mapping[str, t.Any]) -> Options:
 
 def secrets(params: t.Mapping[str, t.Any]) -> list[str]:
     """What never leaves a module: every password among its parameters."""
-    groups = [params.get(name) for name in ("legacy", "new", "link")]
+    groups = [params.get(name) for name in (*_SERVERS, "link")]
     return [str(group["password"]) for group in groups if isinstance(group, t.Mapping) and group.get("password")]
 
 
 def misspelt(params: t.Mapping[str, t.Any]) -> list[str]:
     """One sentence for each nested key that does not exist, with the near miss."""
-    groups: list[tuple[str, t.Any, t.Iterable[str]]] = [(side, params.get(side), _ENDPOINT) for side in SIDES]
+    groups: list[tuple[str, t.Any, t.Iterable[str]]] = [(side, params.get(side), _ENDPOINT) for side in _SERVERS]
     link = params.get("link")
     router = params.get("router")
-    groups += [("link", link, _LINK), ("router", router, _ROUTER)]
+    groups += [("link", link, _LINK), ("router", router, _ROUTER), ("snapshot", params.get("snapshot"), _ORDER)]
     for field_, given, keys in (("link", link, _REACH), ("router", router, _ADDRESS)):
         if isinstance(given, t.Mapping):
             groups += [(f"{field_}.{name}", given.get(name), keys) for name in ("to_legacy", "to_new")]
@@ -277,6 +301,7 @@ def _invalid(params: t.Mapping[str, t.Any]) -> list[str]:
         wrong.append(f"trial_window: it is for state armed, not {params.get('state')}.")
     if params.get("accept_loss") and params.get("state") != "legacy":
         wrong.append(f"accept_loss: it is for state legacy, not {params.get('state')}.")
+    wrong += _invalid_order(params.get("snapshot") or {}, params["legacy"].get("dbname") or "")
     link = params.get("link") or {}
     if link:
         wrong += [f"link.{name}.host: missing." for name in ("to_legacy", "to_new") if not (link.get(name) or {}).get("host")]
@@ -305,11 +330,35 @@ def _invalid_router(router: t.Mapping[str, t.Any]) -> list[str]:
     return wrong
 
 
+def _invalid_order(order: t.Mapping[str, t.Any], dbname: str) -> list[str]:
+    if not order:
+        return []
+    wrong = [] if order.get("directory") else ["snapshot.directory: missing."]
+    problem = subject_problem(order.get("subject") or dbname)
+    return [*wrong, f"snapshot.{problem}"] if problem else wrong
+
+
+# A subject is part of file names and, behind "bowline ", of an application_name of at most 63 bytes.
+_SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,29}")
+
+
+def subject_problem(subject: str) -> str:
+    """Why ``subject`` cannot be one; empty when it can."""
+    if _SUBJECT.fullmatch(subject):
+        return ""
+    return f"subject: {subject!r} is not 1 to 30 letters, digits, dots, dashes or underscores that begin with a letter or digit."
+
+
+def _order(values: t.Mapping[str, t.Any], dbname: str) -> Order:
+    return Order(values["directory"], values.get("subject") or dbname, "switch", values.get("compress") or "auto")
+
+
 def _given(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {name: int(value) if name == "port" else value for name, value in values.items() if value is not None}
 
 
-def _endpoint(side: str, values: t.Mapping[str, t.Any]) -> Endpoint:
+def endpoint(side: str, values: t.Mapping[str, t.Any]) -> Endpoint:
+    """``side`` is also the name of the option, which messages show."""
     return Endpoint(side=side, **_given(values))
 
 

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import typing as t
+from dataclasses import replace
 
 from .._core.errors import FleetError
 from .model import MAINTENANCE, Endpoint
@@ -219,6 +220,10 @@ class Server:
     def alive(self) -> bool:
         """No session that is in use has ended. Asks nobody and opens nothing."""
         return not any(session.closed for session in self._kept.values())
+
+    def beside(self, dbname: str) -> Server:
+        """Another database of the same server, with sessions of its own."""
+        return Server(replace(self.endpoint, dbname=dbname), self.application.removeprefix("bowline "))
 
     def forget(self) -> None:
         """Close every session in the database, for instance before it is dropped."""

@@ -46,7 +46,9 @@ class Programs:
         self._bindirs = list(bindirs)
         self.folder = folder
 
-    def run(self, name: str, endpoint: Endpoint, words: t.Sequence[str], *, timeout: float | None = None) -> Completed:
+    def run(
+        self, name: str, endpoint: Endpoint, words: t.Sequence[str], *, timeout: float | None = None, application: str = ""
+    ) -> Completed:
         argv = [
             find(name, self._bindirs),
             f"--host={endpoint.host}",
@@ -55,13 +57,23 @@ class Programs:
             "--no-password",
             *words,
         ]
-        return self._runner(argv, env=self._environment(endpoint), timeout=timeout)
+        named = {"PGAPPNAME": application[:63]} if application else {}
+        return self._runner(argv, env={**self._environment(endpoint), **named}, timeout=timeout)
 
-    def listing(self, archive: Path) -> list[str]:
-        """The lines of an archive's table of contents, without comments and without what is not moved."""
+    def version(self, name: str) -> tuple[int, str]:
+        """Major version and full version of one of PostgreSQL's programs. Raises FleetError "tool_missing"."""
+        path = find(name, self._bindirs)
+        said = self._runner([path, "--version"]).out
+        found = re.search(r"\) ((\d+)\S*)", said)
+        if found is None:
+            raise FleetError("tool_missing", f"{path} --version said {said.strip()!r}.", remedy="apt install postgresql-client")
+        return int(found[2]), found[1]
+
+    def listing(self, archive: Path, code: str = "seed_error") -> list[str]:
+        """The lines of an archive's table of contents, without comments and without what is not moved. Raises FleetError ``code``."""
         done = self._runner([find("pg_restore", self._bindirs), "--list", str(archive)])
         if done.rc != 0:
-            raise FleetError("seed_error", f"pg_restore could not read the dump of the schema: {done.err.strip()[-400:]}.")
+            raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
         return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
 
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:

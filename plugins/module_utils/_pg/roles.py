@@ -52,6 +52,12 @@ SELECT to_jsonb(a) AS role FROM pg_authid a JOIN used USING (oid) WHERE a.rolnam
 """
 
 
+def used_names(session: Session, dbname: str) -> list[str]:
+    """Roles that ``dbname`` cannot do without, and the server's first superuser, which may own objects like any other."""
+    used = [str(row["role"]["rolname"]) for row in session.rows(_USED, dbname, "")]
+    return sorted({*used, str(session.value("SELECT rolname FROM pg_roles WHERE oid = 10"))})
+
+
 def create_text(role: t.Mapping[str, t.Any]) -> str:
     """CREATE ROLE with the attributes and the verifier of a row of pg_authid."""
     words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]

@@ -14,11 +14,12 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, facts, fence, loss, pair, plan, preflight, roles, seed, sessions, status, survey, sync, trial, watchdog
+from . import catalog, facts, fence, loss, pair, plan, preflight, roles, seed, sessions, snapshot, status, survey, sync, trial, watchdog
 from .carry import Carrier
 from .model import SIDES, Facts, Finding, Link, Options, SideFacts, parse
 from .postgres import Server, ident, load
 from .router import clients
+from .snapshot_dump import Maker
 from .trial import Trial
 from .verify import Verification
 from .window import Opened, Window
@@ -68,6 +69,7 @@ class Run:
         self._opened: Opened | None = None
         self._frozen: Verification | None = None
         self._verified: dict[str, t.Any] | None = None
+        self._kept: dict[str, t.Any] | None = None
         self._findings: list[Finding] = []
         self._warnings: list[str] = []
         self._unmet: FleetError | None = None
@@ -91,6 +93,8 @@ class Run:
         if given_up is not None:
             return self._without_rows(given_up, found, before)
         steps = self._steps(found, sync.read(self._legacy, self._new))
+        if self._options.snapshot and any(step.action == "switch" for step in steps):
+            self._maker(self._options.state).judge()
         if self._options.state == "preflight":
             self._judge(found, strict=False)
         elif self._check and steps:
@@ -305,7 +309,10 @@ class Run:
                 seed.Seed(self._legacy, self._new, self._options, self._link, self._runner).do(step.action)
         if self._opened is not None:
             self._connected(serves)
-            self._verify()
+            try:
+                self._verify()
+            finally:
+                self._keep(serves)
         if self._unmet is not None:
             raise self._unmet
 
@@ -335,7 +342,7 @@ class Run:
         if to == "new" and kind is Window and self._options.guarantee == "sync":
             # Before the window, so that every session which begins after it has the setting already.
             sync.prepare(road.target)
-        if self._options.verify != "none":
+        if self._options.verify != "none" or self._options.snapshot:
             self._frozen = Verification(road, self._options.verify, self._options.verify_timeout)
         for attempt in range(int(self._options.window_attempts)):
             try:
@@ -419,7 +426,7 @@ class Run:
         """Long, and nobody needs to wait for it: the run lock is given back first."""
         for server in (self._legacy, self._new):
             fence.unlock(server.admin, server.dbname)
-        if self._frozen is None:
+        if self._frozen is None or self._options.verify == "none":
             return
         self._verified = self._frozen.compare()
         if not self._verified["equal"]:
@@ -433,6 +440,25 @@ class Run:
                 else "Go back with the other state (nothing is lost by it), and look at the tables that are named.",
                 details={"verify": self._verified, "window_ms": opened.window_ms if opened else None},
             )
+
+    def _maker(self, to: str) -> Maker:
+        """Takes the snapshot of the side that the switch to ``to`` closes."""
+        if self._options.snapshot is None:
+            raise FleetError("invalid_value", "snapshot: missing.")
+        return Maker(self._server("legacy" if to == "new" else "new"), self._options.snapshot, self._runner)
+
+    def _keep(self, to: str) -> None:
+        """The dump of the switch point. The switch stands, so a failure is told and not raised."""
+        if self._options.snapshot is None:
+            return
+        try:
+            if self._frozen is None:
+                raise FleetError("evidence_missing", "No snapshot was frozen at the switch.")
+            maker = self._maker(to)
+            self._kept = snapshot.described(maker.make(self._frozen.snapshot(maker.side)))
+        except FleetError as error:
+            self._warnings.append(f"The snapshot of the switch was not taken: {error.message} The switch stays.")
+            self._kept = {"failure": error.as_failure()}
 
     def _finish(self) -> None:
         """Take the pair away: subscriptions, slots, publications, freeze, identities, helper schema. Legacy stays fenced."""
@@ -489,6 +515,7 @@ class Run:
             "sequences": opened.sequences if opened else None,
             "verify": self._verified,
             "loss": self._loss,
+            "snapshot": self._kept,
             "findings": [finding.as_dict() for finding in self._findings],
             "predicted_window_ms": predicted,
         }

@@ -99,6 +99,10 @@ class Verification:
             session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             self._snapshots[side] = str(session.value("SELECT pg_export_snapshot()"))
 
+    def snapshot(self, side: str) -> str:
+        """The name of the frozen snapshot of ``side``, which sessions can import until its server is closed."""
+        return self._snapshots[side]
+
     def thaw(self) -> None:
         """Let go of the snapshots of a window that was given up."""
         for session in self._holders.values():

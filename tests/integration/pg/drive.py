@@ -15,6 +15,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.info import info
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import run
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import run as run_snapshot
 
 
 def runner(argv, *, env=None, stdin=None, timeout=None):
@@ -28,7 +29,10 @@ def main() -> None:
         params = json.load(file)
     check = params.pop("check_mode", False)
     try:
-        outcome = info(params) if params.pop("info", False) else run(params, runner, check)
+        if params.pop("info", False):
+            outcome = info(params)
+        else:
+            outcome = (run_snapshot if "retention" in params else run)(params, runner, check)
     except FleetError as error:
         outcome = {"failed": True, "failure": error.as_failure()}
     print(json.dumps(outcome, default=str))
