@@ -54,8 +54,8 @@ def judge(observed: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
 def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """The observations behind what the tasks of role cutover_preflight registered.
 
-    ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered loops ``containers`` and ``ports``, the registered results ``units``, ``room``, ``databases``
-    and ``names``, and the path ``data_directory``. Raises KeyError when one is missing.
+    ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered loops ``containers`` and ``ports``, the registered
+    results ``units``, ``room``, ``databases`` and ``names``, and the path ``data_directory``. Raises KeyError when one is missing.
     """
     units = ((seen["units"] or {}).get("ansible_facts") or {}).get("services") or {}
     databases = seen["databases"] or {}
