@@ -259,6 +259,7 @@ from ..module_utils._pg.run import run
 SPEC = {
     "state": {"type": "str", "choices": ["preflight", "seeded", "armed", "new", "legacy", "finished"], "required": True},
     "engine": {"type": "str", "choices": ["auto", "logical", "physical", "dump"], "default": "auto"},
+    "allow_legacy_restart": {"type": "bool", "default": False},
     "link": LINK,
     "router": ROUTER,
     "max_window": {"type": "float", "default": 10},

@@ -40,6 +40,7 @@ FAILURES = {
     "router_failed": "A command that holds, routes or releases the clients failed.",
     "rows_differ": "The comparison after the switch found a difference; the new side serves.",
     "verify_incomplete": "The comparison after the switch could not be finished in time; the new side serves.",
+    "window_too_long": "The copy inside the window would take longer than max_window; nothing was changed.",
     "split_brain": "Both databases take writes.",
     "inconsistent": "The facts of the two servers fit no phase of a cutover.",
     "loss_possible": "There is no lossless way back any more.",
@@ -51,6 +52,9 @@ SIDES = ("legacy", "new")
 FORWARD, REVERSE = "pgcut_fwd", "pgcut_rev"
 # CREATE DATABASE, locks and settings are done from here: the database itself may not exist yet, and advisory locks live per database.
 MAINTENANCE = "postgres"
+# How far the copy on new is (its setting pgcut.stage). The last two are of engine dump: schema without rows, which come inside the window,
+# and rows that are only partly there until that window has opened new.
+SCHEMA, COMPLETE, OUTLINE, COPYING = "schema", "complete", "outline", "copying"
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Options:
     link: Link | None = None
     router: Router = Router()
     engine: str = "auto"
+    allow_legacy_restart: bool = False
     max_window: float = 10
     drain_grace: float = 2
     on_active: str = "abort"
@@ -155,13 +160,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class SideFacts:
-    """One side: ``epoch`` is ``<id>:open``, ``:commit`` or ``:abort`` of its last switch; ``stage`` how far a seeded copy is (new only)."""
+    """One side: ``epoch`` is ``<id>:open``, ``:commit`` or ``:abort`` of its last switch; ``stage`` how far a seeded copy is (new only).
+
+    ``publishes`` is whether its wal_level is logical, so that the other side can follow it.
+    """
 
     exists: bool = True
     fenced: bool = False
     epoch: str = ""
     stage: str = ""
     helper: bool = False
+    publishes: bool = True
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,13 @@ PING_FORWARD, PING_REVERSE, WINDOW, LATE = 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class Course:
-    """A switch from ``source`` to ``target``."""
+    """A switch from ``source`` to ``target``. ``returns`` is false when the target cannot publish, so that the source cannot follow it."""
 
     source: Server
     target: Server
     ahead: str
     back: str
+    returns: bool = True
 
     @property
     def ping_row(self) -> int:
@@ -236,6 +237,8 @@ def cleanup(road: Course, link: Link, epoch: str) -> None:
     hit("F2")
     unpublish(road.source, road.ahead)
     hit("F3")
+    if not road.returns:
+        return
     keep_slot(road.target, road.back)
     subscribe(road.source, road.target, link, road.back, copy=False)
     if not _enabled(road.source, road.back):

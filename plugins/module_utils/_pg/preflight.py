@@ -18,16 +18,19 @@ _FULL_BYTES = 10 * 1024 * 1024
 _NEED_FREE = 4
 
 
-def judge(options: Options, found: str, legacy: Seen, new: Seen | None, drifted: t.Sequence[str] = ()) -> list[Finding]:
+def judge(
+    options: Options, found: str, legacy: Seen, new: Seen | None, drifted: t.Sequence[str] = (), *, publishes: bool = True
+) -> list[Finding]:
     """All findings for a cutover in phase ``found``. ``new`` is None only when it is planned and does not answer yet.
 
+    ``publishes`` is false when new never follows legacy (engine dump), so that legacy needs no room for that.
     Once rows have been copied, what was judged before the copy is not judged again: only what can still change.
     """
-    findings = [*_server("legacy", legacy), *_objects(legacy, options)]
+    findings = [*_server("legacy", legacy), *(_publishing("legacy", legacy) if publishes else ()), *_objects(legacy, options)]
     before = found in ("empty", "prepared")
     if new is None:
         return [*findings, *_alone(options, legacy)]
-    findings += [*_server("new", new), *_versions(legacy, new)]
+    findings += [*_server("new", new), *_publishing("new", new), *_versions(legacy, new)]
     if before:
         findings += [*_alone(options, legacy), *_fit(options, legacy, new), *_empty(options, found, new)]
     elif found in ("seeded", "armed", "new", "new_armed"):
@@ -47,16 +50,22 @@ def _server(side: str, seen: Seen) -> list[Finding]:
         )
     if not 120000 <= seen.version < 190000:
         findings.append(Finding("no_engine", "fail", side, f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported."))
-    if seen.settings["wal_level"] != "logical":
+    if int(seen.settings["max_logical_replication_workers"]) < _NEED_FREE:
         findings.append(
             Finding(
-                "restart_required",
+                "preflight_failed",
                 "fail",
-                f"{side}.wal_level",
-                f"wal_level of {side} is {seen.settings['wal_level']}; replication of one database needs logical.",
-                "ALTER SYSTEM SET wal_level = 'logical' and restart the server; in a compose file: command: postgres -c wal_level=logical.",
+                f"{side}.max_logical_replication_workers",
+                f"It is {seen.settings['max_logical_replication_workers']} on {side}; {_NEED_FREE} are needed.",
+                "Raise it; this needs a restart.",
             )
         )
+    return findings
+
+
+def _publishing(side: str, seen: Seen) -> list[Finding]:
+    """What a side needs so that the other one can follow it."""
+    findings = []
     for free, name in ((seen.slots_free, "max_replication_slots"), (seen.senders_free, "max_wal_senders")):
         if free < _NEED_FREE:
             findings.append(
@@ -68,16 +77,6 @@ def _server(side: str, seen: Seen) -> list[Finding]:
                     f"Raise {name}; this needs a restart.",
                 )
             )
-    if int(seen.settings["max_logical_replication_workers"]) < _NEED_FREE:
-        findings.append(
-            Finding(
-                "preflight_failed",
-                "fail",
-                f"{side}.max_logical_replication_workers",
-                f"It is {seen.settings['max_logical_replication_workers']} on {side}; {_NEED_FREE} are needed.",
-                "Raise it; this needs a restart.",
-            )
-        )
     if int(seen.settings.get("max_slot_wal_keep_size", "-1")) > 0:
         findings.append(
             Finding(

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, facts, fence, pair, plan, preflight, roles, seed, sessions, status, survey, watchdog
+from . import catalog, dump, engine, facts, fence, pair, plan, preflight, roles, seed, sessions, status, survey, watchdog
 from .carry import Carrier
-from .model import SIDES, Facts, Finding, Link, Options, parse
+from .model import COMPLETE, COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, parse
 from .postgres import Server, ident, load
 from .router import Clients
 from .verify import Verification
@@ -26,17 +26,17 @@ from .window import Opened, Window
 _LOCK_WAIT = 30.0
 # The design's limit: a follower that needs longer from commit to commit is not ready for a window.
 _PING_LIMIT = 0.5
+# Reasons against engine physical: it does not exist yet.
+_PHYSICAL = ("it is not available in this version",)
 _RETRY = ("active_transactions", "prepared_transactions", "apply_lagging", "window_aborted")
 
 
 def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict[str, t.Any]:
     """One run of pg_cutover. The watchdog is forked first, before any connection exists."""
     options = parse(params)
-    if options.engine not in ("auto", "logical"):
+    if options.engine == "physical":
         raise FleetError(
-            "no_engine",
-            f"Engine {options.engine} is not available in this version; logical is.",
-            remedy="Use engine: logical (or auto), which needs wal_level = logical on both servers.",
+            "no_engine", f"Engine physical: {_PHYSICAL[0]}.", remedy="Use engine: logical, auto, or dump with a max_window that it fits into."
         )
     if options.state != "preflight" and options.link is None:
         raise FleetError(
@@ -75,6 +75,7 @@ class Run:
         self._verified: dict[str, t.Any] | None = None
         self._findings: list[Finding] = []
         self._warnings: list[str] = []
+        self._choice = engine.Choice("", "")
 
     def close(self) -> None:
         self._legacy.close()
@@ -87,7 +88,8 @@ class Run:
             fence.lock_run((self._legacy, self._new), min(_LOCK_WAIT, self._options.wait_timeout))
         before = facts.observe(self._legacy, self._new)
         found = plan.phase(before)
-        steps = plan.steps(self._options.state, found)
+        manner = self._engine(before, found)
+        steps = plan.steps(self._options.state, found, manner)
         if self._options.state == "preflight":
             self._judge(found, strict=False)
         elif self._check and steps:
@@ -95,7 +97,7 @@ class Run:
         elif steps:
             self._do(steps, found)
         after = before if self._check or not steps else facts.observe(self._legacy, self._new)
-        reached = self._foreseen(steps, found) if self._check and steps else plan.phase(after)
+        reached = self._foreseen(steps, found, manner) if self._check and steps else plan.phase(after)
         return self._result(steps, found, reached, after)
 
     def _reach(self) -> bool:
@@ -121,23 +123,42 @@ class Run:
 
     # --- judging ------------------------------------------------------------------------------------------------------------------
 
+    def _engine(self, seen: Facts, found: str) -> plan.Manner:
+        """Choose the engine, or learn which one the move has; what follows from it for the steps."""
+        manner = plan.manner(seen)
+        if not engine.undecided(found, manner):
+            self._choice = engine.running(self._options.engine, self._options.state, found, seen)
+            return manner
+        self._choose(engine.ability(self._legacy), engine.ability(self._new))
+        return replace(manner, seed=self._choice.seed, publishes=manner.publishes or self._choice.restart)
+
+    def _choose(self, legacy: engine.Ability, new: engine.Ability) -> None:
+        self._choice = engine.choose(self._options.engine, self._options.allow_legacy_restart, legacy, new, _PHYSICAL)
+
     def _judge(self, found: str, *, strict: bool) -> None:
         """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
         user = self._options.link.user if self._options.link else ""
         seen = [survey.look(server, roles.link_role, user) for server in (self._legacy, self._new)]
-        drifted = catalog.drift(self._legacy, self._new) if found in ("seeded", "armed", "new", "new_armed") else []
-        self._findings = preflight.judge(self._options, found, seen[0], seen[1], drifted)
+        copied = found in ("new", "new_armed") or (found in ("seeded", "armed") and self._choice.engine != "dump")
+        drifted = catalog.drift(self._legacy, self._new) if copied else []
+        publishes = self._choice.engine != "dump" and (seen[0].settings["wal_level"] == "logical" or self._choice.restart)
+        self._findings = [*self._choice.findings, *preflight.judge(self._options, found, seen[0], seen[1], drifted, publishes=publishes)]
+        if self._choice.engine == "dump" and plan.serving(found) == "legacy":
+            self._findings += dump.findings(self._options, seen[0].size, dump.free_bytes())
         if strict:
             refuse(self._findings)
 
     def _planned(self) -> dict[str, t.Any]:
         """The new server does not exist yet, an earlier step of the same play makes it: what can be known without it."""
         user = self._options.link.user if self._options.link else ""
-        self._findings = preflight.judge(self._options, "empty", survey.look(self._legacy, roles.link_role, user), None)
+        self._choose(engine.ability(self._legacy), engine.Ability())
+        seen = survey.look(self._legacy, roles.link_role, user)
+        self._findings = [*self._choice.findings, *preflight.judge(self._options, "empty", seen, None)]
         if self._options.state != "preflight":
             refuse(self._findings)
-        steps = plan.steps(self._options.state, "empty")
-        reached = self._foreseen(steps, "empty")
+        manner = plan.Manner(self._choice.seed, publishes=self._choice.engine != "dump")
+        steps = plan.steps(self._options.state, "empty", manner)
+        reached = self._foreseen(steps, "empty", manner)
         told = result(
             steps,
             before={"phase": "empty"},
@@ -154,15 +175,15 @@ class Run:
             return {}
         return {"size_bytes": int(self._legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", self._legacy.dbname))}
 
-    def _foreseen(self, steps: t.Sequence[Step], found: str) -> str:
+    def _foreseen(self, steps: t.Sequence[Step], found: str, manner: plan.Manner) -> str:
         if not steps:
             return found
         serves = plan.serving(found)
         return {
             "seeded": "seeded",
-            "armed": "new_armed" if serves == "new" else "armed",
-            "new": "new" if steps[-1].action != "abort" else "new_armed",
-            "legacy": "seeded" if steps[-1].action != "abort" else "armed",
+            "armed": "armed" if serves != "new" else "new_armed" if manner.publishes else "new",
+            "new": "new_armed" if steps[-1].action == "abort" and manner.publishes else "new",
+            "legacy": _foreseen_back([step.action for step in steps], manner),
             "finished": "finished",
         }[self._options.state]
 
@@ -188,6 +209,8 @@ class Run:
                 pair.arm(pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy"), self._link)
             elif step.action == "finish":
                 self._finish()
+            elif step.action == "outline":
+                self._copy().outline()
             else:
                 seed.Seed(self._legacy, self._new, self._options, self._link, self._runner).do(step.action)
         if self._opened is not None:
@@ -212,7 +235,7 @@ class Run:
         self._clients.serve(serves)
 
     def _switch(self, to: str) -> None:
-        road = pair.course(self._legacy, self._new, to)
+        road = self._road(to)
         if self._guard is None:
             raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
         self._ready(road)
@@ -220,8 +243,7 @@ class Run:
             self._frozen = Verification(road, self._options.verify, self._options.verify_timeout)
         for attempt in range(int(self._options.window_attempts)):
             try:
-                window = Window(road, self._options, self._clients, self._guard, Carrier(road), self._frozen)
-                self._opened = window.run()
+                self._opened = self._window(road).run()
                 self._guard.say(watchdog.DONE)
                 return
             except FleetError as error:
@@ -231,6 +253,7 @@ class Run:
                     error.code not in _RETRY
                     or cause in ("connection_lost", "unreachable")
                     or not alive
+                    or self._stage() == COPYING
                     or attempt + 1 >= self._options.window_attempts
                 ):
                     raise
@@ -240,8 +263,37 @@ class Run:
                 time.sleep(5 * 2**attempt)
                 fence.lock_run((self._legacy, self._new), _LOCK_WAIT)
 
+    def _road(self, to: str) -> pair.Course:
+        """The switch after which ``to`` serves. New follows legacy afterwards only if its slot was made before legacy opened."""
+        there = to == "new" or facts.observe(self._legacy, self._new).forward.slot != ""
+        return replace(pair.course(self._legacy, self._new, to), returns=there)
+
+    def _copies(self, road: pair.Course) -> bool:
+        return road.target is self._new and self._stage() == OUTLINE
+
+    def _stage(self) -> str:
+        return (fence.settings_of(self._new.admin, self._new.dbname) or {}).get("pgcut.stage", "")
+
+    def _copy(self) -> dump.Copy:
+        return dump.Copy(pair.course(self._legacy, self._new, "new"), self._options, self._runner)
+
+    def _window(self, road: pair.Course) -> Window:
+        if self._guard is None:
+            raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
+        parts = (road, self._options, self._clients, self._guard, Carrier(road), self._frozen)
+        return dump.CopyWindow(*parts).bring_by(self._copy()) if self._copies(road) else Window(*parts)
+
     def _ready(self, road: pair.Course) -> None:
         """The last gates before clients are held: in step, equal schemas, nobody in a long transaction; the unused slot is near."""
+        if self._copies(road):
+            self._copy().ready()
+        else:
+            self._in_step(road)
+        self._quiet(road)
+        if road.returns and not self._copies(road):
+            pair.advance(road.target, road.back)
+
+    def _in_step(self, road: pair.Course) -> None:
         epoch = f"{fence.new_epoch()}:ping"
         seconds = pair.ping(road, epoch, 30)
         attempts = 0
@@ -255,6 +307,8 @@ class Run:
                     details={"ping_ms": round(seconds * 1000)},
                 )
             seconds = pair.ping(road, f"{epoch}{attempts}", 30)
+
+    def _quiet(self, road: pair.Course) -> None:
         busy = sessions.long_ones(road.source, self._options.drain_grace)
         if busy and self._options.on_active == "abort":
             raise FleetError(
@@ -263,16 +317,22 @@ class Run:
                 remedy="End them, raise drain_grace, or set on_active: terminate.",
                 details={"sessions": busy},
             )
-        pair.advance(road.target, road.back)
 
     def _cleanup(self, serves: str) -> None:
         """Route the clients to the side that is open, and turn the direction of replication around."""
         target = self._server(serves)
-        road = pair.course(self._legacy, self._new, serves)
+        road = self._road(serves)
+        copied = self._stage() == COPYING
         if self._opened is None:
-            sessions.end_now(target, sessions.now_on(target))
+            if serves == "new" or not copied:
+                sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
+        if serves == "new" and copied:
+            seed.stage(target, COMPLETE)
         pair.cleanup(road, self._link, fence.new_epoch())
+        if copied:
+            # The views came with the copy, or the copy was given up and no side was opened.
+            return
         try:
             seed.refresh_views(road.source, target)
         except FleetError as error:
@@ -281,7 +341,7 @@ class Run:
     def _connected(self, serves: str) -> None:
         """Give the new direction a moment to connect, so that the result does not call the way back closed while it is opening."""
         road = pair.course(self._legacy, self._new, serves)
-        deadline = Deadline(6)
+        deadline = Deadline(6 if self._road(serves).returns else 0)
         while pair.lag(road.target, road.back) is None and not deadline.expired():
             deadline.pause(0.05)
 
@@ -326,6 +386,9 @@ class Run:
         ):
             source = self._server(plan.serving(found))
             predicted = status.predicted_window_ms(self._options, source, self._new if source is self._legacy else self._legacy)
+            if self._choice.engine == "dump" and source is self._legacy:
+                size = self._legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", self._legacy.dbname)
+                predicted += dump.predicted_seconds(int(size)) * 1000
         told = result(
             steps,
             before={"phase": found, "serving": plan.serving(found)},
@@ -342,7 +405,8 @@ class Run:
             "phase_before": found,
             "phase_after": reached,
             "serving": plan.serving(reached),
-            "engine": "logical",
+            "engine": self._choice.engine or None,
+            "engine_reason": self._choice.reason,
             "window_ms": opened.window_ms if opened else None,
             "database_ms": opened.database_ms if opened else None,
             "pause_ms": opened.pause_ms if opened else None,
@@ -354,6 +418,13 @@ class Run:
             "findings": [finding.as_dict() for finding in self._findings],
             "predicted_window_ms": predicted,
         }
+
+
+def _foreseen_back(actions: t.Sequence[str], manner: plan.Manner) -> str:
+    """The phase after state legacy, by the steps that lead there."""
+    if actions[-1] == "abort":
+        return "armed"
+    return "seeded" if (manner.publishes if "switch" in actions else manner.follows) else "prepared"
 
 
 def refuse(findings: t.Sequence[Finding]) -> None:

@@ -16,6 +16,8 @@ from .postgres import Row, Server
 
 # Sessions of a run of this module carry this name; they write markers under the fence and end by themselves.
 _OWN = "bowline %"
+# Programs that copy rows inside a window (engine dump) outlive a module that is killed.
+COPIES = "bowline pg_cutover copy"
 
 
 @dataclass
@@ -77,6 +79,11 @@ def end_now(server: Server, before: t.Any) -> int:
     """End all of them without asking: on a side that was closed they cannot have written, and a late one would only have to reconnect."""
     drained = end(server, before, 0.0, "terminate", 10, confirm=False)
     return drained.idle + drained.waited + drained.terminated
+
+
+def end_copies(server: Server) -> None:
+    """End what a dead run left copying: whoever calls this holds the run lock, so no living run copies."""
+    server.admin.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", COPIES)
 
 
 def long_ones(server: Server, seconds: float) -> list[str]:

@@ -178,6 +178,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
             clients.serve(source.side)
         elif verdict == "abort":
             fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open")
+            sessions.end_copies(source)
             _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
             clients.serve(source.side)
         elif verdict == "serve_target":
