@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .._core.errors import FleetError
 from . import plan
 from .model import OUTLINE, Facts, Finding
+from .control import Control
 from .postgres import Server
 
 _COMMAND_LINE = "command line"
@@ -21,7 +22,7 @@ _SET = "ALTER SYSTEM SET wal_level = 'logical' and restart the server; in a comp
 @dataclass(frozen=True)
 class Ability:
     """What one server allows. ``source`` is where its wal_level is set (pg_settings.source); ``control`` says whether it can be restarted
-    from here, because the options name a container, a unit, or a data directory with its programs."""
+    from here, because the options name a container, a unit, or a data directory."""
 
     wal_level: str = "logical"
     source: str = "configuration file"
@@ -53,15 +54,10 @@ class Choice:
         return (*plan.SEED[:late], plan.RESTART, *plan.SEED[late:])
 
 
-def ability(server: Server) -> Ability:
+def ability(server: Server, control: Control) -> Ability:
     """Read from the server and from the options that say how it is started."""
     row = server.admin.rows("SELECT setting, source FROM pg_settings WHERE name = 'wal_level'")[0]
-    return Ability(row["setting"], row["source"], controllable(server))
-
-
-def controllable(server: Server) -> bool:
-    endpoint = server.endpoint
-    return bool(endpoint.container or endpoint.service or (endpoint.data_directory and endpoint.bindir))
+    return Ability(row["setting"], row["source"], control.manner != "")
 
 
 def choose(asked: str, allow_restart: bool, legacy: Ability, new: Ability, physical: t.Sequence[str]) -> Choice:
@@ -107,7 +103,7 @@ def _against_logical(allow_restart: bool, legacy: Ability, new: Ability) -> tupl
                     "fail",
                     "legacy.wal_level",
                     f"wal_level of legacy is {legacy.wal_level}; the restart is allowed, but the options do not say how it is done.",
-                    "Give legacy.container, legacy.service, or legacy.data_directory with legacy.bindir.",
+                    "Give legacy.container, legacy.service, or legacy.data_directory.",
                 )
             )
     if not new.publishes:
@@ -135,7 +131,7 @@ def _none(against: t.Sequence[Finding], physical: t.Sequence[str], legacy: Abili
     """The three ways on, each by its option."""
     restart = next((finding.remedy for finding in against if finding.object == "legacy.wal_level"), against[0].remedy)
     if not legacy.publishes and legacy.source != _COMMAND_LINE:
-        restart = "allow_legacy_restart: true, with legacy.container, legacy.service, or legacy.data_directory and legacy.bindir."
+        restart = "allow_legacy_restart: true, with legacy.container, legacy.service, or legacy.data_directory."
     return Finding(
         "no_engine",
         "fail",

@@ -14,8 +14,9 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, dump, engine, facts, fence, pair, plan, preflight, roles, seed, sessions, status, survey, watchdog
+from . import catalog, dump, engine, facts, fence, pair, plan, preflight, restart, roles, seed, sessions, status, survey, watchdog
 from .carry import Carrier
+from .control import Control
 from .model import COMPLETE, COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, parse
 from .postgres import Server, ident, load
 from .router import Clients
@@ -26,6 +27,8 @@ from .window import Opened, Window
 _LOCK_WAIT = 30.0
 # The design's limit: a follower that needs longer from commit to commit is not ready for a window.
 _PING_LIMIT = 0.5
+# After these the watchdog goes on with what it was told last; when that was "done" it has nothing to do.
+_UNSETTLED = ("outcome_unknown", "control_failed", "connection_lost", "unreachable")
 # Reasons against engine physical: it does not exist yet.
 _PHYSICAL = ("it is not available in this version",)
 _RETRY = ("active_transactions", "prepared_transactions", "apply_lagging", "window_aborted")
@@ -43,12 +46,13 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
             "invalid_value", f"link: missing, and state {options.state} needs it.", remedy="Say how each server reaches the other one."
         )
     load()
-    guard = watchdog.start(options, runner) if options.state in SIDES and not check_mode else None
+    holds = options.state in SIDES or (options.allow_legacy_restart and options.state in ("seeded", "armed"))
+    guard = watchdog.start(options, runner) if holds and not check_mode else None
     work = Run(options, runner, guard, check_mode)
     try:
         outcome = work.go()
     except FleetError as error:
-        if guard is not None and error.code == "outcome_unknown":
+        if guard is not None and error.code in _UNSETTLED:
             guard.leave()
             guard = None
         raise
@@ -76,6 +80,7 @@ class Run:
         self._findings: list[Finding] = []
         self._warnings: list[str] = []
         self._choice = engine.Choice("", "")
+        self._restarted: float | None = None
 
     def close(self) -> None:
         self._legacy.close()
@@ -105,7 +110,9 @@ class Run:
         failures: list[FleetError] = []
         for server in (self._legacy, self._new):
             try:
-                server.admin.run("SELECT 1")
+                # A run that was killed inside the restart has left that to its watchdog.
+                restarting = self._options.allow_legacy_restart and server is self._legacy and not self._check
+                _answer(server, _LOCK_WAIT if restarting else 0)
             except FleetError as error:
                 planned = self._options.new_planned and (self._check or self._options.state == "preflight")
                 if server is self._new and planned and error.code == "unreachable" and not failures:
@@ -129,7 +136,7 @@ class Run:
         if not engine.undecided(found, manner):
             self._choice = engine.running(self._options.engine, self._options.state, found, seen)
             return manner
-        self._choose(engine.ability(self._legacy), engine.ability(self._new))
+        self._choose(*(engine.ability(server, Control(server.endpoint, self._runner)) for server in (self._legacy, self._new)))
         return replace(manner, seed=self._choice.seed, publishes=manner.publishes or self._choice.restart)
 
     def _choose(self, legacy: engine.Ability, new: engine.Ability) -> None:
@@ -151,7 +158,7 @@ class Run:
     def _planned(self) -> dict[str, t.Any]:
         """The new server does not exist yet, an earlier step of the same play makes it: what can be known without it."""
         user = self._options.link.user if self._options.link else ""
-        self._choose(engine.ability(self._legacy), engine.Ability())
+        self._choose(engine.ability(self._legacy, Control(self._options.legacy, self._runner)), engine.Ability())
         seen = survey.look(self._legacy, roles.link_role, user)
         self._findings = [*self._choice.findings, *preflight.judge(self._options, "empty", seen, None)]
         if self._options.state != "preflight":
@@ -209,6 +216,8 @@ class Run:
                 pair.arm(pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy"), self._link)
             elif step.action == "finish":
                 self._finish()
+            elif step.action == "restart":
+                self._restart()
             elif step.action == "outline":
                 self._copy().outline()
             else:
@@ -225,6 +234,15 @@ class Run:
 
     def _server(self, side: str) -> Server:
         return self._legacy if side == "legacy" else self._new
+
+    def _restart(self) -> None:
+        if self._guard is None:
+            raise FleetError("control_failed", "No watchdog runs, so no server is restarted.")
+        control = Control(self._options.legacy, self._runner)
+        self._restarted = restart.restart(self._legacy, self._options, self._clients, control, self._guard)
+        # The lock on legacy went with its sessions. Locks are taken in one order, so that two runs cannot wait for each other.
+        self._new.close()
+        fence.lock_run((self._legacy, self._new), _LOCK_WAIT)
 
     def _abort(self, serves: str) -> None:
         """End a window that nobody works in any more: its target first, so that its epoch can never commit, then its source."""
@@ -410,6 +428,7 @@ class Run:
             "window_ms": opened.window_ms if opened else None,
             "database_ms": opened.database_ms if opened else None,
             "pause_ms": opened.pause_ms if opened else None,
+            "restart_ms": self._restarted,
             "hold": {"from": opened.held_at, "until": opened.released_at} if opened else None,
             "steps": opened.steps if opened else [],
             "drained": asdict(opened.drained) if opened else None,
@@ -418,6 +437,18 @@ class Run:
             "findings": [finding.as_dict() for finding in self._findings],
             "predicted_window_ms": predicted,
         }
+
+
+def _answer(server: Server, patience: float) -> None:
+    deadline = Deadline(patience)
+    while True:
+        try:
+            server.admin.run("SELECT 1")
+            return
+        except FleetError as error:
+            if error.code != "unreachable" or deadline.expired():
+                raise
+            deadline.pause(0.2)
 
 
 def _foreseen_back(actions: t.Sequence[str], manner: plan.Manner) -> str:

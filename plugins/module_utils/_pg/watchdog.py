@@ -22,25 +22,28 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import fence, sessions
+from .control import Control
 from .model import Options
 from .postgres import Server, literal
 from .router import Clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
 HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
+# A server is restarted while its clients are held: no epoch, no other side.
+RESTART = "restart"
 # How long it goes on trying when a server does not answer.
 PATIENCE = 60.0
 
 
 def decide(said: str, cause: str, target: str) -> str:
-    """What to do: release, abort, serve_target, wait or nothing. Pure.
+    """What to do: release, abort, serve_target, wait or nothing. Pure. Before a release after a restart the server is started.
 
     ``said`` is the last word of the module, ``cause`` is eof or deadline, ``target`` what its catalog says of the epoch after the attempt
     to abort it: aborted, committed, stale or unreadable.
     """
     if said in ("", DONE):
         return "nothing"
-    if said == HOLD:
+    if said in (HOLD, RESTART):
         return "release"
     if target == "aborted":
         return "abort"
@@ -62,6 +65,10 @@ class Watchdog:
     def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
         """A window begins: clients are about to be held. ``backends`` hold the run lock, by side."""
         self._say({"word": HOLD, "epoch": epoch, "source": source, "backends": dict(backends), "seconds": seconds})
+
+    def restart(self, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
+        """``source`` is about to be restarted, its clients are about to be held."""
+        self._say({"word": RESTART, "source": source, "backends": dict(backends), "seconds": seconds})
 
     def say(self, word: str) -> None:
         self._say({"word": word})
@@ -141,7 +148,7 @@ def watch(options: Options, runner: Runner | None, pipe: int) -> None:
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
             window.update(json.loads(line))
-            if window["word"] == HOLD:
+            if window["word"] in (HOLD, RESTART):
                 late = Deadline(window["seconds"])
             elif window["word"] == OPENED:
                 # The target takes writes, only clients may still be held: no reason to end a module that is alive.
@@ -169,9 +176,11 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
     target = Server(options.endpoint("new" if window["source"] == "legacy" else "legacy"), "watchdog")
     clients = Clients(options.router, runner)
     try:
+        if window["word"] == RESTART and runner is not None:
+            Control(source.endpoint, runner).start()
         if not _own_lock(source, window["backends"][source.side]):
             return True
-        verdict = decide(window["word"], cause, "stale" if window["word"] == HOLD else _target(target, window))
+        verdict = decide(window["word"], cause, "stale" if window["word"] in (HOLD, RESTART) else _target(target, window))
         if verdict == "wait":
             return False
         if verdict == "release":
