@@ -152,6 +152,7 @@ class Run:
         self._findings = [*self._choice.findings, *preflight.judge(self._options, found, seen[0], seen[1], drifted, publishes=publishes)]
         if self._choice.engine == "dump" and plan.serving(found) == "legacy":
             self._findings += dump.findings(self._options, seen[0].size, dump.free_bytes())
+        self._findings.sort(key=lambda finding: finding.level)
         if strict:
             refuse(self._findings)
 

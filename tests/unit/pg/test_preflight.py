@@ -38,7 +38,6 @@ def test_nothing_to_say_about_a_plain_pair():
 
 
 RULES = [
-    ("wal_level", {"settings": {**SETTINGS, "wal_level": "replica"}}, "restart_required", "fail", "legacy.wal_level"),
     ("slots", {"slots_free": 3}, "preflight_failed", "fail", "legacy.max_replication_slots"),
     ("senders", {"senders_free": 0}, "preflight_failed", "fail", "legacy.max_wal_senders"),
     ("workers", {"settings": {**SETTINGS, WORKERS: "2"}}, "preflight_failed", "fail", f"legacy.{WORKERS}"),
@@ -88,6 +87,12 @@ def test_an_empty_database_on_new_is_fine_and_one_of_ours_too():
     assert found(new=replace(NEW, database=DATABASE, objects={"user_tables": ("public.half",)}), phase="prepared") == []
 
 
+def test_a_legacy_that_is_never_followed_needs_no_room_for_that():
+    legacy = replace(LEGACY, slots_free=0, senders_free=0)
+    assert len(found(legacy=legacy)) == 2
+    assert judge(options(), "empty", legacy, NEW, publishes=False) == []
+
+
 def test_known_databases_are_ignored():
     assert found(legacy=replace(LEGACY, databases=("wiki",)), ignore_databases=["wiki"]) == []
 
@@ -112,7 +117,7 @@ def test_a_link_role_without_password_is_said_beforehand():
 
 def test_all_findings_are_raised_at_once():
     with pytest.raises(FleetError) as failure:
-        settings = {**SETTINGS, "wal_level": "replica"}
+        settings = {**SETTINGS, WORKERS: "2"}
         refuse(found(legacy=replace(LEGACY, slots_free=0, databases=("wiki",), large_objects=1, settings=settings)))
     assert failure.value.code == "preflight_failed"
     assert len(failure.value.details["findings"]) == 4
