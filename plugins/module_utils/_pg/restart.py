@@ -16,7 +16,7 @@ from .control import Control
 from .model import Options
 from .postgres import Row, Server
 from .router import Clients
-from .watchdog import DONE, Watchdog
+from .watchdog import DONE, STARTED, STOPPING, Watchdog
 
 # Fast stop and start; a server that was just checkpointed needs a second for either.
 _STOP, _START = 60.0, 60.0
@@ -45,11 +45,13 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
         guard.say(DONE)
         raise
     legacy.close()
+    guard.say(STOPPING)
     try:
         control.stop("fast", _STOP)
     finally:
         # Whatever the stop said: legacy serves, so it has to run.
         control.start(_START)
+    guard.say(STARTED)
     level = wait_for(
         lambda: _level(legacy),
         lambda seen: seen != "",

@@ -22,28 +22,31 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import fence, sessions
-from .control import Control
+from .control import Control, waited
 from .model import Options
 from .postgres import Server, literal
 from .router import Clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
 HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
-# A server is restarted while its clients are held: no epoch, no other side.
-RESTART = "restart"
+# The source is restarted while its clients are held: no epoch, no other side.
+RESTART, STOPPING, STARTED = "restart", "stopping", "started"
+# How long a stop that a dead module has sent may take to begin; its command outlives the module, and a start before it would be undone.
+_STOP_BEGINS = 15.0
+_NO_EPOCH = (HOLD, RESTART, STOPPING, STARTED)
 # How long it goes on trying when a server does not answer.
 PATIENCE = 60.0
 
 
 def decide(said: str, cause: str, target: str) -> str:
-    """What to do: release, abort, serve_target, wait or nothing. Pure. Before a release after a restart the server is started.
+    """What to do: release, abort, serve_target, wait or nothing. Pure.
 
     ``said`` is the last word of the module, ``cause`` is eof or deadline, ``target`` what its catalog says of the epoch after the attempt
     to abort it: aborted, committed, stale or unreadable.
     """
     if said in ("", DONE):
         return "nothing"
-    if said in (HOLD, RESTART):
+    if said in _NO_EPOCH:
         return "release"
     if target == "aborted":
         return "abort"
@@ -176,11 +179,13 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
     target = Server(options.endpoint("new" if window["source"] == "legacy" else "legacy"), "watchdog")
     clients = Clients(options.router, runner)
     try:
-        if window["word"] == RESTART and runner is not None:
-            Control(source.endpoint, runner).start()
+        if window["word"] == STOPPING and runner is not None:
+            control = Control(source.endpoint, runner)
+            waited(control, False, _STOP_BEGINS)
+            control.start()
         if not _own_lock(source, window["backends"][source.side]):
             return True
-        verdict = decide(window["word"], cause, "stale" if window["word"] in (HOLD, RESTART) else _target(target, window))
+        verdict = decide(window["word"], cause, "stale" if window["word"] in _NO_EPOCH else _target(target, window))
         if verdict == "wait":
             return False
         if verdict == "release":

@@ -307,7 +307,7 @@ def test_a_transaction_that_does_not_end_stops_the_restart_and_releases_the_clie
 
 @pytest.mark.parametrize("moment", ["held", "stopping", "stopped"])
 def test_killed_inside_the_restart_legacy_comes_back_and_the_clients_are_released(restartable, writers, moment):
-    """The whole process group is killed, pg_ctl too; only the watchdog is left."""
+    """A command of the module outlives it (``timeout`` leads a group of its own), so a stop may come when nobody waits for it any more."""
     world = restartable
     log, router = recorder(world)
     slow = world.home / "slow-control"
