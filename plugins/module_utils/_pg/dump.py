@@ -99,9 +99,11 @@ class Copy:
         seed.stage(target, OUTLINE)
 
     def ready(self) -> None:
-        """Refuse a window whose rows would not fit. Raises FleetError "schema_drift"; keys and indexes are made in the window."""
+        """Refuse a window whose rows would not fit the outline. Raises FleetError "schema_drift"; keys and indexes are made in the window."""
         drifted = [name for name in catalog.drift(self._road.source, self._road.target) if name.startswith(("column ", "sequence "))]
         if drifted:
+            # A copy that was given up is cleaned away and made anew by the next run; this one shall be, too.
+            seed.stage(self._road.target, COPYING)
             raise _drift(drifted)
 
     def rows(self, seconds: float) -> None:
@@ -119,6 +121,7 @@ class Copy:
                 self._move(tools, snapshot, limit)
         finally:
             holder.close()
+        seed.refresh_views(source, target)
         target.db.run("ANALYZE")
         drifted = catalog.drift(source, target)
         if drifted:
@@ -127,27 +130,31 @@ class Copy:
     def _move(self, tools: Programs, snapshot: str, limit: Deadline) -> None:
         jobs = f"--jobs={self._options.seed_jobs or os.cpu_count() or 1}"
         archive = tools.folder / "rows"
-        # Uncompressed: the processors are what the copy waits for. Large objects have been carried, their difference follows with W5.
+        # Uncompressed: the processors are what the copy waits for. Large objects (-B) have been carried, their difference follows with W5;
+        # what is unlogged never takes part.
         words = [
             jobs,
             f"--snapshot={snapshot}",
             "--compress=0",
             "--section=data",
             "--section=post-data",
-            "--no-blobs",
+            "-B",
+            "--no-unlogged-table-data",
             *self._dump_words(archive, "directory"),
         ]
         source, target = self._road.source.endpoint, self._road.target.endpoint
         self._ran("pg_dump", tools.run("pg_dump", source, words, timeout=limit.remaining()))
-        words = [jobs, *self._restore_words(tools, archive)]
+        # Views are filled as after every other switch, not by their entries: a function in one may need the search_path of the database.
+        words = [jobs, *self._restore_words(tools, archive, "MATERIALIZED VIEW DATA")]
         self._ran("pg_restore", tools.run("pg_restore", target, words, timeout=limit.remaining()))
 
     def _dump_words(self, archive: Path, form: str) -> list[str]:
         return [f"--dbname={self._road.source.dbname}", f"--format={form}", "--lock-wait-timeout=60s", f"--file={archive}"]
 
-    def _restore_words(self, tools: Programs, archive: Path) -> list[str]:
+    def _restore_words(self, tools: Programs, archive: Path, left_out: str = "") -> list[str]:
         listing = tools.folder / "restore.list"
-        listing.write_text("\n".join(without(tools.listing(archive), [])) + "\n", encoding="utf-8")
+        lines = [line for line in without(tools.listing(archive), []) if not left_out or f" {left_out} " not in line]
+        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return [f"--dbname={self._road.target.dbname}", "--exit-on-error", f"--use-list={listing}", str(archive)]
 
     def _ran(self, name: str, done: t.Any) -> None:

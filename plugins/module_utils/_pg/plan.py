@@ -73,10 +73,10 @@ def _legacy_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
         if not subscribed:
             return "empty"
         return "split_brain" if facts.new.exists else "inconsistent"
-    if reverse.subscription == "enabled":
-        return "rolled_back_cleanup"
     if forward.subscription == "":
         return _never_followed(facts, reverse)
+    if reverse.subscription == "enabled":
+        return "rolled_back_cleanup"
     if forward.pending or facts.new.stage not in ("", "complete"):
         return "seeding"
     if forward.subscription == "disabled":
@@ -88,6 +88,9 @@ def _never_followed(facts: Facts, reverse: Pair) -> str:
     """Legacy is open, and new does not follow it: the copy of engine dump is still to come, or it was given up, or legacy was returned to."""
     if facts.new.stage == OUTLINE:
         return "armed" if reverse.subscription == "disabled" and reverse.whole else "seeded"
+    if reverse.subscription == "enabled" and facts.legacy.publishes:
+        # A legacy that publishes is never opened again without the pair that new follows it by.
+        return "inconsistent"
     return "prepared" if reverse == Pair() else "rolled_back_cleanup"
 
 

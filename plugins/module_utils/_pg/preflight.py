@@ -23,14 +23,14 @@ def judge(
 ) -> list[Finding]:
     """All findings for a cutover in phase ``found``. ``new`` is None only when it is planned and does not answer yet.
 
-    ``publishes`` is false when new never follows legacy (engine dump), so that legacy needs no room for that.
+    ``publishes`` is false when new never follows legacy (engine dump); whether a side can publish at all is judged by `engine`.
     Once rows have been copied, what was judged before the copy is not judged again: only what can still change.
     """
-    findings = [*_server("legacy", legacy), *(_publishing("legacy", legacy) if publishes else ()), *_objects(legacy, options)]
+    findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
     before = found in ("empty", "prepared")
     if new is None:
         return [*findings, *_alone(options, legacy)]
-    findings += [*_server("new", new), *_publishing("new", new), *_versions(legacy, new)]
+    findings += [*_server("new", new), *_versions(legacy, new)]
     if before:
         findings += [*_alone(options, legacy), *_fit(options, legacy, new), *_empty(options, found, new)]
     elif found in ("seeded", "armed", "new", "new_armed"):
@@ -42,7 +42,7 @@ def fatal(findings: t.Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.level == "fail"]
 
 
-def _server(side: str, seen: Seen) -> list[Finding]:
+def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
     findings = []
     if not seen.superuser:
         findings.append(
@@ -50,6 +50,18 @@ def _server(side: str, seen: Seen) -> list[Finding]:
         )
     if not 120000 <= seen.version < 190000:
         findings.append(Finding("no_engine", "fail", side, f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported."))
+    for free, name in ((seen.slots_free, "max_replication_slots"), (seen.senders_free, "max_wal_senders")):
+        # A side that only follows sends nothing, but each subscription takes an origin, of which there are max_replication_slots.
+        if free < _NEED_FREE and (publishes or name != "max_wal_senders"):
+            findings.append(
+                Finding(
+                    "preflight_failed",
+                    "fail",
+                    f"{side}.{name}",
+                    f"{free} of {name} {seen.settings[name]} are free on {side}; {_NEED_FREE} are needed.",
+                    f"Raise {name}; this needs a restart.",
+                )
+            )
     if int(seen.settings["max_logical_replication_workers"]) < _NEED_FREE:
         findings.append(
             Finding(
@@ -60,23 +72,6 @@ def _server(side: str, seen: Seen) -> list[Finding]:
                 "Raise it; this needs a restart.",
             )
         )
-    return findings
-
-
-def _publishing(side: str, seen: Seen) -> list[Finding]:
-    """What a side needs so that the other one can follow it."""
-    findings = []
-    for free, name in ((seen.slots_free, "max_replication_slots"), (seen.senders_free, "max_wal_senders")):
-        if free < _NEED_FREE:
-            findings.append(
-                Finding(
-                    "preflight_failed",
-                    "fail",
-                    f"{side}.{name}",
-                    f"{free} of {name} {seen.settings[name]} are free on {side}; {_NEED_FREE} are needed.",
-                    f"Raise {name}; this needs a restart.",
-                )
-            )
     if int(seen.settings.get("max_slot_wal_keep_size", "-1")) > 0:
         findings.append(
             Finding(

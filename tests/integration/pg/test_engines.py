@@ -160,6 +160,17 @@ def test_an_open_transaction_costs_one_attempt_and_no_new_outline(replica):
     assert world.new.value("SELECT count(*) FROM ledger WHERE key = 'held'") == 1
 
 
+def test_a_schema_that_changed_behind_the_outline_is_seen_before_the_window_and_made_anew(replica):
+    world = replica
+    world.ok("armed", **LONG)
+    world.legacy.rows("ALTER TABLE balance ADD COLUMN note text")
+    failure = failed(world.run("new", **LONG), "schema_drift")
+    assert failure["details"]["objects"] == ["column public.balance.note (only on legacy)"]
+    assert world.open_sides() == ["legacy"]
+    assert world.ok("new", **LONG)["verify"]["equal"] is True
+    assert world.new.value("SELECT count(note) FROM balance") == 0
+
+
 # --- kills ------------------------------------------------------------------------------------------------------------------------
 
 POINTS = ("A1", "A2", "A3", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "F1", "F2", "F3", "F4")

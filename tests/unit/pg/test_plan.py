@@ -21,6 +21,7 @@ RUNS = Pair(True, "active", "enabled")
 WAITS = Pair(True, "inactive", "disabled")
 COPIES = Pair(True, "active", "enabled", pending=3)
 STOPPED = Pair(subscription="disabled")
+REPLICA = SideFacts(publishes=False)
 # Engine dump: the schema stands on new, rows come inside the window, or came there in part.
 OUTLINED, COPIED = SideFacts(fenced=True, stage="outline"), SideFacts(fenced=True, stage="copying")
 
@@ -79,8 +80,9 @@ ROWS = [
     ("dump: opened", FENCED, replace(OPEN, stage="copying"), NONE, WAITS, "switched_cleanup"),
     ("dump: new serves", FENCED, replace(OPEN, stage="complete"), NONE, RUNS, "new"),
     ("dump: window to legacy", FENCED, replace(FENCED, stage="complete"), NONE, RUNS, "window_reverse"),
-    ("dump: rolled back, old direction runs", OPEN, replace(FENCED, stage="complete"), NONE, RUNS, "rolled_back_cleanup"),
+    ("dump: rolled back, old direction runs", REPLICA, replace(FENCED, stage="complete"), NONE, RUNS, "rolled_back_cleanup"),
     ("dump: rolled back, killed after F2", OPEN, replace(FENCED, stage="complete"), NONE, Pair(True, "inactive"), "rolled_back_cleanup"),
+    ("rolled back, nothing that new could follow by", OPEN, replace(FENCED, stage="complete"), NONE, RUNS, "inconsistent"),
     ("dump: rolled back and cleaned", OPEN, replace(FENCED, stage="complete"), NONE, NONE, "prepared"),
 ]
 
