@@ -23,7 +23,7 @@ from .._core.wait import Deadline
 from . import carry, catalog, freeze, pair, seed, sessions
 from .model import COPYING, OUTLINE, Finding, Options
 from .pair import Course
-from .programs import Programs, programs, without
+from .programs import Programs, programs, without, without_views
 from .window import Window
 
 # Bytes of the database (indexes included) that dump and restore move per second. Measured on loopback, two cores, fsync on, PostgreSQL 15:
@@ -91,7 +91,7 @@ class Copy:
         with self._programs() as tools:
             archive = tools.folder / "schema.dump"
             self._ran("pg_dump", tools.run("pg_dump", source.endpoint, ["--schema-only", *self._dump_words(archive, "custom")]))
-            words = ["--section=pre-data", *self._restore_words(tools, archive)]
+            words = ["--section=pre-data", *self._restore_words(tools, archive, tools.listing(archive))]
             self._ran("pg_restore", tools.run("pg_restore", target.endpoint, words))
         carry.carry_objects(source.db, target.db)
         if self._options.ddl_freeze:
@@ -143,18 +143,17 @@ class Copy:
             *self._dump_words(archive, "directory"),
         ]
         source, target = self._road.source.endpoint, self._road.target.endpoint
-        self._ran("pg_dump", tools.run("pg_dump", source, words, timeout=limit.remaining()))
+        self._ran("pg_dump", tools.run("pg_dump", source, words, timeout=_some(limit)))
         # Views are filled as after every other switch, not by their entries: a function in one may need the search_path of the database.
-        words = [jobs, *self._restore_words(tools, archive, "MATERIALIZED VIEW DATA")]
-        self._ran("pg_restore", tools.run("pg_restore", target, words, timeout=limit.remaining()))
+        words = [jobs, *self._restore_words(tools, archive, without_views(tools.listing(archive)))]
+        self._ran("pg_restore", tools.run("pg_restore", target, words, timeout=_some(limit)))
 
     def _dump_words(self, archive: Path, form: str) -> list[str]:
         return [f"--dbname={self._road.source.dbname}", f"--format={form}", "--lock-wait-timeout=60s", f"--file={archive}"]
 
-    def _restore_words(self, tools: Programs, archive: Path, left_out: str = "") -> list[str]:
+    def _restore_words(self, tools: Programs, archive: Path, lines: t.Sequence[str]) -> list[str]:
         listing = tools.folder / "restore.list"
-        lines = [line for line in without(tools.listing(archive), []) if not left_out or f" {left_out} " not in line]
-        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        listing.write_text("\n".join(without(lines, [])) + "\n", encoding="utf-8")
         return [f"--dbname={self._road.target.dbname}", "--exit-on-error", f"--use-list={listing}", str(archive)]
 
     def _ran(self, name: str, done: t.Any) -> None:
@@ -189,9 +188,14 @@ class CopyWindow(Window):
     def _prepare_return(self) -> None:
         """The slot for the way back begins behind the copy. Making it waits for transactions on the whole target server, hence the limit."""
         target = self._road.target
-        target.db.settings({"statement_timeout": str(int(self._left() * 1000))})
+        target.db.settings({"statement_timeout": str(int(self._left() * 1000) + 1)})
         pair.keep_slot(target, self._road.back)
         target.db.settings({"statement_timeout": "0"})
+
+
+def _some(limit: Deadline) -> float:
+    """What is left, but never 0, which would mean no limit at all."""
+    return max(limit.remaining(), 0.1)
 
 
 def _drift(names: t.Sequence[str]) -> FleetError:

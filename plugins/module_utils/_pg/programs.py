@@ -119,6 +119,11 @@ def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str]) -> list[st
     return chosen
 
 
+def without_views(lines: t.Sequence[str]) -> list[str]:
+    """Entries without those that fill a materialized view."""
+    return [line for line in lines if not _kind(line).startswith("MATERIALIZED VIEW DATA ")]
+
+
 def without(lines: t.Sequence[str], done: t.Collection[str]) -> list[str]:
     """Entries that are still to be restored; our own event triggers are made by us on each side."""
     return [line for line in lines if line not in done and not _kind(line).startswith("EVENT TRIGGER - pgcut_")]
