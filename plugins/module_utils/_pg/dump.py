@@ -23,6 +23,7 @@ from .._core.wait import Deadline
 from . import carry, catalog, freeze, pair, seed, sessions
 from .model import COPYING, OUTLINE, Finding, Options
 from .pair import Course
+from .postgres import Server, ident, literal
 from .programs import Programs, programs, without, without_views
 from .window import Window
 
@@ -70,6 +71,11 @@ def findings(options: Options, size: int, free: int) -> list[Finding]:
     return found
 
 
+def stage(new: Server, reached: str) -> None:
+    """Note in the catalog of ``new`` how far the copy is."""
+    new.admin.run(f"ALTER DATABASE {ident(new.dbname)} SET pgcut.stage = {literal(reached)}")
+
+
 def free_bytes() -> int:
     """Room where the dump will be written."""
     return shutil.disk_usage(tempfile.gettempdir()).free
@@ -96,14 +102,14 @@ class Copy:
         carry.carry_objects(source.db, target.db)
         if self._options.ddl_freeze:
             freeze.on(target)
-        seed.stage(target, OUTLINE)
+        stage(target, OUTLINE)
 
     def ready(self) -> None:
         """Refuse a window whose rows would not fit the outline. Raises FleetError "schema_drift"; keys and indexes are made in the window."""
         drifted = [name for name in catalog.drift(self._road.source, self._road.target) if name.startswith(("column ", "sequence "))]
         if drifted:
             # A copy that was given up is cleaned away and made anew by the next run; this one shall be, too.
-            seed.stage(self._road.target, COPYING)
+            stage(self._road.target, COPYING)
             raise _drift(drifted)
 
     def rows(self, seconds: float) -> None:
@@ -111,7 +117,7 @@ class Copy:
         source, target = self._road.source, self._road.target
         limit = Deadline(seconds)
         # The slot would keep the log of the whole copy, and decode it; it is made again behind it.
-        seed.stage(target, COPYING)
+        stage(target, COPYING)
         pair.drop_slot(target, self._road.back)
         holder = source.fresh(source.dbname)
         try:

@@ -52,9 +52,9 @@ SIDES = ("legacy", "new")
 FORWARD, REVERSE = "pgcut_fwd", "pgcut_rev"
 # CREATE DATABASE, locks and settings are done from here: the database itself may not exist yet, and advisory locks live per database.
 MAINTENANCE = "postgres"
-# How far the copy on new is (its setting pgcut.stage). The last two are of engine dump: schema without rows, which come inside the window,
-# and rows that are only partly there until that window has opened new.
-SCHEMA, COMPLETE, OUTLINE, COPYING = "schema", "complete", "outline", "copying"
+# How far a copy of engine dump is (pgcut.stage of the database on new): schema without rows, which come inside the window, and rows that
+# are only partly there until that window has opened new.
+OUTLINE, COPYING = "outline", "copying"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .._core.wait import Deadline
 from . import catalog, dump, engine, facts, fence, pair, plan, preflight, restart, roles, seed, sessions, status, survey, watchdog
 from .carry import Carrier
 from .control import Control
-from .model import COMPLETE, COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, parse
+from .model import COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, parse
 from .postgres import Server, ident, load
 from .router import Clients
 from .verify import Verification
@@ -347,7 +347,7 @@ class Run:
                 sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
         if serves == "new" and copied:
-            seed.stage(target, COMPLETE)
+            dump.stage(target, seed.STAGE_COMPLETE)
         pair.cleanup(road, self._link, fence.new_epoch())
         if copied:
             # The views came with the copy, or the copy was given up and no side was opened.

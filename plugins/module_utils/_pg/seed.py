@@ -16,9 +16,11 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import carry, catalog, fence, freeze, pair, roles
-from .model import COMPLETE, FORWARD, SCHEMA, Link, Options
+from .model import FORWARD, Link, Options
 from .postgres import Server, ident, literal
 from .programs import Programs, keys, programs, without
+
+STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
 _HELPER = """
 CREATE SCHEMA IF NOT EXISTS pgcut;
@@ -75,9 +77,12 @@ class Seed:
             settings = None
         if settings is None:
             self._new.admin.run(catalog.create_database_text(self._legacy, name))
-        stage(self._new, SCHEMA)
+        self._stage(STAGE_SCHEMA)
         fence.turn(self._new.admin, name, f"{fence.new_epoch()}:seed", True)
         roles.copy_settings(self._legacy, self._new)
+
+    def _stage(self, stage: str) -> None:
+        self._new.admin.run(f"ALTER DATABASE {ident(self._new.dbname)} SET pgcut.stage = {literal(stage)}")
 
     def _schema(self) -> None:
         with self._programs() as tools:
@@ -144,7 +149,7 @@ class Seed:
         carry.carry_objects(self._legacy.db, self._new.db)
         refresh_views(self._legacy, self._new)
         self._new.db.run("ANALYZE")
-        stage(self._new, COMPLETE)
+        self._stage(STAGE_COMPLETE)
 
     def _keys(self, lines: t.Sequence[str]) -> list[str]:
         return keys(lines, catalog.identity_indexes(self._legacy.db))
@@ -180,11 +185,6 @@ class Seed:
                 remedy="Remove the reason and run again; the database on the new side is made anew.",
             )
         return done.err.strip()
-
-
-def stage(new: Server, reached: str) -> None:
-    """Note in the catalog how far the copy is: one of the stages of `model`."""
-    new.admin.run(f"ALTER DATABASE {ident(new.dbname)} SET pgcut.stage = {literal(reached)}")
 
 
 def nobody_listens() -> bool:

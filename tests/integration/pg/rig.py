@@ -77,7 +77,6 @@ class Cluster:
         self.port = free_port()
         self.log = self.home / "log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.words: list[str] = []
 
     def create(self) -> None:
         self.home.mkdir()
@@ -101,7 +100,7 @@ class Cluster:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            argv = [*AS_POSTGRES, BIN / "postgres", "-D", self.home / "data", *self.words]
+            argv = [*AS_POSTGRES, BIN / "postgres", "-D", self.home / "data"]
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", start_new_session=True)
         deadline = time.monotonic() + 30
         while True:

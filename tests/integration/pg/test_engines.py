@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 rig = sys.modules["bowline_pg_rig"]
@@ -246,6 +247,21 @@ def recorder(world):
     return path, {"type": "command", **{verb: [[*say, verb, "{side}"]] for verb in ("pause", "route", "warmup", "resume")}}
 
 
+def start_with(cluster, setting):
+    """Start it with a setting on its command line, which beats every file."""
+    with cluster.log.open("ab") as log:
+        argv = [*rig.AS_POSTGRES, rig.BIN / "postgres", "-D", cluster.home / "data", "-c", setting]
+        cluster.process = rig.subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", start_new_session=True)
+    wait_until(lambda: answers(cluster), 30, "the server")
+
+
+def answers(cluster) -> bool:
+    try:
+        return cluster.value("SELECT 1", dbname="postgres") == 1
+    except psycopg.OperationalError:
+        return False
+
+
 @pytest.fixture
 def restartable(replica):
     """Legacy with wal_level = replica that pg_ctl may restart; what pg_ctl has started is stopped afterwards."""
@@ -255,11 +271,10 @@ def restartable(replica):
     command = [*rig.AS_POSTGRES, rig.BIN / "pg_ctl", "stop", "-D", data, "-m", "fast"]
     rig.subprocess.run(command, check=False, capture_output=True, cwd="/")
     # A server with a logical slot does not start with another wal_level.
-    world.legacy.words, world.legacy.process = ["-c", "wal_level=logical"], None
+    start_with(world.legacy, "wal_level=logical")
     world.reset()
     world.legacy.stop()
     (data / "postgresql.auto.conf").write_text("")
-    world.legacy.words = []
     world.legacy.start()
 
 
@@ -290,14 +305,12 @@ def test_what_a_restart_is_refused_for(restartable):
     assert world.legacy.value("SHOW wal_level") == "replica"
     assert world.legacy.value("SELECT count(*) FROM pg_file_settings WHERE sourcefile ~ 'auto.conf' AND name = 'wal_level'") == 0
     world.legacy.stop()
-    world.legacy.words = ["-c", "wal_level=replica"]
+    start_with(world.legacy, "wal_level=replica")
     try:
-        world.legacy.start()
         failure = failed(world.run("armed", engine="logical", **controlled(world)), "restart_required")
         assert "command: postgres -c wal_level=logical" in failure["remedy"]
         failed(world.run("armed", **controlled(world)), "no_engine")
     finally:
-        world.legacy.words = []
         world.legacy.stop()
         world.legacy.start()
 
