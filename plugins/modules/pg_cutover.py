@@ -190,8 +190,8 @@ EXAMPLES = r"""
     link: *link
     router: &edge
       type: command
-      pause: [[python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "60", --drain, "5"]]
-      resume: [[python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, release]]
+      pause: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "150", --drain, "5"]]
+      resume: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, switch, "{side}"]]
   delegate_to: hub-old
 
 - name: Switch from a server that can neither publish nor be restarted; the pause is that of a copy
