@@ -190,7 +190,8 @@ EXAMPLES = r"""
     link: *link
     router: &edge
       type: command
-      pause: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "150", --drain, "5"]]
+      pause:
+        - [/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "150", --drain, "5"]
       resume: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, switch, "{side}"]]
   delegate_to: hub-old
 
