@@ -33,10 +33,28 @@ options:
     choices: [preflight, seeded, armed, new, legacy, finished]
     required: true
   engine:
-    description: How rows are moved. This version has V(logical) only; V(auto) chooses it, the others fail with C(no_engine).
+    description:
+      - How rows are brought to new.
+      - V(logical) replicates one database ahead of the switch; the write pause does not grow with the data. Both servers need
+        C(wal_level=logical).
+      - V(dump) copies with C(pg_dump) and C(pg_restore) inside the write pause, which grows with the data and has to fit into
+        O(max_window). It works with C(wal_level=replica) on legacy. The way back is lossless all the same; afterwards new does not follow
+        legacy unless that has C(wal_level=logical), so the next switch copies again. The dump is written below C(TMPDIR) on this host.
+      - V(auto) is logical if that is possible, with the restart that O(allow_legacy_restart) permits. Otherwise it fails with C(no_engine)
+        and the ways on. It never takes V(dump), and a move that was begun with V(dump) asks for V(dump) again until new serves.
+      - V(physical) is not available in this version and fails with C(no_engine).
+      - A pair that replicates already goes on as it is, whatever is asked for.
     type: str
     choices: [auto, logical, physical, dump]
     default: auto
+  allow_legacy_restart:
+    description:
+      - Whether legacy may be restarted once when its C(wal_level) is not V(logical), by its C(container), C(service) or C(data_directory).
+      - Clients are held by the O(router) meanwhile. Transactions have O(drain_grace) to end, then O(on_active) decides. The restart comes
+        after everything else that can be proven beforehand.
+      - C(wal_level) given on the command line of the server overrides C(ALTER SYSTEM), so that is refused with C(restart_required).
+    type: bool
+    default: false
   link:
     description: How each server's own process reaches the other one. Required unless O(state=preflight).
     type: dict
@@ -130,7 +148,7 @@ options:
     type: float
     default: 2
   on_active:
-    description: Whether transactions that do not end in time make the window be given up or are ended.
+    description: Whether transactions that do not end in time make the window, or the restart of legacy, be given up, or are ended.
     type: str
     choices: [abort, terminate]
     default: abort
@@ -256,6 +274,35 @@ EXAMPLES = r"""
       databases: [hub]
   delegate_to: hub-old
 
+- name: Make a legacy server publish, with one restart while requests are held at the edge
+  bowline.fleet.pg_cutover:
+    state: seeded
+    allow_legacy_restart: true
+    legacy:
+      host: 192.0.2.10
+      dbname: hub
+      passfile: /etc/bowline/control.pgpass
+      service: postgresql@15-main.service
+    new: *new
+    link: *link
+    router: &edge
+      type: command
+      pause:
+        - [/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "150", --drain, "5"]
+      resume: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, switch, "{side}"]]
+  delegate_to: hub-old
+
+- name: Switch from a server that can neither publish nor be restarted; the pause is that of a copy
+  bowline.fleet.pg_cutover:
+    state: new
+    engine: dump
+    max_window: 120
+    legacy: *legacy
+    new: *new
+    link: *link
+    router: *edge
+  delegate_to: hub-old
+
 - name: Go back, with every row that was written meanwhile
   bowline.fleet.pg_cutover:
     state: legacy
@@ -305,9 +352,17 @@ serving:
   returned: success
   type: str
 engine:
-  description: The engine that was used.
+  description: The engine that is used; null when none fits.
   returned: success
   type: str
+engine_reason:
+  description: Why it is this one, or what stands against each.
+  returned: success
+  type: str
+restart_ms:
+  description: Milliseconds for which clients were held while legacy was restarted; null without a restart.
+  returned: success
+  type: float
 window_ms:
   description: >-
     Milliseconds from the fence of the source until clients can write on the target: its fence is off, sessions that began under it have
@@ -389,6 +444,7 @@ from ..module_utils._pg.run import run
 SPEC = {
     "state": {"type": "str", "choices": ["preflight", "seeded", "armed", "new", "legacy", "finished"], "required": True},
     "engine": {"type": "str", "choices": ["auto", "logical", "physical", "dump"], "default": "auto"},
+    "allow_legacy_restart": {"type": "bool", "default": False},
     "link": LINK,
     "router": ROUTER,
     "max_window": {"type": "float", "default": 10},

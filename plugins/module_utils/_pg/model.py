@@ -19,6 +19,7 @@ FAILURES = {
     "preflight_failed": "The preflight found what would stop the cutover; all findings are listed and nothing was changed.",
     "no_engine": "The engine that was asked for is not available in this version, or no engine fits these servers.",
     "restart_required": "wal_level is not logical on a server; changing it needs one restart.",
+    "control_failed": "A server could not be started, stopped or asked for its control file; the command and its output are named.",
     "unreachable": "A server did not answer at the address and port that are named.",
     "auth": "A server refused the login of the control connection.",
     "privileges": "The control user may not do what the cutover needs; it has to be a superuser.",
@@ -40,6 +41,7 @@ FAILURES = {
     "router_failed": "What holds, routes or releases the clients failed: a command, or PgBouncer.",
     "rows_differ": "The comparison after the switch found a difference; the new side serves.",
     "verify_incomplete": "The comparison after the switch could not be finished in time; the new side serves.",
+    "window_too_long": "The copy inside the window would take longer than max_window; nothing was changed.",
     "split_brain": "Both databases take writes.",
     "inconsistent": "The facts of the two servers fit no phase of a cutover.",
     "loss_possible": "There is no lossless way back any more.",
@@ -74,6 +76,9 @@ SIDES = ("legacy", "new")
 FORWARD, REVERSE = "pgcut_fwd", "pgcut_rev"
 # CREATE DATABASE, locks and settings are done from here: the database itself may not exist yet, and advisory locks live per database.
 MAINTENANCE = "postgres"
+# How far a copy of engine dump is (pgcut.stage of the database on new): schema without rows, which come inside the window, and rows that
+# are only partly there until that window has opened new.
+OUTLINE, COPYING = "outline", "copying"
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Endpoint:
     container: str = ""
     data_directory: str = ""
     bindir: str = ""
+    service: str = ""
+    command_prefix: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"the {self.side} server {self.host}:{self.port}"
@@ -161,6 +168,7 @@ class Options:
     link: Link | None = None
     router: Router = Router()
     engine: str = "auto"
+    allow_legacy_restart: bool = False
     max_window: float = 10
     drain_grace: float = 2
     on_active: str = "abort"
@@ -202,13 +210,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class SideFacts:
-    """One side: ``epoch`` is ``<id>:open``, ``:commit`` or ``:abort`` of its last switch; ``stage`` how far a seeded copy is (new only)."""
+    """One side: ``epoch`` is ``<id>:open``, ``:commit`` or ``:abort`` of its last switch; ``stage`` how far a seeded copy is (new only).
+
+    ``publishes`` is whether its wal_level is logical, so that the other side can follow it.
+    """
 
     exists: bool = True
     fenced: bool = False
     epoch: str = ""
     stage: str = ""
     helper: bool = False
+    publishes: bool = True
 
 
 @dataclass(frozen=True)
@@ -359,7 +371,9 @@ def _given(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def endpoint(side: str, values: t.Mapping[str, t.Any]) -> Endpoint:
     """``side`` is also the name of the option, which messages show."""
-    return Endpoint(side=side, **_given(values))
+    known = _given(values)
+    known["command_prefix"] = tuple(str(word) for word in known.get("command_prefix") or ())
+    return Endpoint(side=side, **known)
 
 
 def _link(values: t.Mapping[str, t.Any]) -> Link:

@@ -27,12 +27,13 @@ PING_FORWARD, PING_REVERSE, WINDOW, LATE = 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class Course:
-    """A switch from ``source`` to ``target``."""
+    """A switch from ``source`` to ``target``. ``returns`` is false when the target cannot publish, so that the source cannot follow it."""
 
     source: Server
     target: Server
     ahead: str
     back: str
+    returns: bool = True
 
     @property
     def ping_row(self) -> int:
@@ -255,6 +256,8 @@ def cleanup(road: Course, epoch: str) -> None:
     hit("F2")
     unpublish(road.source, road.ahead)
     hit("F3")
+    if not road.returns:
+        return
     if not _enabled(road.source, road.back):
         road.source.db.run(f"ALTER SUBSCRIPTION {ident(road.back)} ENABLE")
     hit("F4")

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import typing as t
+from dataclasses import dataclass
+
 from .._core.errors import FleetError
 from .._core.result import Step
-from .model import Facts, Pair
+from .model import COPYING, OUTLINE, Facts, Pair
 
 # Phases in which the same side serves, in the order in which they are passed.
 LEGACY_SERVES = ("empty", "prepared", "seeding", "seeded", "armed", "rolled_back_cleanup")
@@ -30,6 +33,28 @@ SEED = (
     ("copy", "all tables in step"),
     ("rest", "other indexes, foreign keys, triggers, statistics"),
 )
+# Engine dump: rows, keys and indexes follow inside the window.
+SEED_DUMP = (*SEED[: [action for action, _reason in SEED].index("schema")], ("outline", "schema without rows, keys and indexes on new"))
+RESTART = ("restart", "wal_level of legacy becomes logical by one restart while clients are held")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What steps depend on beside the phase.
+
+    ``seed`` leads from nothing to seeded. ``publishes`` is whether new can follow legacy after a way back, ``follows`` whether what it needs
+    for that stands already, ``spoiled`` whether an interrupted window has left a part of the rows on new (engine dump).
+    """
+
+    seed: t.Sequence[tuple[str, str]] = SEED
+    publishes: bool = True
+    follows: bool = True
+    spoiled: bool = False
+
+
+def manner(facts: Facts, seed: t.Sequence[tuple[str, str]] = SEED) -> Manner:
+    """`Manner` of ``facts``. A slot that is missing after legacy was opened would be made too late: rows written before it never arrive."""
+    return Manner(seed, facts.legacy.publishes, facts.forward.slot != "", facts.new.stage == COPYING)
 
 
 def phase(facts: Facts) -> str:
@@ -44,7 +69,7 @@ def phase(facts: Facts) -> str:
         return _legacy_open(facts, forward, reverse)
     if not facts.new.exists:
         return "inconsistent"
-    return _both_fenced(forward, reverse) if facts.new.fenced else _new_open(facts, forward, reverse)
+    return _both_fenced(facts, forward, reverse) if facts.new.fenced else _new_open(facts, forward, reverse)
 
 
 def _given_up(facts: Facts) -> str:
@@ -66,8 +91,7 @@ def _legacy_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
             return "empty"
         return "split_brain" if facts.new.exists else "inconsistent"
     if forward.subscription == "":
-        # Nothing keeps the rows for new, so the copy has to be made again; not while rows may still come from new.
-        return "inconsistent" if reverse.subscription == "enabled" else "prepared"
+        return _never_followed(facts, reverse)
     if forward.slot == "":
         return "slot_lost"
     if reverse.subscription == "enabled":
@@ -79,8 +103,22 @@ def _legacy_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
     return "armed" if reverse.subscription == "disabled" and reverse.whole else "seeded"
 
 
-def _both_fenced(forward: Pair, reverse: Pair) -> str:
-    if forward.subscription == "enabled" and reverse.subscription == "disabled":
+def _never_followed(facts: Facts, reverse: Pair) -> str:
+    """Legacy is open, and new does not follow it: the copy of engine dump is still to come, or it was given up, or legacy was returned to."""
+    if facts.new.stage == OUTLINE:
+        return "armed" if reverse.subscription == "disabled" and reverse.whole else "seeded"
+    if reverse == Pair():
+        return "prepared"
+    if facts.legacy.publishes and facts.new.stage != COPYING:
+        # It is never opened again without the pair that new follows it by, so that was dropped by hand: nothing keeps the rows for new, and
+        # the copy has to be made again; not while rows may still come from new.
+        return "inconsistent" if reverse.subscription == "enabled" else "prepared"
+    return "rolled_back_cleanup"
+
+
+def _both_fenced(facts: Facts, forward: Pair, reverse: Pair) -> str:
+    copied = forward == Pair() and facts.new.stage in (OUTLINE, COPYING)
+    if (forward.subscription == "enabled" or copied) and reverse.subscription == "disabled":
         return "window_forward"
     if forward.subscription != "enabled" and reverse.subscription == "enabled":
         return "window_reverse"
@@ -111,7 +149,7 @@ def serving(found: str) -> str:
     return "nobody" if found in (*WINDOWS, ABANDONING) else "unknown"
 
 
-def steps(state: str, found: str) -> tuple[Step, ...]:
+def steps(state: str, found: str, manner: Manner = Manner()) -> tuple[Step, ...]:
     """What leads from phase ``found`` to ``state``; empty when it is reached.
 
     Raises FleetError when no step can: split_brain, inconsistent, slot_lost, conflict, loss_possible.
@@ -119,40 +157,42 @@ def steps(state: str, found: str) -> tuple[Step, ...]:
     _refuse(state, found)
     if state == "preflight":
         return ()
-    return tuple(Step(action, reason, disruptive=action == "switch") for action, reason in _actions(state, found))
+    return tuple(Step(action, reason, disruptive=action in ("switch", "restart")) for action, reason in _actions(state, found, manner))
 
 
-def _actions(state: str, found: str) -> list[tuple[str, str]]:
+def _actions(state: str, found: str, manner: Manner) -> list[tuple[str, str]]:
     away = {"new": "legacy", "legacy": "new"}
     serves = serving(found)
     if found == ABANDONING:
         return [("abort", "legacy was not opened yet, so new can go on")]
     if found in WINDOWS:
         back = "legacy" if found == "window_forward" else "new"
-        after = "armed" if back == "legacy" else "new_armed"
-        return [("abort", f"an interrupted window; {back} was open before it"), *_actions(state, after)]
+        after = "armed" if back == "legacy" else "new_armed" if manner.publishes else "new"
+        if back == "legacy" and manner.spoiled:
+            after = "rolled_back_cleanup"
+        return [("abort", f"an interrupted window; {back} was open before it"), *_actions(state, after, manner)]
     if found in ("switched_cleanup", "rolled_back_cleanup"):
-        after = "new" if serves == "new" else "seeded"
-        return [("cleanup", f"{serves} was opened, the old direction is still there"), *_actions(state, after)]
+        after = "new" if serves == "new" else "seeded" if manner.follows else "prepared"
+        return [("cleanup", f"{serves} was opened, the old direction is still there"), *_actions(state, after, manner)]
     if state == "finished":
         return [] if found == "finished" else [("finish", "the pair is not needed any more")]
     if state in ("new", "legacy"):
         if serves == state:
             return []
-        return [*_armed(found), ("switch", f"{away[state]} serves"), ("cleanup", "the old direction is not needed any more")]
-    return _armed(found) if state == "armed" else _seeded(found)
+        return [*_armed(found, manner), ("switch", f"{away[state]} serves"), ("cleanup", "the old direction is not needed any more")]
+    return _armed(found, manner) if state == "armed" else _seeded(found, manner)
 
 
-def _seeded(found: str) -> list[tuple[str, str]]:
+def _seeded(found: str, manner: Manner) -> list[tuple[str, str]]:
     if found in ("empty", "prepared"):
-        return list(SEED)
+        return list(manner.seed)
     return [step for step in SEED if step[0] in ("copy", "rest")] if found == "seeding" else []
 
 
-def _armed(found: str) -> list[tuple[str, str]]:
-    if found in ("armed", "new_armed"):
+def _armed(found: str, manner: Manner) -> list[tuple[str, str]]:
+    if found in ("armed", "new_armed") or (found == "new" and not manner.publishes):
         return []
-    return [*_seeded(found), ("arm", "the direction back to the side that serves now")]
+    return [*_seeded(found, manner), ("arm", "the direction back to the side that serves now")]
 
 
 _HOPELESS = {

@@ -22,12 +22,15 @@ _ROOM = 1.2
 _WRITTEN = "Nothing has to be done."
 
 
-def judge(options: Options, found: str, legacy: Seen, new: Seen | None, drifted: t.Sequence[str] = ()) -> list[Finding]:
+def judge(
+    options: Options, found: str, legacy: Seen, new: Seen | None, drifted: t.Sequence[str] = (), *, publishes: bool = True
+) -> list[Finding]:
     """All findings for a cutover in phase ``found``. ``new`` is None only when it is planned and does not answer yet.
 
+    ``publishes`` is false when new never follows legacy (engine dump); whether a side can publish at all is judged by `engine`.
     Once rows have been copied, what was judged before the copy is not judged again: only what can still change.
     """
-    findings = [*_server("legacy", legacy), *_objects(legacy, options)]
+    findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
     before = found in ("empty", "prepared")
     if new is None:
         return [*findings, *_alone(options, legacy)]
@@ -45,7 +48,7 @@ def fatal(findings: t.Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.level == "fail"]
 
 
-def _server(side: str, seen: Seen) -> list[Finding]:
+def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
     findings = []
     if not seen.superuser:
         findings.append(
@@ -65,18 +68,9 @@ def _server(side: str, seen: Seen) -> list[Finding]:
                 "Upgrade it, or move by dump and restore.",
             )
         )
-    if seen.settings["wal_level"] != "logical":
-        findings.append(
-            Finding(
-                "restart_required",
-                "fail",
-                f"{side}.wal_level",
-                f"wal_level of {side} is {seen.settings['wal_level']}; replication of one database needs logical.",
-                "ALTER SYSTEM SET wal_level = 'logical' and restart the server; in a compose file: command: postgres -c wal_level=logical.",
-            )
-        )
     for free, name in ((seen.slots_free, "max_replication_slots"), (seen.senders_free, "max_wal_senders")):
-        if free < _NEED_FREE:
+        # A side that only follows sends nothing, but each subscription takes an origin, of which there are max_replication_slots.
+        if free < _NEED_FREE and (publishes or name != "max_wal_senders"):
             findings.append(
                 Finding(
                     "preflight_failed",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import typing as t
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from .._core.runner import Completed, Runner
 from .model import Endpoint
 
 _DEBIAN = Path("/usr/lib/postgresql")
+# Followed by the process id of its owner.
+_FOLDER = "bowline-pg-"
+_SCHEMA = "bowline pg_cutover schema"
 # Entries that belong to one server only, or are made anew by us. Order matters: the longest name first.
 _LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
 _ATTACH = "INDEX ATTACH "
@@ -41,8 +45,9 @@ def _number(text: str) -> float:
 class Programs:
     """Runs PostgreSQL's programs against one server. Passwords go through a passfile of mode 0600, never through argv."""
 
-    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path) -> None:
+    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path, application: str = _SCHEMA) -> None:
         self._runner = runner
+        self._application = application
         self._bindirs = list(bindirs)
         self.folder = folder
 
@@ -82,7 +87,7 @@ class Programs:
             "PGSSLROOTCERT": endpoint.sslrootcert,
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",
-            "PGAPPNAME": "bowline pg_cutover schema",
+            "PGAPPNAME": self._application,
             "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c pgcut.bypass=on"
             " -c session_replication_role=replica",
             "LC_ALL": "C.UTF-8",
@@ -101,10 +106,14 @@ class Programs:
 
 
 @contextmanager
-def programs(runner: Runner, *bindirs: str) -> t.Iterator[Programs]:
-    """`Programs` with a private folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="bowline-pg-") as folder:
-        yield Programs(runner, bindirs, Path(folder))
+def programs(runner: Runner, *bindirs: str, application: str = _SCHEMA) -> t.Iterator[Programs]:
+    """`Programs` with a private folder that is gone afterwards; that of a run that was killed goes now, it may hold rows or a password."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        pid = left.name[len(_FOLDER) :].split("-")[0]
+        if left.lstat().st_uid == os.geteuid() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
+        yield Programs(runner, bindirs, Path(folder), application)
 
 
 def _kind(line: str) -> str:
@@ -122,6 +131,11 @@ def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str]) -> list[st
         elif kind.startswith("INDEX ") and not kind.startswith(_ATTACH) and any(f" {name} " in f" {kind} " for name in identity_indexes):
             chosen.append(line)
     return chosen
+
+
+def without_views(lines: t.Sequence[str]) -> list[str]:
+    """Entries without those that fill a materialized view."""
+    return [line for line in lines if not _kind(line).startswith("MATERIALIZED VIEW DATA ")]
 
 
 def without(lines: t.Sequence[str], done: t.Collection[str]) -> list[str]:

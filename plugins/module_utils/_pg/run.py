@@ -8,15 +8,36 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, facts, fence, loss, pair, plan, preflight, roles, seed, sessions, snapshot, status, survey, sync, trial, watchdog
+from . import (
+    catalog,
+    dump,
+    engine,
+    facts,
+    fence,
+    loss,
+    pair,
+    plan,
+    preflight,
+    restart,
+    roles,
+    seed,
+    sessions,
+    snapshot,
+    status,
+    survey,
+    sync,
+    trial,
+    watchdog,
+)
 from .carry import Carrier
-from .model import SIDES, Facts, Finding, Link, Options, SideFacts, parse
+from .control import Control
+from .model import COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, SideFacts, parse
 from .postgres import Server, ident, load
 from .router import clients
 from .snapshot_dump import Maker
@@ -28,24 +49,25 @@ from .window import Opened, Window
 _LOCK_WAIT = 30.0
 # The design's limit: a follower that needs longer from commit to commit is not ready for a window.
 _PING_LIMIT = 0.5
+# Reasons against engine physical: it does not exist yet.
+_PHYSICAL = ("it is not available in this version",)
 _RETRY = ("active_transactions", "prepared_transactions", "apply_lagging", "window_aborted")
 
 
 def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict[str, t.Any]:
     """One run of pg_cutover. The watchdog is forked first, before any connection exists."""
     options = parse(params)
-    if options.engine not in ("auto", "logical"):
+    if options.engine == "physical":
         raise FleetError(
-            "no_engine",
-            f"Engine {options.engine} is not available in this version; logical is.",
-            remedy="Use engine: logical (or auto), which needs wal_level = logical on both servers.",
+            "no_engine", f"Engine physical: {_PHYSICAL[0]}.", remedy="Use engine: logical, auto, or dump with a max_window that it fits into."
         )
     if options.state != "preflight" and options.link is None:
         raise FleetError(
             "invalid_value", f"link: missing, and state {options.state} needs it.", remedy="Say how each server reaches the other one."
         )
     load()
-    guard = watchdog.start(options, runner) if (options.state in SIDES or options.trial_window) and not check_mode else None
+    restarts = options.allow_legacy_restart and options.state in ("seeded", "armed")
+    guard = watchdog.start(options, runner) if (options.state in SIDES or options.trial_window or restarts) and not check_mode else None
     work = Run(options, runner, guard, check_mode)
     try:
         return work.go()
@@ -74,6 +96,8 @@ class Run:
         self._warnings: list[str] = []
         self._unmet: FleetError | None = None
         self._loss: dict[str, t.Any] | None = None
+        self._choice = engine.Choice("", "")
+        self._restarted: float | None = None
 
     def close(self) -> None:
         self._legacy.close()
@@ -92,7 +116,8 @@ class Run:
         given_up = loss.steps(self._options, before, found)
         if given_up is not None:
             return self._without_rows(given_up, found, before)
-        steps = self._steps(found, sync.read(self._legacy, self._new))
+        manner = self._engine(before, found)
+        steps = self._steps(found, sync.read(self._legacy, self._new), manner)
         if self._options.snapshot and any(step.action == "switch" for step in steps):
             self._maker(self._options.state).judge()
         if self._options.state == "preflight":
@@ -102,11 +127,12 @@ class Run:
         elif steps:
             self._do(steps, found)
         after = before if self._check or not steps else facts.observe(self._legacy, self._new)
-        reached = self._foreseen(steps, found) if self._check and steps else plan.phase(after)
+        reached = self._foreseen(steps, found, manner) if self._check and steps else plan.phase(after)
         return self._result(steps, found, reached, after)
 
-    def _steps(self, found: str, standing: sync.Standing) -> tuple[Step, ...]:
-        steps = (*plan.steps(self._options.state, found), *trial.steps(self._options))
+    def _steps(self, found: str, standing: sync.Standing, manner: plan.Manner) -> tuple[Step, ...]:
+        engine.refuse_beside(self._options, self._choice.engine)
+        steps = (*plan.steps(self._options.state, found, manner), *trial.steps(self._options))
         return sync.merge(steps, sync.steps(self._options, found, standing))
 
     def _failures(self) -> dict[str, FleetError]:
@@ -114,7 +140,9 @@ class Run:
         failures: dict[str, FleetError] = {}
         for server in (self._legacy, self._new):
             try:
-                server.admin.run("SELECT 1")
+                # A run that was killed inside the restart has left that to its watchdog.
+                restarting = self._options.allow_legacy_restart and server is self._legacy and not self._check
+                _answer(server, _LOCK_WAIT if restarting else 0)
             except FleetError as error:
                 failures[server.side] = error
         return failures
@@ -225,27 +253,49 @@ class Run:
 
     # --- judging ------------------------------------------------------------------------------------------------------------------
 
+    def _engine(self, seen: Facts, found: str) -> plan.Manner:
+        """Choose the engine, or learn which one the move has; what follows from it for the steps."""
+        manner = plan.manner(seen)
+        if not engine.undecided(found, manner):
+            self._choice = engine.running(self._options.engine, self._options.state, found, seen)
+            return manner
+        self._choose(*(engine.ability(server, Control(server.endpoint, self._runner)) for server in (self._legacy, self._new)))
+        return replace(manner, seed=self._choice.seed, publishes=manner.publishes or self._choice.restart)
+
+    def _choose(self, legacy: engine.Ability, new: engine.Ability) -> None:
+        self._choice = engine.choose(self._options.engine, self._options.allow_legacy_restart, legacy, new, _PHYSICAL)
+
     def _judge(self, found: str, *, strict: bool) -> None:
         """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
         user = self._options.link.user if self._options.link else ""
         seen = [survey.look(server, roles.link_role, user) for server in (self._legacy, self._new)]
-        copied = found in ("seeded", "armed", "new", "new_armed") or (found == "seeding" and seed.is_complete(self._new))
+        dumped = self._choice.engine == "dump"
+        copied = found in ("new", "new_armed") or (
+            not dumped and (found in ("seeded", "armed") or (found == "seeding" and seed.is_complete(self._new)))
+        )
         drifted = catalog.drift(self._legacy, self._new) if copied else []
-        self._findings = preflight.judge(self._options, found, seen[0], seen[1], drifted)
+        publishes = not dumped and (seen[0].settings["wal_level"] == "logical" or self._choice.restart)
+        self._findings = [*self._choice.findings, *preflight.judge(self._options, found, seen[0], seen[1], drifted, publishes=publishes)]
+        if dumped and plan.serving(found) == "legacy":
+            self._findings += dump.findings(self._options, seen[0].size, dump.free_bytes())
         if self._options.state in ("preflight", *SIDES):
             self._findings += self._clients.findings()
         self._findings += sync.judge(self._options, self._legacy, self._new, sync.read(self._legacy, self._new))
+        self._findings.sort(key=lambda finding: finding.level)
         if strict:
             refuse(self._findings)
 
     def _planned(self) -> dict[str, t.Any]:
         """The new server does not exist yet, an earlier step of the same play makes it: what can be known without it."""
         user = self._options.link.user if self._options.link else ""
-        self._findings = preflight.judge(self._options, "empty", survey.look(self._legacy, roles.link_role, user), None)
+        self._choose(engine.ability(self._legacy, Control(self._options.legacy, self._runner)), engine.Ability())
+        seen = survey.look(self._legacy, roles.link_role, user)
+        self._findings = [*self._choice.findings, *preflight.judge(self._options, "empty", seen, None)]
         if self._options.state != "preflight":
             refuse(self._findings)
-        steps = self._steps("empty", sync.Standing())
-        reached = self._foreseen(steps, "empty")
+        manner = plan.Manner(self._choice.seed, publishes=self._choice.engine != "dump")
+        steps = self._steps("empty", sync.Standing(), manner)
+        reached = self._foreseen(steps, "empty", manner)
         told = result(
             steps,
             before={"phase": "empty"},
@@ -263,15 +313,15 @@ class Run:
         text = "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE datname = %s"
         return {"size_bytes": int(self._legacy.admin.value(text, self._legacy.dbname))}
 
-    def _foreseen(self, steps: t.Sequence[Step], found: str) -> str:
+    def _foreseen(self, steps: t.Sequence[Step], found: str, manner: plan.Manner) -> str:
         if not steps:
             return found
         serves = plan.serving(found)
         return {
             "seeded": "seeded",
-            "armed": "new_armed" if serves == "new" else "armed",
-            "new": "new" if steps[-1].action != "abort" else "new_armed",
-            "legacy": "seeded" if steps[-1].action != "abort" else "armed",
+            "armed": "armed" if serves != "new" else "new_armed" if manner.publishes else "new",
+            "new": "new_armed" if steps[-1].action == "abort" and manner.publishes else "new",
+            "legacy": _foreseen_back([step.action for step in steps], manner),
             "finished": "finished",
         }[self._options.state]
 
@@ -305,6 +355,10 @@ class Run:
                 pair.arm(road, self._link)
             elif step.action == "finish":
                 self._finish()
+            elif step.action == "restart":
+                self._restart()
+            elif step.action == "outline":
+                self._copy().outline()
             else:
                 seed.Seed(self._legacy, self._new, self._options, self._link, self._runner).do(step.action)
         if self._opened is not None:
@@ -325,6 +379,15 @@ class Run:
     def _server(self, side: str) -> Server:
         return self._legacy if side == "legacy" else self._new
 
+    def _restart(self) -> None:
+        if self._guard is None:
+            raise FleetError("control_failed", "No watchdog runs, so no server is restarted.")
+        control = Control(self._options.legacy, self._runner)
+        self._restarted = restart.restart(self._legacy, self._options, self._clients, control, self._guard)
+        # The lock on legacy went with its sessions. Locks are taken in one order, so that two runs cannot wait for each other.
+        self._new.close()
+        fence.lock_run((self._legacy, self._new), _LOCK_WAIT)
+
     def _abort(self, serves: str) -> None:
         """End a window that nobody works in any more: its target first, so that its epoch can never commit, then its source."""
         source, target = self._server(serves), self._server("new" if serves == "legacy" else "legacy")
@@ -335,7 +398,7 @@ class Run:
 
     def _switch(self, to: str, kind: type[Window] = Window) -> None:
         """One window of ``kind``, tried as often as window_attempts says."""
-        road = pair.course(self._legacy, self._new, to)
+        road = self._road(to)
         if self._guard is None:
             raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
         self._ready(road)
@@ -346,8 +409,7 @@ class Run:
             self._frozen = Verification(road, self._options.verify, self._options.verify_timeout)
         for attempt in range(int(self._options.window_attempts)):
             try:
-                window = kind(road, self._options, self._clients, self._guard, Carrier(road), self._frozen)
-                self._opened = window.run()
+                self._opened = self._window(road, kind, self._guard).run()
                 self._guard.say(watchdog.DONE)
                 return
             except FleetError as error:
@@ -357,6 +419,7 @@ class Run:
                     error.code not in _RETRY
                     or cause in ("connection_lost", "unreachable")
                     or not alive
+                    or self._stage() == COPYING
                     or attempt + 1 >= self._options.window_attempts
                 ):
                     raise
@@ -366,8 +429,35 @@ class Run:
                 time.sleep(5 * 2**attempt)
                 fence.lock_run((self._legacy, self._new), _LOCK_WAIT)
 
+    def _road(self, to: str) -> pair.Course:
+        """The switch after which ``to`` serves. New follows legacy afterwards only if its slot was made before legacy opened."""
+        there = to == "new" or facts.observe(self._legacy, self._new).forward.slot != ""
+        return replace(pair.course(self._legacy, self._new, to), returns=there)
+
+    def _copies(self, road: pair.Course) -> bool:
+        return road.target is self._new and self._stage() == OUTLINE
+
+    def _stage(self) -> str:
+        return (fence.settings_of(self._new.admin, self._new.dbname) or {}).get("pgcut.stage", "")
+
+    def _copy(self) -> dump.Copy:
+        return dump.Copy(pair.course(self._legacy, self._new, "new"), self._options, self._runner)
+
+    def _window(self, road: pair.Course, kind: type[Window], guard: watchdog.Watchdog) -> Window:
+        parts = (road, self._options, self._clients, guard, Carrier(road), self._frozen)
+        return dump.CopyWindow(*parts).bring_by(self._copy()) if self._copies(road) else kind(*parts)
+
     def _ready(self, road: pair.Course) -> None:
         """The last gates before clients are held: in step, equal schemas, nobody in a long transaction; the unused slot is near."""
+        if self._copies(road):
+            self._copy().ready()
+        else:
+            self._in_step(road)
+        self._quiet(road)
+        if road.returns and not self._copies(road):
+            pair.advance(road)
+
+    def _in_step(self, road: pair.Course) -> None:
         epoch = f"{fence.new_epoch()}:ping"
         seconds = pair.ping(road, epoch, 30)
         attempts = 0
@@ -381,6 +471,8 @@ class Run:
                     details={"ping_ms": round(seconds * 1000)},
                 )
             seconds = pair.ping(road, f"{epoch}{attempts}", 30)
+
+    def _quiet(self, road: pair.Course) -> None:
         busy = sessions.long_ones(road.source, self._options.drain_grace)
         if busy and self._options.on_active == "abort":
             raise FleetError(
@@ -389,17 +481,22 @@ class Run:
                 remedy="End them, raise drain_grace, or set on_active: terminate.",
                 details={"sessions": busy},
             )
-        pair.advance(road)
 
     def _cleanup(self, serves: str) -> None:
         """Route the clients to the side that is open, and turn the direction of replication around."""
         target = self._server(serves)
-        road = pair.course(self._legacy, self._new, serves)
+        road = self._road(serves)
+        copied = self._stage() == COPYING
         if self._opened is None and not fence.served(fence.settings_of(target.admin, target.dbname) or {}):
-            sessions.end_now(target, sessions.now_on(target))
+            if serves == "new" or not copied:
+                sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
+        if serves == "new" and copied:
+            dump.stage(target, seed.STAGE_COMPLETE)
         pair.cleanup(road, fence.new_epoch())
-        self._refresh(road.source, target)
+        if not copied:
+            # Else the views came with the copy, or the copy was given up and no side was opened.
+            self._refresh(road.source, target)
 
     def _refresh(self, source: Server, target: Server) -> None:
         try:
@@ -418,7 +515,7 @@ class Run:
     def _connected(self, serves: str) -> None:
         """Give the new direction a moment to connect, so that the result does not call the way back closed while it is opening."""
         road = pair.course(self._legacy, self._new, serves)
-        deadline = Deadline(6)
+        deadline = Deadline(6 if self._road(serves).returns else 0)
         while pair.lag(road.target, road.back) is None and not deadline.expired():
             deadline.pause(0.05)
 
@@ -493,8 +590,14 @@ class Run:
         if self._options.state == "finished" or serves not in SIDES or not (self._check or self._options.state in plan.STATES[:3]):
             return None
         road = pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy")
+        dumped = self._choice.engine == "dump" and serves == "legacy"
+        copied = not dumped and found not in ("empty", "prepared", "seeding")
         try:
-            return status.predicted_window_ms(self._options, self._clients, road, copied=found not in ("empty", "prepared", "seeding"))
+            predicted = status.predicted_window_ms(self._options, self._clients, road, copied=copied)
+            if dumped:
+                size = self._legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", self._legacy.dbname)
+                predicted += dump.predicted_seconds(int(size)) * 1000
+            return predicted
         except FleetError as error:
             self._warnings.append(f"The window cannot be predicted: {error.message}")
             return None
@@ -505,10 +608,12 @@ class Run:
             "phase_before": found,
             "phase_after": reached,
             "serving": plan.serving(reached),
-            "engine": "logical",
+            "engine": self._choice.engine or None,
+            "engine_reason": self._choice.reason,
             "window_ms": opened.window_ms if opened else None,
             "database_ms": opened.database_ms if opened else None,
             "pause_ms": opened.pause_ms if opened else None,
+            "restart_ms": self._restarted,
             "hold": {"from": opened.held_at, "until": opened.released_at} if opened else None,
             "steps": opened.steps if opened else [],
             "drained": asdict(opened.drained) if opened else None,
@@ -519,6 +624,25 @@ class Run:
             "findings": [finding.as_dict() for finding in self._findings],
             "predicted_window_ms": predicted,
         }
+
+
+def _answer(server: Server, patience: float) -> None:
+    deadline = Deadline(patience)
+    while True:
+        try:
+            server.admin.run("SELECT 1")
+            return
+        except FleetError as error:
+            if error.code != "unreachable" or deadline.expired():
+                raise
+            deadline.pause(0.2)
+
+
+def _foreseen_back(actions: t.Sequence[str], manner: plan.Manner) -> str:
+    """The phase after state legacy, by the steps that lead there."""
+    if actions[-1] == "abort":
+        return "armed"
+    return "seeded" if (manner.publishes if "switch" in actions else manner.follows) else "prepared"
 
 
 def refuse(findings: t.Sequence[Finding]) -> None:

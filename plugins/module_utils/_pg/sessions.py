@@ -16,6 +16,8 @@ from .postgres import Row, Server
 
 # Sessions of a run of this module carry this name; they write markers under the fence and end by themselves.
 _OWN = "bowline %"
+# Programs that copy rows inside a window (engine dump) outlive a module that is killed.
+COPIES = "bowline pg_cutover copy"
 
 
 @dataclass
@@ -86,6 +88,11 @@ def look(server: Server) -> int:
     _present(server, now)
     prepared(server)
     return 4
+
+
+def end_copies(server: Server) -> None:
+    """End what a dead run left copying: whoever calls this holds the run lock, so no living run copies."""
+    server.admin.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", COPIES)
 
 
 def long_ones(server: Server, seconds: float) -> list[str]:

@@ -47,6 +47,9 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
         return {**answer, "guarantee": "none" if serving(found) == "new" else "async", "reason": reason}
     if found not in ("armed", "new", "new_armed"):
         return {**answer, "reason": f"the phase is {found}; run the same state again"}
+    if found == "armed" and not facts.forward.subscription:
+        frozen = freeze.is_on(legacy.db)
+        return {**answer, "armed": frozen, "reason": "" if frozen else "the DDL freeze is off"}
     open_side, follower, name = (legacy, new, FORWARD) if found == "armed" else (new, legacy, REVERSE)
     if open_side is new and sync.read(legacy, new).holds:
         answer["guarantee"] = "sync"
@@ -101,6 +104,7 @@ def described(facts: Facts) -> dict[str, t.Any]:
             "epoch": part.epoch or None,
             "stage": part.stage or None,
             "helper": part.helper,
+            "publishes": part.publishes,
         }
         for side, part in (("legacy", facts.legacy), ("new", facts.new))
     } | {

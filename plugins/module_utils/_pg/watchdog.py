@@ -22,12 +22,18 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import fence, sessions
+from .control import Control, waited
 from .model import Options
 from .postgres import Server, literal
 from .router import clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
 HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
+# The source is restarted while its clients are held: no epoch, no other side.
+RESTART, STOPPING, STARTED = "restart", "stopping", "started"
+# How long a stop that a dead module has sent may take to begin; its command outlives the module, and a start before it would be undone.
+_STOP_BEGINS = 15.0
+_NO_EPOCH = (HOLD, RESTART, STOPPING, STARTED)
 # How long it goes on trying when a server does not answer.
 PATIENCE = 60.0
 
@@ -40,7 +46,7 @@ def decide(said: str, cause: str, target: str) -> str:
     """
     if said in ("", DONE):
         return "nothing"
-    if said == HOLD:
+    if said in _NO_EPOCH:
         return "release"
     if target == "aborted":
         return "abort"
@@ -63,6 +69,10 @@ class Watchdog:
     def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
         """A window begins: clients are about to be held. ``backends`` hold the run lock, by side."""
         self._say({"word": HOLD, "epoch": epoch, "source": source, "backends": dict(backends), "seconds": seconds})
+
+    def restart(self, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
+        """``source`` is about to be restarted, its clients are about to be held."""
+        self._say({"word": RESTART, "source": source, "backends": dict(backends), "seconds": seconds})
 
     def say(self, word: str) -> None:
         self._say({"word": word})
@@ -144,7 +154,7 @@ def watch(options: Options, runner: Runner | None, pipe: int) -> None:
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
             window.update(json.loads(line))
-            if window["word"] == HOLD:
+            if window["word"] in (HOLD, RESTART):
                 late = Deadline(window["seconds"])
             elif window["word"] == OPENED:
                 # The target takes writes, only clients may still be held: no reason to end a module that is alive.
@@ -172,12 +182,17 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
     target = Server(options.endpoint("new" if window["source"] == "legacy" else "legacy"), "watchdog")
     router = clients(options, runner)
     try:
+        if window["word"] == STOPPING and runner is not None:
+            control = Control(source.endpoint, runner)
+            waited(control, False, _STOP_BEGINS)
+            control.start()
         if not _own_lock(source, window["backends"][source.side]):
             return True
-        verdict = decide(window["word"], cause, "stale" if window["word"] == HOLD else _target(target, window))
+        verdict = decide(window["word"], cause, "stale" if window["word"] in _NO_EPOCH else _target(target, window))
         if verdict == "wait":
             return False
         if verdict == "abort" and fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open"):
+            sessions.end_copies(source)
             _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
         if verdict in ("release", "abort") and not _fenced(source):
             # A source that is closed by now was left by a later switch, which routes the clients itself.

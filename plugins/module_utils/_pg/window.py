@@ -122,6 +122,7 @@ class Window:
         source, target, epoch = self._road.source, self._road.target, self._opened.epoch
         pair.mark(source, pair.WINDOW, epoch)
         self._step("W3")
+        self._bring()
         pair.see_mark(target, pair.WINDOW, epoch, self._left())
         self._step("W4")
         self._opened.sequences = self._carrier.sequences()
@@ -130,8 +131,15 @@ class Window:
         if self._frozen is not None:
             self._frozen.freeze()
         self._step("W5")
-        pair.advance(self._road)
+        self._prepare_return()
         self._step("W6")
+
+    def _bring(self) -> None:
+        """Rows reach the target by replication, so there is nothing to do but wait for the marker."""
+
+    def _prepare_return(self) -> None:
+        if self._road.returns:
+            pair.advance(self._road)
 
     # W7: the one commit that moves the writes.
     def _open(self) -> None:

@@ -20,7 +20,8 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import 
 
 def runner(argv, *, env=None, stdin=None, timeout=None):
     environment = {**os.environ, **(env or {})}
-    done = subprocess.run(list(argv), capture_output=True, text=True, input=stdin, timeout=timeout, check=False, env=environment)
+    words = [*(("timeout", "--kill-after=2", f"{timeout:g}") if timeout is not None else ()), *argv]
+    done = subprocess.run(words, capture_output=True, text=True, input=stdin, check=False, env=environment)
     return Completed(done.returncode, done.stdout, done.stderr)
 
 

@@ -22,6 +22,9 @@ WAITS = Pair(True, "inactive", "disabled")
 COPIES = Pair(True, "active", "enabled", pending=3)
 STOPPED = Pair(subscription="disabled")
 LOSS = SideFacts(epoch="2:loss")
+REPLICA = SideFacts(publishes=False)
+# Engine dump: the schema stands on new, rows come inside the window, or came there in part.
+OUTLINED, COPIED = SideFacts(fenced=True, stage="outline"), SideFacts(fenced=True, stage="copying")
 
 ROWS = [
     ("no pair, new without database", OPEN, ABSENT, NONE, NONE, "empty"),
@@ -78,6 +81,26 @@ ROWS = [
     ("loss accepted, empty database on new", LOSS, OPEN, NONE, NONE, "empty"),
     ("loss accepted, copied anew", LOSS, replace(FENCED, epoch="3:seed", stage="complete"), RUNS, NONE, "seeded"),
     ("loss accepted, copied anew and armed", LOSS, replace(FENCED, epoch="3:seed", stage="complete"), RUNS, WAITS, "armed"),
+    ("dump: schema without rows", OPEN, OUTLINED, NONE, NONE, "seeded"),
+    ("dump: killed after A1", OPEN, OUTLINED, NONE, Pair(True), "seeded"),
+    ("dump: killed after A2", OPEN, OUTLINED, NONE, Pair(True, "inactive"), "seeded"),
+    ("dump: armed", OPEN, OUTLINED, NONE, WAITS, "armed"),
+    ("dump: armed, but the slot is gone", OPEN, OUTLINED, NONE, Pair(True, "", "disabled"), "seeded"),
+    ("dump: window before the copy", FENCED, OUTLINED, NONE, WAITS, "window_forward"),
+    ("dump: window in the copy", FENCED, COPIED, NONE, Pair(True, "", "disabled"), "window_forward"),
+    ("dump: window behind the copy", FENCED, COPIED, NONE, WAITS, "window_forward"),
+    ("dump: window with a lost follower", FENCED, COPIED, NONE, Pair(True, "inactive"), "inconsistent"),
+    ("dump: copy given up, slot not made yet", OPEN, COPIED, NONE, Pair(True, "", "disabled"), "rolled_back_cleanup"),
+    ("dump: copy given up", OPEN, COPIED, NONE, WAITS, "rolled_back_cleanup"),
+    ("dump: copy given up, killed after F2", OPEN, COPIED, NONE, Pair(True, "inactive"), "rolled_back_cleanup"),
+    ("dump: copy given up and cleaned", OPEN, COPIED, NONE, NONE, "prepared"),
+    ("dump: opened", FENCED, replace(OPEN, stage="copying"), NONE, WAITS, "switched_cleanup"),
+    ("dump: new serves", FENCED, replace(OPEN, stage="complete"), NONE, RUNS, "new"),
+    ("dump: window to legacy", FENCED, replace(FENCED, stage="complete"), NONE, RUNS, "window_reverse"),
+    ("dump: rolled back, old direction runs", REPLICA, replace(FENCED, stage="complete"), NONE, RUNS, "rolled_back_cleanup"),
+    ("dump: rolled back, killed after F2", REPLICA, replace(FENCED, stage="complete"), NONE, Pair(True, "inactive"), "rolled_back_cleanup"),
+    ("rolled back, nothing that new could follow by", OPEN, replace(FENCED, stage="complete"), NONE, RUNS, "inconsistent"),
+    ("dump: rolled back and cleaned", REPLICA, replace(FENCED, stage="complete"), NONE, NONE, "prepared"),
 ]
 
 
@@ -89,7 +112,8 @@ def test_every_row_of_the_table(legacy, new, forward, reverse, expected):
 def any_facts(pick: random.Random) -> Facts:
     def side():
         epoch = pick.choice(["", "", "1:commit", "2:loss", "3:loss", "4:seed"])
-        return SideFacts(pick.random() < 0.9, pick.random() < 0.5, epoch, pick.choice(["", "", "schema", "complete"]), pick.random() < 0.5)
+        stage = pick.choice(["", "schema", "complete", "outline", "copying"])
+        return SideFacts(pick.random() < 0.9, pick.random() < 0.5, epoch, stage, pick.random() < 0.5, pick.random() < 0.7)
 
     def pair():
         slot, subscription = pick.choice(["", "inactive", "active", "lost"]), pick.choice(["", "disabled", "enabled"])
@@ -152,8 +176,44 @@ def test_steps(state, found, actions):
     assert [step.action for step in plan.steps(state, found)] == actions
 
 
+DUMP = plan.Manner(plan.SEED_DUMP, publishes=False, follows=False)
+OUTLINE = [*SEED[: SEED.index("schema")], "outline"]
+
+
+@pytest.mark.parametrize(("state", "found", "manner", "actions"), [
+    pytest.param("new", "empty", DUMP, [*OUTLINE, "arm", "switch", "cleanup"], id="all"),
+    pytest.param("armed", "seeded", DUMP, ["arm"], id="arm"),
+    pytest.param("new", "armed", DUMP, ["switch", "cleanup"], id="switch"),
+    pytest.param("new", "window_forward", DUMP, ["abort", "switch", "cleanup"], id="killed before the copy"),
+    pytest.param("new", "window_forward", replace(DUMP, spoiled=True),
+                 ["abort", "cleanup", *OUTLINE, "arm", "switch", "cleanup"], id="killed in the copy"),
+    pytest.param("legacy", "window_forward", replace(DUMP, spoiled=True), ["abort", "cleanup"], id="given up in the copy"),
+    pytest.param("new", "rolled_back_cleanup", DUMP, ["cleanup", *OUTLINE, "arm", "switch", "cleanup"], id="again after a way back"),
+    pytest.param("armed", "new", DUMP, [], id="nothing to arm: legacy cannot be followed"),
+    pytest.param("legacy", "new", DUMP, ["switch", "cleanup"], id="way back"),
+    pytest.param("legacy", "window_reverse", DUMP, ["abort", "switch", "cleanup"], id="way back, killed"),
+    pytest.param("legacy", "switched_cleanup", DUMP, ["cleanup", "switch", "cleanup"], id="way back at once"),
+    pytest.param("legacy", "new", replace(DUMP, publishes=True), ["arm", "switch", "cleanup"], id="way back to a server that publishes"),
+])
+def test_steps_of_a_legacy_that_new_cannot_follow(state, found, manner, actions):
+    assert [step.action for step in plan.steps(state, found, manner)] == actions
+
+
+def test_what_steps_depend_on_is_read_from_the_facts():
+    def of(legacy=OPEN, new=FENCED, forward=NONE):
+        seen = plan.manner(Facts(legacy, new, forward, WAITS))
+        return seen.publishes, seen.follows, seen.spoiled
+
+    assert of(forward=WAITS) == (True, True, False)
+    # A slot that is made after legacy was opened begins too late.
+    assert of() == (True, False, False)
+    assert of(legacy=replace(OPEN, publishes=False), new=COPIED) == (False, False, True)
+
+
 def test_only_the_switch_is_disruptive():
     assert [step.action for step in plan.steps("new", "empty") if step.disruptive] == ["switch"]
+    restart = plan.Manner((*plan.SEED, plan.RESTART))
+    assert [step.action for step in plan.steps("new", "empty", restart) if step.disruptive] == ["restart", "switch"]
 
 
 @pytest.mark.parametrize(("state", "found", "code"), [
@@ -178,10 +238,14 @@ def test_refused(state, found, code):
 class World:
     """Facts that change as the engine changes them, one durable write at a time; a kill may come after each."""
 
-    def __init__(self, pick: random.Random) -> None:
+    def __init__(self, pick: random.Random, dump: bool = False) -> None:
         self.pick = pick
-        self.facts = Facts(OPEN, ABSENT)
+        self.dump = dump
+        self.facts = Facts(replace(OPEN, publishes=not dump), ABSENT)
         self.written = 0
+
+    def manner(self):
+        return plan.manner(self.facts, plan.SEED_DUMP) if self.dump else plan.manner(self.facts)
 
     def put(self, **parts) -> None:
         self.facts = replace(self.facts, **parts)
@@ -198,6 +262,7 @@ class World:
         to = "new" if serves == "legacy" else "legacy"
         if action == "database":
             self.put(new=SideFacts(fenced=True, stage="schema"))
+            self.copied = False
         elif action == "follow":
             self.put(forward=Pair(True))
             self.put(forward=Pair(True, "inactive"))
@@ -206,6 +271,8 @@ class World:
             self.put(forward=RUNS)
         elif action == "rest":
             self.put(new=replace(self.facts.new, stage="complete", helper=True))
+        elif action == "outline":
+            self.put(new=replace(self.facts.new, stage="outline", helper=True))
         elif action == "arm":
             back = self.names(to)[1]
             self.put(**{back: Pair(True)})
@@ -216,6 +283,13 @@ class World:
             try:
                 self.put(**{target: replace(self.facts.side(target), fenced=True)})
                 self.put(**{source: replace(self.facts.side(source), fenced=True)})
+                if to == "new" and self.facts.new.stage == "outline":
+                    self.put(new=replace(self.facts.new, stage="copying"))
+                    self.put(reverse=replace(self.facts.reverse, slot=""))
+                    self.copied = True
+                    self.put(reverse=WAITS)
+                # Nothing is opened that does not hold the rows.
+                assert to == "legacy" or not self.dump or self.copied
                 self.put(**{target: replace(self.facts.side(target), fenced=False)})
             except InterruptedError:
                 # The watchdog: it may act, or be dead too. It opens the source only, and only under a fenced target.
@@ -227,9 +301,14 @@ class World:
             ahead, back, _source, _target = self.names(serves)
             if getattr(self.facts, ahead).subscription:
                 self.put(**{ahead: WAITS})
-            self.put(**{ahead: Pair(True, "inactive")})
-            self.put(**{ahead: NONE})
-            self.put(**{back: RUNS})
+            returns = serves == "new" or self.facts.forward.slot != ""
+            if serves == "new" and self.facts.new.stage == "copying":
+                self.put(new=replace(self.facts.new, stage="complete"))
+            if getattr(self.facts, ahead) != NONE:
+                self.put(**{ahead: Pair(True, "inactive")})
+                self.put(**{ahead: NONE})
+            if returns:
+                self.put(**{back: RUNS})
         elif action == "abort":
             self.put(**{serves: replace(self.facts.side(serves), fenced=False)})
         return serves
@@ -239,14 +318,15 @@ class World:
         serves = plan.serving(found)
         if serves == "nobody":
             serves = "legacy" if found == "window_forward" else "new"
-        for step in plan.steps(state, found):
+        for step in plan.steps(state, found, self.manner()):
             serves = self.do(step.action, serves)
 
 
+@pytest.mark.parametrize("dump", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_interrupted_anywhere_the_same_command_converges_and_never_two_sides_are_open(seed):
+def test_interrupted_anywhere_the_same_command_converges_and_never_two_sides_are_open(seed, dump):
     pick = random.Random(seed)
-    world = World(pick)
+    world = World(pick, dump)
     for state in [pick.choice(["seeded", "armed", "new", "legacy"]) for _run in range(12)]:
         for _attempt in range(200):
             try:
@@ -256,4 +336,4 @@ def test_interrupted_anywhere_the_same_command_converges_and_never_two_sides_are
                 continue
         else:
             pytest.fail("did not converge")
-        assert plan.steps(state, plan.phase(world.facts)) == ()
+        assert plan.steps(state, plan.phase(world.facts), world.manner()) == ()

@@ -39,7 +39,6 @@ def test_nothing_to_say_about_a_plain_pair():
 
 
 RULES = [
-    ("wal_level", {"settings": {**SETTINGS, "wal_level": "replica"}}, "restart_required", "fail", "legacy.wal_level"),
     ("slots", {"slots_free": 3}, "preflight_failed", "fail", "legacy.max_replication_slots"),
     ("senders", {"senders_free": 0}, "preflight_failed", "fail", "legacy.max_wal_senders"),
     ("workers", {"settings": {**SETTINGS, WORKERS: "2"}}, "preflight_failed", "fail", f"legacy.{WORKERS}"),
@@ -96,6 +95,12 @@ def test_an_empty_database_on_new_is_fine_and_one_of_ours_too():
     assert found(new=replace(NEW, database=DATABASE, objects={"user_tables": ("public.half",)}), phase="prepared") == []
 
 
+def test_a_legacy_that_is_never_followed_needs_no_room_for_that():
+    legacy = replace(LEGACY, slots_free=0, senders_free=0)
+    assert [finding.object for finding in found(legacy=legacy)] == ["legacy.max_replication_slots", "legacy.max_wal_senders"]
+    assert [finding.object for finding in judge(options(), "empty", legacy, NEW, publishes=False)] == ["legacy.max_replication_slots"]
+
+
 def test_known_databases_are_ignored():
     assert found(legacy=replace(LEGACY, databases=("wiki",)), ignore_databases=["wiki"]) == []
 
@@ -135,7 +140,7 @@ def test_room_is_judged_only_where_it_can_be_seen():
 
 def test_all_findings_are_raised_at_once():
     with pytest.raises(FleetError) as failure:
-        settings = {**SETTINGS, "wal_level": "replica"}
+        settings = {**SETTINGS, WORKERS: "2"}
         refuse(found(legacy=replace(LEGACY, slots_free=0, databases=("wiki",), large_objects=1, settings=settings)))
     assert failure.value.code == "preflight_failed"
     assert len(failure.value.details["findings"]) == 4

@@ -10,7 +10,18 @@ import itertools
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._pg import watchdog
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.watchdog import COMMIT, DONE, FENCE, HOLD, OPENED, decide
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.watchdog import (
+    COMMIT,
+    DONE,
+    FENCE,
+    HOLD,
+    OPENED,
+    RESTART,
+    STARTED,
+    STOPPING,
+    decide,
+)
 
 TARGETS = ("aborted", "committed", "stale", "unreadable")
 
@@ -29,6 +40,43 @@ TARGETS = ("aborted", "committed", "stale", "unreadable")
 ])
 def test_decisions(said, cause, target, expected):
     assert decide(said, cause, target) == expected
+
+
+def test_a_restart_has_no_other_side_so_the_clients_are_only_released():
+    for said, cause, target in itertools.product((RESTART, STOPPING, STARTED), ("eof", "deadline"), TARGETS):
+        assert decide(said, cause, target) == "release"
+
+
+def test_a_stop_that_is_on_its_way_is_waited_for_before_the_start(monkeypatch):
+    """Only after the word stopping; a server that nobody has stopped is not waited for."""
+    seen = []
+
+    class Server:
+        side, endpoint = "legacy", None
+
+        def __init__(self, *_words):
+            pass
+
+        def close(self):
+            pass
+
+    class Control:
+        def __init__(self, *_words):
+            pass
+
+        def start(self):
+            seen.append("start")
+
+    monkeypatch.setattr(watchdog, "Server", Server)
+    monkeypatch.setattr(watchdog, "Control", Control)
+    monkeypatch.setattr(watchdog, "waited", lambda _control, wanted, _seconds: seen.append(("waited", wanted)))
+    monkeypatch.setattr(watchdog, "_own_lock", lambda *_words: True)
+    monkeypatch.setattr(watchdog, "_fenced", lambda _server: False)
+    params = {"state": "armed", "legacy": {"host": "a", "dbname": "hub"}, "new": {"host": "b", "dbname": "hub"}}
+    for word, expected in ((RESTART, []), (STARTED, []), (STOPPING, [("waited", False), "start"])):
+        seen.clear()
+        watchdog.act(parse(params), lambda *_words, **_more: None, {"word": word, "source": "legacy", "backends": {"legacy": 1}}, "eof")
+        assert seen == expected
 
 
 def test_a_stale_epoch_does_nothing():
