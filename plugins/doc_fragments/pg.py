@@ -31,12 +31,28 @@ options:
         type: str
         choices: [disable, allow, prefer, require, verify-ca, verify-full]
       sslrootcert: {description: 'CA certificates on the host of this task, to verify the server with.', type: path}
-      container: {description: 'Container of the server. Only for findings and remedies.', type: str}
-      data_directory: {description: 'Data directory of the server. Only for findings and remedies.', type: path}
+      container:
+        description: Docker container of the server. It names the server in findings, and starts and stops it where that is needed.
+        type: str
+      service:
+        description: systemd unit that is exactly this server (C(postgresql@15-main), not C(postgresql)); starts and stops it.
+        type: str
+      data_directory:
+        description:
+          - Data directory of the server, where it lives; in a container C(/var/lib/postgresql/data) unless it is set.
+          - Without container and service the server is started and stopped by C(pg_ctl) as the owner of this directory.
+        type: path
+      command_prefix:
+        description:
+          - Words before every command that has to run on the host of this server, for instance C([ssh, hub-new]); empty for this host.
+          - The words of a command are quoted for a shell only behind C(ssh).
+        type: list
+        elements: str
       bindir:
         description:
           - Directory of C(pg_dump) and C(pg_restore) on the host of this task, at least as new as the legacy server.
           - Without it the newest version below C(/usr/lib/postgresql), else the search path.
+          - C(pg_ctl) and C(pg_controldata) are taken from the same directory, on the server's host.
         type: path
   new:
     description: The server that the database moves to, as the host of this task reaches it.

@@ -24,6 +24,8 @@ _SERVER: dict[str, t.Any] = {
     "container": {"type": "str"},
     "data_directory": {"type": "path"},
     "bindir": {"type": "path"},
+    "service": {"type": "str"},
+    "command_prefix": {"type": "list", "elements": "str"},
 }
 SERVERS: dict[str, t.Any] = {side: {"type": "dict", "required": True, "options": _SERVER} for side in ("legacy", "new")}
 

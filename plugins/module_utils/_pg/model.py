@@ -18,6 +18,7 @@ FAILURES = {
     "preflight_failed": "The preflight found what would stop the cutover; all findings are listed and nothing was changed.",
     "no_engine": "The engine that was asked for is not available in this version, or no engine fits these servers.",
     "restart_required": "wal_level is not logical on a server; changing it needs one restart.",
+    "control_failed": "A server could not be started, stopped or asked for its control file; the command and its output are named.",
     "unreachable": "A server did not answer at the address and port that are named.",
     "auth": "A server refused the login of the control connection.",
     "privileges": "The control user may not do what the cutover needs; it has to be a superuser.",
@@ -68,6 +69,8 @@ class Endpoint:
     container: str = ""
     data_directory: str = ""
     bindir: str = ""
+    service: str = ""
+    command_prefix: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"the {self.side} server {self.host}:{self.port}"
@@ -253,7 +256,9 @@ def _given(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _endpoint(side: str, values: t.Mapping[str, t.Any]) -> Endpoint:
-    return Endpoint(side=side, **_given(values))
+    known = _given(values)
+    known["command_prefix"] = tuple(str(word) for word in known.get("command_prefix") or ())
+    return Endpoint(side=side, **known)
 
 
 def _link(values: t.Mapping[str, t.Any]) -> Link:
