@@ -86,7 +86,7 @@ class Control:
             self.host(["systemctl", "reset-failed", self.endpoint.service])
             done = self.host(["systemctl", "start", self.endpoint.service], timeout=timeout)
         else:
-            pg_ctl = self._path("pg_ctl")
+            pg_ctl = self.path("pg_ctl")
             done = self.script(_START, self.data_directory, pg_ctl, f"{max(1, int(timeout))}", timeout=timeout + 5)
         if done.rc != 0 and not self.running():
             raise self._failure("did not start", done)
@@ -146,7 +146,7 @@ class Control:
         self, name: str, words: t.Sequence[str], *, env: t.Mapping[str, str] | None = None, timeout: float = _SHORT
     ) -> Completed:
         """Run one of PostgreSQL's programs where the server lives, as the owner of its data directory."""
-        return self._as_owner([self._path(name), *words], env, timeout)
+        return self._as_owner([self.path(name), *words], env, timeout)
 
     def script(self, text: str, *words: str, env: t.Mapping[str, str] | None = None, timeout: float = _SHORT) -> Completed:
         """Run a shell text with ``words`` as $1, $2 … as the owner of the data directory."""
@@ -179,7 +179,7 @@ class Control:
     def _docker(self, *words: str, timeout: float = _SHORT) -> Completed:
         return self.host(["docker", *words], timeout=timeout)
 
-    def _path(self, name: str) -> str:
+    def path(self, name: str) -> str:
         """The program in ``bindir``; without one in Debian's folder of the cluster's version, or by the search path of the container."""
         if self.endpoint.bindir:
             return f"{self.endpoint.bindir}/{name}"

@@ -14,9 +14,10 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, facts, fence, pair, plan, preflight, roles, seed, sessions, status, survey, watchdog
+from . import catalog, facts, fence, pair, physical_rescue, plan, preflight, roles, seed, sessions, status, survey, watchdog
 from .carry import Carrier
 from .model import SIDES, Facts, Finding, Link, Options, parse
+from .physical_run import PhysicalRun
 from .postgres import Server, ident, load
 from .router import Clients
 from .verify import Verification
@@ -32,10 +33,10 @@ _RETRY = ("active_transactions", "prepared_transactions", "apply_lagging", "wind
 def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict[str, t.Any]:
     """One run of pg_cutover. The watchdog is forked first, before any connection exists."""
     options = parse(params)
-    if options.engine not in ("auto", "logical"):
+    if options.engine == "dump":
         raise FleetError(
             "no_engine",
-            f"Engine {options.engine} is not available in this version; logical is.",
+            "Engine dump is not available in this version; logical and physical are.",
             remedy="Use engine: logical (or auto), which needs wal_level = logical on both servers.",
         )
     if options.state != "preflight" and options.link is None:
@@ -43,8 +44,10 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
             "invalid_value", f"link: missing, and state {options.state} needs it.", remedy="Say how each server reaches the other one."
         )
     load()
-    guard = watchdog.start(options, runner) if options.state in SIDES and not check_mode else None
-    work = Run(options, runner, guard, check_mode)
+    engines = {"physical": physical_rescue.rescue}
+    guard = watchdog.start(options, runner, engines) if options.state in SIDES and not check_mode else None
+    kind = PhysicalRun if options.engine == "physical" else Run
+    work = kind(options, runner, guard, check_mode)
     try:
         outcome = work.go()
     except FleetError as error:

@@ -27,7 +27,8 @@ from .postgres import Server, literal
 from .router import Clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
-HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
+# "stop" is said by the engine physical only.
+HOLD, FENCE, STOP, COMMIT, OPENED, DONE = "hold", "fence", "stop", "commit", "opened", "done"
 # How long it goes on trying when a server does not answer.
 PATIENCE = 60.0
 
@@ -59,12 +60,14 @@ class Watchdog:
         self._pid = pid
         self._pipe = pipe
 
-    def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
+    def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float, engine: str = "logical") -> None:
         """A window begins: clients are about to be held. ``backends`` hold the run lock, by side."""
-        self._say({"word": HOLD, "epoch": epoch, "source": source, "backends": dict(backends), "seconds": seconds})
+        known = {"epoch": epoch, "source": source, "backends": dict(backends), "seconds": seconds, "engine": engine, "pid": os.getpid()}
+        self._say({"word": HOLD, **known})
 
-    def say(self, word: str) -> None:
-        self._say({"word": word})
+    def say(self, word: str, more: float | None = None) -> None:
+        """``more`` seconds from now until the module is late."""
+        self._say({"word": word} if more is None else {"word": word, "more": more})
 
     def end(self) -> None:
         """Nothing is left to watch. The process is reaped if it ends soon, which it does unless it is settling a window."""
@@ -88,7 +91,11 @@ class Watchdog:
             raise FleetError("window_aborted", "The watchdog has ended, so no window may be open.", remedy="Run again.") from None
 
 
-def start(options: Options, runner: Runner | None) -> Watchdog:
+# Settles a window of another engine: (options, runner, window, cause) -> settled.
+Settle = t.Callable[[Options, "Runner | None", t.Mapping[str, t.Any], str], bool]
+
+
+def start(options: Options, runner: Runner | None, engines: t.Mapping[str, Settle] | None = None) -> Watchdog:
     """Fork it. Must be called before any connection exists in this process."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -100,7 +107,7 @@ def start(options: Options, runner: Runner | None) -> Watchdog:
     try:
         os.setsid()
         _detach(reading)
-        watch(options, runner, reading)
+        watch(options, runner, reading, engines or {})
         status = 0
     finally:
         # Never back into the module's code: it would print a second result.
@@ -120,7 +127,7 @@ def _detach(keep: int) -> None:
     os.closerange(keep + 1, min(limit if limit > 0 else 4096, 65536))
 
 
-def watch(options: Options, runner: Runner | None, pipe: int) -> None:
+def watch(options: Options, runner: Runner | None, pipe: int, engines: t.Mapping[str, Settle] | None = None) -> None:
     """Listen until the module is done, dead, or late."""
     window: dict[str, t.Any] = {"word": ""}
     buffer = b""
@@ -129,19 +136,22 @@ def watch(options: Options, runner: Runner | None, pipe: int) -> None:
         left = None if late is None else late.remaining()
         ready, _writable, _broken = select.select([pipe], [], [], left)
         if not ready:
-            act(options, runner, window, "deadline")
+            act(options, runner, window, "deadline", engines)
             # The module may come back to life and end its own clean-up; it can open nothing with this epoch.
             late, window = None, {"word": ""}
             continue
         chunk = os.read(pipe, 65536)
         if not chunk:
-            act(options, runner, window, "eof")
+            act(options, runner, window, "eof", engines)
             return
         buffer += chunk
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
             window.update(json.loads(line))
-            if window["word"] == HOLD:
+            more = window.pop("more", None)
+            if more is not None:
+                late = Deadline(more)
+            elif window["word"] == HOLD:
                 late = Deadline(window["seconds"])
             elif window["word"] == OPENED:
                 # The target takes writes, only clients may still be held: no reason to end a module that is alive.
@@ -150,14 +160,21 @@ def watch(options: Options, runner: Runner | None, pipe: int) -> None:
                 late, window = None, {"word": ""}
 
 
-def act(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], cause: str) -> None:
+def act(
+    options: Options,
+    runner: Runner | None,
+    window: t.Mapping[str, t.Any],
+    cause: str,
+    engines: t.Mapping[str, Settle] | None = None,
+) -> None:
     """Settle the epoch of ``window``: repeat until it is settled, found to be stale, or patience ends."""
     if window["word"] in ("", DONE):
         return
+    settle = (engines or {}).get(window.get("engine", ""), _settle)
     patience = Deadline(PATIENCE)
     while not patience.expired():
         try:
-            if _settle(options, runner, window, cause):
+            if settle(options, runner, window, cause):
                 return
         except FleetError:
             pass
@@ -169,7 +186,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
     target = Server(options.endpoint("new" if window["source"] == "legacy" else "legacy"), "watchdog")
     clients = Clients(options.router, runner)
     try:
-        if not _own_lock(source, window["backends"][source.side]):
+        if not own_lock(source, window["backends"][source.side]):
             return True
         verdict = decide(window["word"], cause, "stale" if window["word"] == HOLD else _target(target, window))
         if verdict == "wait":
@@ -178,7 +195,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
             clients.serve(source.side)
         elif verdict == "abort":
             fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open")
-            _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
+            note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
             clients.serve(source.side)
         elif verdict == "serve_target":
             sessions.end_now(target, sessions.now_on(target))
@@ -189,7 +206,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
         target.close()
 
 
-def _own_lock(source: Server, backend: int) -> bool:
+def own_lock(source: Server, backend: int) -> bool:
     """Take the run lock on the source, so that no other run acts meanwhile. False when another run has it: that one reads the facts.
 
     The backend of a module that is dead or late is ended first; what it had sent is either committed or gone.
@@ -222,6 +239,6 @@ def _target(target: Server, window: t.Mapping[str, t.Any]) -> str:
     return {f"{epoch}:commit": "committed", f"{epoch}:abort": "aborted"}.get(now, "stale")
 
 
-def _note(server: Server, text: str) -> None:
+def note(server: Server, text: str) -> None:
     """A line in the server's log: the watchdog has nobody else to tell."""
     server.admin.run(f"DO $bowline$ BEGIN RAISE LOG USING MESSAGE = {literal('bowline watchdog ' + text)}; END $bowline$")

@@ -21,7 +21,7 @@ from .router import Clients
 from .watchdog import COMMIT, FENCE, OPENED, Watchdog
 
 # What stays of max_window for aborting and giving the writes back before the watchdog would.
-_RESERVE = 0.8
+RESERVE = 0.8
 
 
 @dataclass
@@ -81,10 +81,10 @@ class Window:
             self._open()
         except FleetError as error:
             self._abort(error)
-        self._opened.database_ms = _ms(time.monotonic() - fenced)
+        self._opened.database_ms = ms(time.monotonic() - fenced)
         self._finish()
         now = time.monotonic()
-        self._opened.window_ms, self._opened.pause_ms = _ms(now - fenced), _ms(now - began)
+        self._opened.window_ms, self._opened.pause_ms = ms(now - fenced), ms(now - began)
         return self._opened
 
     # W0 to W2: nobody can write any more.
@@ -152,7 +152,7 @@ class Window:
         self._step("resume")
 
     def _left(self) -> float:
-        left = self._limit.remaining() - _RESERVE
+        left = self._limit.remaining() - RESERVE
         if left <= 0:
             raise FleetError(
                 "window_aborted", f"The window was not done within {self._options.max_window:g} s.", remedy="Raise max_window."
@@ -161,7 +161,7 @@ class Window:
 
     def _step(self, name: str) -> None:
         now = time.monotonic()
-        self._opened.steps.append({"name": name, "ms": _ms(now - self._clock)})
+        self._opened.steps.append({"name": name, "ms": ms(now - self._clock)})
         self._clock = now
         if name.startswith("W"):
             hit(name)
@@ -234,5 +234,5 @@ def _again(work: t.Callable[[], t.Any], server: t.Any, limit: Deadline) -> None:
             limit.pause(0.1)
 
 
-def _ms(seconds: float) -> float:
+def ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
