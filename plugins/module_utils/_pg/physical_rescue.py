@@ -15,7 +15,7 @@ from .._core.runner import Runner
 from .._core.wait import Deadline
 from .model import Options
 from .physical_facts import OTHER, Road, sites
-from .physical_settle import epoch_of, open_target, settle, turn
+from .physical_settle import epoch_of, forget_way_back, open_target, settle, turn
 from .router import Clients
 from .watchdog import FENCE, HOLD, OPENED, STOP, own_lock
 
@@ -57,6 +57,7 @@ def _settle(road: Road, clients: Clients, window: t.Mapping[str, t.Any]) -> bool
     if word == FENCE and road.source.control.running():
         turn(road.source.server.admin, road.source.server.dbname, f"{epoch}:abort", False, f"{epoch}:open")
         clients.serve(road.source.side)
+        forget_way_back(road, lambda _text: None)
         return True
     if word == STOP and not _end_stop(road, epoch):
         return True

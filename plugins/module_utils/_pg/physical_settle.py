@@ -113,12 +113,19 @@ def settle(
     clients.serve(road.source.side)
     try:
         road.target.control.start(60)
-        road.target.server.close()
-        # It would hold the log of a way back that is not opened.
+    except FleetError as error:
+        warn(f"The standby was not started again, the next run will do it: {error.message}")
+    road.target.server.close()
+    forget_way_back(road, warn)
+    return SOURCE
+
+
+def forget_way_back(road: Road, warn: t.Callable[[str], None]) -> None:
+    """The target was not opened; its slot would hold log for ever."""
+    try:
         drop_slot(road.target.server, road.back)
     except FleetError as error:
-        warn(f"The standby is not as it was before the window, the next run will mend it: {error.message}")
-    return SOURCE
+        warn(f"Slot {road.back} stays on {road.target.side} until the next run: {error.message}")
 
 
 def _promoted(target: Site, limit: Deadline) -> bool:

@@ -4,8 +4,8 @@
 
 """The write pause of the engine physical: fence and drain the source, stop it cleanly, prove the position, promote the target.
 
-The steps have the names of the logical window: W0 target looked at, W1 fence, W2 sessions ended, W3 source stopped, W4 its shutdown
-checkpoint replayed by the target, W5 slot for the way back, W6 nothing is left to fail, W7 promotion, W8 target open.
+The steps have the names of the logical window: W0 slot for the way back on the target, W1 fence, W2 sessions ended, W3 source stopped,
+W4 its control file says cleanly, W5 its shutdown checkpoint replayed by the target, W6 nothing is left to fail, W7 promotion, W8 open.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .control import CLEAN
 from .faults import hit
 from .model import Options
 from .physical_facts import Road, ask
-from .physical_settle import TARGET, end_sessions, settle, turn
+from .physical_settle import TARGET, end_sessions, forget_way_back, settle, turn
 from .router import Clients
 from .watchdog import COMMIT, FENCE, OPENED, STOP, Watchdog
 from .window import RESERVE, Opened, ms
@@ -46,6 +46,9 @@ def ready(road: Road, options: Options) -> None:
             remedy="End them, raise drain_grace, or set on_active: terminate.",
             details={"sessions": busy},
         )
+    # Learned now, while nobody waits: who owns the directories.
+    for site in (road.source, road.target):
+        site.control.running()
     # Both shutdowns write what is dirty: most of it is written now, before anybody waits.
     for site in (road.source, road.target):
         site.server.admin.run("CHECKPOINT")
@@ -102,6 +105,7 @@ class PhysicalWindow:
         self._say(FENCE)
         if not ask(self._road.target)["streams"]:
             raise FleetError("window_aborted", f"{self._road.target.server.endpoint} does not stream any more.", remedy="Run again.")
+        physical_seed.keep_slot(self._road.target.server, self._road.back)
         self._step("W0")
         turn(source.admin, source.dbname, f"{self._opened.epoch}:open", True)
         fenced = time.monotonic()
@@ -142,11 +146,12 @@ class PhysicalWindow:
 
     def _stop(self) -> None:
         """W3 to W5: the source ends, and every byte of its log is replayed."""
-        source, target = self._road.source, self._road.target
+        source = self._road.source
         self._left()
         self._say(STOP)
         source.server.close()
         source.control.stop("fast", self._left())
+        self._step("W3")
         data = source.control.controldata()
         if data["Database cluster state"] != CLEAN:
             raise FleetError(
@@ -154,10 +159,8 @@ class PhysicalWindow:
                 f"{source.server.endpoint} was not shut down cleanly (pg_controldata: {data['Database cluster state']}).",
                 remedy="Look at its log, raise max_window, run again.",
             )
-        self._step("W3")
-        self._prove(data)
         self._step("W4")
-        physical_seed.keep_slot(target.server, self._road.back)
+        self._prove(data)
         self._step("W5")
 
     def _prove(self, data: t.Mapping[str, str]) -> None:
@@ -225,6 +228,7 @@ class PhysicalWindow:
             try:
                 turn(source.admin, source.dbname, f"{self._opened.epoch}:abort", False, f"{self._opened.epoch}:open")
                 self._clients.serve(source.side)
+                forget_way_back(self._road, self._warn)
             except FleetError as lost:
                 if lost.code not in ("connection_lost", "unreachable"):
                     raise

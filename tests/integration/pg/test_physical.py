@@ -154,3 +154,49 @@ def test_there_and_back_and_there_again_without_losing_a_row(world, writers):
     print({"pauses": [round(run["window_ms"]) for run in (there, back, last)], "gap": round(clients.longest_gap(), 3)})
     assert world.open_sides() == ["new"] and world.legacy.in_recovery()
     assert world.new.value("SELECT n FROM pages", dbname="wiki") == 7
+
+
+BEFORE_COMMIT = ("W0", "W1", "W2", "W3", "W4", "W5", "W6")
+SAMPLE = [(point, ("new", "legacy")[number % 2]) for number, point in enumerate(POINTS)]
+MATRIX = [(point, to) for point in POINTS for to in ("new", "legacy")]
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    """One seeded pair for all crash points: each of them ends with the other side serving."""
+    made = World()
+    try:
+        made.start()
+        made.ok("seeded")
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.mark.parametrize(("point", "to"), MATRIX if os.environ.get("BOWLINE_FAULTS") == "all" else SAMPLE)
+def test_killed_after_each_step_it_converges_and_loses_nothing(matrix, writers, point, to):
+    world = matrix
+    if world.open_sides() == [to]:
+        world.ok(OTHER[to])
+    if point.startswith("A"):
+        # Arming has nothing left to do once both sides know each other.
+        world.side(OTHER[to]).rows("ALTER SYSTEM RESET primary_slot_name", dbname="postgres")
+        world.side(OTHER[to]).rows("SELECT pg_reload_conf()", dbname="postgres")
+    with writers(world) as clients:
+        process = world.spawn(to, fault=point)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        began = time.monotonic()
+        until(lambda: len(world.open_sides()) == 1, 10, "one open side")
+        back_after = time.monotonic() - began
+        assert world.open_sides() == [OTHER[to] if point in (*BEFORE_COMMIT, "A1", "A2", "A3") else to]
+        acknowledged = len(clients.acknowledged)
+        until(lambda: len(clients.acknowledged) > acknowledged, 5, "writes after the kill")
+        outcome = world.ok(to)
+        assert (outcome["serving"], outcome["phase_after"]) == (to, "new_armed" if to == "new" else "armed")
+    print(point, to, round(back_after, 2), round(clients.longest_gap(), 2))
+    clients.assert_lossless()
+    assert world.open_sides() == [to]
+    again = world.ok(to)
+    assert (again["changed"], again["plan"]) == (False, [])
+    assert [row["slot_name"] for row in world.side(OTHER[to]).rows("SELECT slot_name FROM pg_replication_slots", dbname="postgres")] == []
