@@ -25,6 +25,8 @@ _IMAGE_DATA = "/var/lib/postgresql/data"
 _SHORT = 30.0
 # States of pg_control in which nothing of a primary, or of a standby, is missing on its disk.
 CLEAN, CLEAN_STANDBY = "shut down", "shut down in recovery"
+# The second one is what a crash leaves.
+IN_RECOVERY = (CLEAN_STANDBY, "in archive recovery")
 
 _LOCATE = 'D=$1; test -d "$D" || exit 7; stat -c "%u:%g" "$D"; stat -c %U "$D"; id -u; cat "$D/PG_VERSION" 2>/dev/null || true'
 # pg_ctl start forgets how the server was started last; pg_ctl restart reads postmaster.opts, and so does this. The log is a file of its

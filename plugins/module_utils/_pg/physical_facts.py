@@ -13,7 +13,7 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import fence
-from .control import Control
+from .control import IN_RECOVERY, Control
 from .model import FORWARD, REVERSE, Options
 from .physical_plan import Node, Nodes
 from .postgres import Server
@@ -176,9 +176,18 @@ def _stopped(site: Site) -> dict[str, t.Any]:
     return {
         "replacing": False,
         "system": data["Database system identifier"],
-        "standby": "standby.signal" in names,
+        "standby": "standby.signal" in names or unpromoted(data),
         "timeline": newest_timeline(data),
     }
+
+
+def unpromoted(data: t.Mapping[str, str]) -> bool:
+    """Whether a stopped server never left recovery: nobody can have written to it.
+
+    A promotion removes standby.signal first, then begins its timeline (which the minimum recovery point tells), and enters production
+    last; only then do backends write (StartupXLOG in xlog.c, PostgreSQL 13 to 18).
+    """
+    return data["Database cluster state"] in IN_RECOVERY and newest_timeline(data) == int(data["Latest checkpoint's TimeLineID"])
 
 
 def newest_timeline(data: t.Mapping[str, str]) -> int:

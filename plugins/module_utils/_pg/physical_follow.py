@@ -27,10 +27,10 @@ fi
 rc=0
 "$2" --target-pgdata="$1" --source-server="$3" || rc=$?
 for f in "$kept"/*.conf; do if [ -e "$f" ]; then cp -p -- "$f" "$1"/; fi; done
+if [ "$rc" -eq 0 ]; then : > "$1/standby.signal"; fi
 rm -rf "$kept"
-exit $rc
+exit "$rc"
 """
-_SIGNAL = 'umask 077; : > "$1/standby.signal"; sync "$1/standby.signal" "$1"'
 
 
 def cleanup(road: Road, link: Link) -> bool:
@@ -40,7 +40,7 @@ def cleanup(road: Road, link: Link) -> bool:
     rewound = _make_standby(old, serves, link)
     hit("F1")
     old.server.close()
-    old.control.start(60)
+    physical_seed.start_standby(old)
     hit("F2")
     physical_seed.wait_following(old, 60)
     hit("F3")
@@ -64,18 +64,14 @@ def _make_standby(old: Site, serves: Site, link: Link) -> bool:
         # Somebody has started it after the switch; it is fenced, and its start alone has written log that the other side does not have.
         old.server.close()
         old.control.stop("fast", 60)
-    data = old.control.controldata()
-    if _is_standby(old):
+    if physical_seed.stopped_in_recovery(old):
         return False
+    data = old.control.controldata()
     rewound = _diverged(data, serves)
     if rewound:
         _rewind(old, serves, link)
-    _script(old, _SIGNAL)
+    physical_seed.put_signal(old)
     return rewound
-
-
-def _is_standby(old: Site) -> bool:
-    return old.control.script('test -e "$1/standby.signal"', old.control.data_directory).rc == 0
 
 
 def _diverged(data: dict[str, str], serves: Site) -> bool:

@@ -25,8 +25,7 @@ class Node:
     """One server of the pair.
 
     ``role``: primary, standby, absent (not a copy of the other one's cluster) or replacing (its data directory is being exchanged for the
-    copy). Of a stopped server it is what it would start as: a standby if and only if it has standby.signal, which a promotion removes
-    durably before it writes anything. ``follows``: it streams from the other one. ``slot``: the pair's slot on this server that the other
+    copy). A stopped server is a standby if it has standby.signal or never left recovery. ``follows``: it streams from the other one. ``slot``: the pair's slot on this server that the other
     one uses: "", inactive, active or lost. ``ready``: it knows what it will follow once it is a standby. ``fenced`` and ``epoch`` are read
     from a running server only. ``timeline`` is the newest one that it has begun.
     """
@@ -111,6 +110,15 @@ def _two_primaries(legacy: Node, new: Node) -> str:
 def serving(found: str) -> str:
     """legacy, new, nobody (inside a window) or unknown."""
     return "nobody" if found in OPENING else plan.serving(found)
+
+
+def before(found: str) -> str:
+    """Who serves in phase ``found``, or did before the window that is open, or will once a promotion is finished."""
+    if found in OPENING:
+        return found.split("_")[1]
+    if found in plan.WINDOWS:
+        return "legacy" if found == "window_forward" else "new"
+    return serving(found)
 
 
 SEED = (

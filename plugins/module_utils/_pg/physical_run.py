@@ -95,7 +95,7 @@ class PhysicalRun:
         return self._options.link
 
     def _do(self, steps: t.Sequence[Step], found: str) -> None:
-        serves = _serves(found)
+        serves = physical_plan.before(found)
         for step in steps:
             if step.action == "abort":
                 self._settle(serves)
@@ -133,6 +133,8 @@ class PhysicalRun:
         road = self._sites.road(to)
         if self._guard is None:
             raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
+        # What was settled before may have restarted a server, and the lock ends with its session.
+        self._lock(physical_facts.observe(self._sites))
         ready(road, self._options)
         for attempt in range(int(self._options.window_attempts)):
             window = PhysicalWindow(road, self._options, self._clients, self._guard, self._warnings.append)
@@ -171,7 +173,7 @@ class PhysicalRun:
         state = self._options.state
         if state == "seeded":
             return found if steps[-1].action not in ("copy", "cleanup", "abort") else "seeded" if serves != "new" else "new_armed"
-        return "finished" if state == "finished" else armed[state if state in SIDES else serves if serves in armed else _serves(found)]
+        return "finished" if state == "finished" else armed[state if state in SIDES else serves if serves in armed else physical_plan.before(found)]
 
     def _result(self, steps: t.Sequence[Step], found: str, reached: str, after: Nodes) -> dict[str, t.Any]:
         serves, predicted = physical_plan.serving(found), None
@@ -232,12 +234,3 @@ def rollback(sites: physical_facts.Sites, nodes: Nodes, found: str) -> dict[str,
     able = physical_follow.rewindable(sites.side(serves))
     note = f"{able}: a {serves} server that starts as a primary after the next switch needs a new base backup" if able else ""
     return {**answer, "armed": True, "lag_ms": round(float(row[0]["ms"]), 1), "reason": note}
-
-
-def _serves(found: str) -> str:
-    """Who serves in phase ``found``, or did before the window that is open, or will once a promotion is finished."""
-    if found in physical_plan.OPENING:
-        return found.split("_")[1]
-    if found in ("window_forward", "window_reverse"):
-        return "legacy" if found == "window_forward" else "new"
-    return physical_plan.serving(found)

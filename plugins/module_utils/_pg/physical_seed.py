@@ -15,7 +15,7 @@ from .._core.wait import Deadline, wait_for
 from . import pair, roles
 from .faults import hit
 from .model import FORWARD, REVERSE, Link
-from .physical_facts import OTHER, SLOT, Site, Sites, ask
+from .physical_facts import OTHER, SLOT, Site, Sites, ask, unpromoted
 from .postgres import Server, ident, literal
 
 # What pg_rewind reads through its connection (PostgreSQL documentation, pg_rewind, notes).
@@ -120,8 +120,7 @@ class Seed:
 
     def _copy(self) -> None:
         new = self._new
-        if not new.control.running():
-            new.control.start(60)
+        start_standby(new)
         new.server.close()
         wait_following(new, self._timeout)
         level = self._legacy.server.admin.value("SELECT pg_current_wal_flush_lsn()::text")
@@ -147,6 +146,51 @@ def try_stream(follower: Site, source: Site, link: Link) -> None:
         failed = pair.link_failure(follower.server, source.server, link, failure)
         line = f"hostssl replication {link.user} <address of {follower.side}> scram-sha-256"
         raise FleetError(failed.code, failed.message, remedy=f"{failed.remedy} Streaming needs: {line}", details=failed.details)
+
+
+def has_signal(site: Site) -> bool:
+    """Whether a start makes a standby of it."""
+    done = site.control.script('test -d "$1" && if test -e "$1/standby.signal"; then echo there; fi', site.control.data_directory)
+    if done.rc != 0:
+        raise FleetError("control_failed", f"The data directory of {site.server.endpoint} cannot be read.", remedy="Check its host.")
+    return done.out.strip() == "there"
+
+
+def put_signal(site: Site) -> None:
+    """Make the next start one of a standby, durably."""
+    done = site.control.script('umask 077; : > "$1/standby.signal" && sync "$1/standby.signal" "$1"', site.control.data_directory)
+    if done.rc != 0:
+        raise FleetError(
+            "control_failed",
+            f"standby.signal cannot be written in the data directory of {site.server.endpoint}: {(done.err or done.out).strip()[-200:]}.",
+            remedy=f"Check the room and the rights there ({site.side}.data_directory).",
+        )
+
+
+def stopped_in_recovery(site: Site) -> bool:
+    """Not running, never promoted, and standby.signal is there (again), so that a start makes a standby of it. Raises when unreadable.
+
+    A standby that crosses to a newer timeline of its primary looks like one that was promoted until its next checkpoint, but for the file.
+    """
+    if site.control.running():
+        return False
+    if not (has_signal(site) or unpromoted(site.control.controldata())):
+        return False
+    put_signal(site)
+    return True
+
+
+def start_standby(site: Site) -> None:
+    """Start it unless it runs, and never as anything else than a standby: without standby.signal it would open."""
+    if site.control.running():
+        return
+    if not stopped_in_recovery(site):
+        raise FleetError(
+            "inconsistent",
+            f"{site.server.endpoint} does not run and is no standby, so it is not started. Nothing was changed.",
+            remedy="Run again; the facts decide.",
+        )
+    site.control.start(60)
 
 
 def keep_slot(server: Server, name: str) -> None:

@@ -4,9 +4,9 @@
 
 """Ending a physical window whose module is dead, hung or has failed: by the module itself, by the watchdog, by the next run.
 
-The commit is the promotion of the target. So the target is stopped first, and what its directory then says is the verdict: with
-standby.signal it was not promoted and, being stopped, cannot be; without it the promotion has begun and the source never opens again.
-The source takes writes only by a compare-and-set of the epoch in its own catalog.
+The commit is the promotion of the target. So the target is stopped first, and what its control file then says is the verdict: "shut down
+in recovery" (or the trace of a crash in recovery) means that it was not promoted and, being stopped, cannot be; anything else means
+promoted, and the source never opens again. The source takes writes only by a compare-and-set of the epoch in its own catalog.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .._core.errors import FleetError
 from .._core.wait import Deadline, wait_for
 from . import fence
 from .physical_facts import Road, Site, ask
-from .physical_seed import drop_slot
+from .physical_seed import drop_slot, start_standby, stopped_in_recovery
 from .postgres import Server, Session, literal
 from .router import Clients
 
@@ -101,9 +101,11 @@ def settle(
         return TARGET
     start_source(road.source, limit)
     seen = epoch_of(road.source.server)
-    if seen.endswith(":open") and epoch in ("", seen.rsplit(":", 1)[0]):
+    if epoch and seen not in (f"{epoch}:open", f"{epoch}:abort"):
+        return SOURCE
+    if seen.endswith(":open"):
         # Again, now that the source runs and whoever else is at work would have met it: still stopped and still a standby.
-        if sent and not _is_stopped_standby(road.target):
+        if sent and not stopped_in_recovery(road.target):
             raise FleetError(
                 "locked",
                 f"{road.target.server.endpoint} was started meanwhile, so another run is at work; {road.source.side} stays fenced.",
@@ -112,7 +114,7 @@ def settle(
         turn(road.source.server.admin, road.source.server.dbname, f"{seen.rsplit(':', 1)[0]}:abort", False, seen)
     clients.serve(road.source.side)
     try:
-        road.target.control.start(60)
+        start_standby(road.target)
     except FleetError as error:
         warn(f"The standby was not started again, the next run will do it: {error.message}")
     road.target.server.close()
@@ -139,7 +141,7 @@ def _promoted(target: Site, limit: Deadline) -> bool:
                     return True
                 target.server.close()
                 target.control.stop("fast", max(2.0, min(10.0, limit.remaining())))
-            return not _is_stopped_standby(target)
+            return not stopped_in_recovery(target)
         except FleetError:
             return None
 
@@ -152,16 +154,6 @@ def _promoted(target: Site, limit: Deadline) -> bool:
         remedy=f"Make {target.server.endpoint} and its host reachable and run again; until then the other side stays closed, nothing is lost.",
     )
     return bool(seen)
-
-
-def _is_stopped_standby(site: Site) -> bool:
-    """Not running, and standby.signal is there: never promoted, and a start makes a standby of it. Raises when it cannot be read."""
-    if site.control.running():
-        return False
-    done = site.control.script('test -d "$1" && if test -e "$1/standby.signal"; then echo standby; fi', site.control.data_directory)
-    if done.rc != 0:
-        raise FleetError("control_failed", f"The data directory of {site.server.endpoint} cannot be read.", remedy="Check its host.")
-    return done.out.strip() == "standby"
 
 
 def start_source(source: Site, limit: Deadline) -> None:

@@ -200,3 +200,189 @@ def test_killed_after_each_step_it_converges_and_loses_nothing(matrix, writers, 
     again = world.ok(to)
     assert (again["changed"], again["plan"]) == (False, [])
     assert [row["slot_name"] for row in world.side(OTHER[to]).rows("SELECT slot_name FROM pg_replication_slots", dbname="postgres")] == []
+
+
+# --- servers that fail, and modules that hang -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def armed(matrix):
+    """The same pair as the matrix has, with legacy serving."""
+    matrix.ok("legacy")
+    matrix.ok("armed")
+    return matrix
+
+
+def stopped_at(process, seconds: float = 30) -> None:
+    until(lambda: f"/proc/{process.pid}/stat" and _state(process.pid) == "T", seconds, "the module to stop at its point")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+@pytest.mark.parametrize("point", ["W2", "W5"])
+def test_a_hanging_module_loses_the_window_and_its_process(armed, writers, point):
+    """It could go on later with a command that no catalog orders, so the watchdog ends it before it gives the writes back."""
+    world = armed
+    with writers(world) as clients:
+        process = world.spawn("new", fault=f"{point}:stop", max_window=3, drain_grace=1, window_attempts=1)
+        until(lambda: world.open_sides() == [], 30, "the window")
+        until(lambda: world.open_sides() == ["legacy"], 15, "the watchdog")
+        assert process.wait(5) == -signal.SIGKILL
+        assert world.ok("new")["serving"] == "new"
+    clients.assert_lossless()
+    assert world.open_sides() == ["new"]
+
+
+@pytest.mark.parametrize("to", ["new", "legacy"])
+def test_an_old_side_that_came_back_by_itself_is_rewound(armed, writers, to):
+    """A supervisor starts it after the promotion: it is fenced, and its start has written log that the other side does not have."""
+    world = armed
+    if to == "legacy":
+        world.ok("new")
+    old = world.side(OTHER[to])
+    before = (old.data / "postgresql.conf").read_text()
+    with writers(world) as clients:
+        process = world.spawn(to, fault="W8")
+        process.communicate(timeout=60)
+        old.start()
+        assert world.open_sides() == [to]
+        old.rows("CHECKPOINT", dbname="postgres")
+        # Written past the fence by somebody who insists: it is gone with the rewind, and was never acknowledged by the side that serves.
+        old.rows("SET default_transaction_read_only = off; CREATE TABLE stray (a int)", dbname="wiki")
+        outcome = world.ok(to)
+    assert [step["action"] for step in outcome["plan"]] == ["cleanup"]
+    assert any("rewound" in text for text in outcome["warnings"])
+    clients.assert_lossless()
+    assert (old.data / "postgresql.conf").read_text() == before
+    assert old.in_recovery() and old.value("SELECT to_regclass('stray') IS NULL", dbname="wiki")
+    assert world.ok(to)["changed"] is False
+
+
+@pytest.mark.parametrize(("point", "victim"), [("W2", "legacy"), ("W2", "new"), ("W5", "new"), ("W6", "new"), ("W7", "new")])
+def test_a_server_killed_in_the_window(armed, writers, point, victim):
+    """The module is held at the point while the server dies. Afterwards one side is open, and the same command converges."""
+    world = armed
+    with writers(world) as clients:
+        process = world.spawn("new", fault=f"{point}:stop", window_attempts=1)
+        stopped_at(process)
+        world.side(victim).kill()
+        os.kill(process.pid, signal.SIGCONT)
+        out, _err = process.communicate(timeout=90)
+        until(lambda: len(world.open_sides()) == 1, 20, "one open side")
+        assert world.open_sides() == [OTHER[victim] if (point, victim) == ("W5", "legacy") else "new" if point == "W7" else "legacy"], out
+        acknowledged = len(clients.acknowledged)
+        until(lambda: len(clients.acknowledged) > acknowledged, 5, "writes after the kill")
+        if victim == "new" and world.open_sides() == ["legacy"] and not world.new.ctl("status") == 0:
+            world.new.start()
+        assert world.ok("new")["serving"] == "new"
+    print(point, victim, out[:300])
+    clients.assert_lossless()
+    assert world.ok("new")["changed"] is False
+
+
+def test_a_transaction_that_is_open_before_the_fence_is_on_both_sides_or_the_window_is_given_up(armed):
+    world = armed
+    with world.legacy.connect(options="", user="hub", password="canary-app-3c2", autocommit=False) as client:
+        client.execute("INSERT INTO ledger (key, amount) VALUES ('long', 1)")
+        failure = world.run("new", window_attempts=1, drain_grace=0.3)["failure"]
+        assert failure["code"] == "active_transactions" and failure["details"]["sessions"]
+        assert world.open_sides() == ["legacy"]
+        process = world.spawn("new", drain_grace=9, max_window=20)
+        until(lambda: not world.legacy.takes_writes(), 20, "the fence")
+        client.execute("INSERT INTO ledger (key, amount) VALUES ('late', 1)")
+        client.commit()
+    out, _err = process.communicate(timeout=60)
+    assert '"serving": "new"' in out
+    assert world.new.value("SELECT count(*) FROM ledger WHERE key IN ('long', 'late')") == 2
+    world.new.rows("DELETE FROM ledger WHERE key IN ('long', 'late')")
+
+
+def test_other_databases_are_fenced_too_and_opened_without_a_trace(armed):
+    world = armed
+    world.legacy.rows("ALTER DATABASE wiki SET work_mem = '5MB'; CREATE DATABASE frozen", dbname="postgres")
+    world.legacy.rows("ALTER DATABASE frozen SET default_transaction_read_only = on", dbname="postgres")
+    text = "SELECT d.datname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setrole = 0"
+    process = world.spawn("new", fault="W2:stop")
+    stopped_at(process)
+    fenced = {row["datname"]: row["setconfig"] for row in world.legacy.rows(text, dbname="postgres")}
+    os.kill(process.pid, signal.SIGCONT)
+    process.communicate(timeout=60)
+    assert all("default_transaction_read_only=on" in fenced[name] for name in ("hub", "wiki", "postgres", "frozen"))
+    after = {row["datname"]: row["setconfig"] for row in world.new.rows(text, dbname="postgres")}
+    assert after.pop("hub")[0].endswith(":commit")
+    assert after == {"wiki": ["work_mem=5MB"], "frozen": ["default_transaction_read_only=on"]}
+    world.new.rows("ALTER DATABASE wiki RESET work_mem", dbname="postgres")
+    world.new.rows("DROP DATABASE frozen", dbname="postgres")
+
+
+# --- before and after -----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written():
+    made = World(new=("max_connections = 50",))
+    try:
+        made.start()
+        made.new.rows("CREATE DATABASE theirs", dbname="postgres")
+        made.legacy.rows(f"CREATE TABLESPACE elsewhere LOCATION '{_folder(made)}'", dbname="postgres")
+        made.legacy.rows("CREATE COLLATION other (provider = libc, locale = 'C')")
+        params = made.params("new")
+        failure = made.run("armed", new={**params["new"], "data_directory": None})["failure"]
+        assert failure["code"] == "no_engine" or "data_directory" in failure["message"]
+        before = _facts(made)
+        failure = made.run("new")["failure"]
+        assert failure["code"] == "no_engine"
+        for reason in ("max_connections is 120 on legacy and 50 on new", "database theirs", "tablespace elsewhere"):
+            assert reason in failure["message"], failure["message"]
+        told = made.ok("preflight")
+        assert {finding["level"] for finding in told["findings"]} == {"fail"} and len(told["findings"]) == 3
+        assert _facts(made) == before
+    finally:
+        made.stop()
+
+
+def _folder(made: World) -> Path:
+    folder = made.home / "elsewhere"
+    folder.mkdir()
+    shutil.chown(folder, "postgres", "postgres")
+    return folder
+
+
+def _facts(made: World) -> list:
+    return [
+        (cluster.value("SELECT pg_current_wal_flush_lsn()::text", dbname="postgres"), (cluster.data / "postgresql.auto.conf").read_text())
+        for cluster in made.clusters]
+
+
+def test_check_mode_writes_nothing_a_killed_seed_continues_and_the_pair_can_be_taken_away(world, writers):
+    """One way through what is not a switch: foreseen, interrupted twice, done, switched, finished."""
+    before = _facts(world)
+    foreseen = world.ok("armed", check_mode=True)
+    assert (_facts(world)[1], foreseen["phase_after"]) == (before[1], "armed")
+    assert not (world.new.data / "pgcut.seed").exists()
+    conf = (world.new.data / "postgresql.conf").read_text()
+    with writers(world) as clients:
+        process = world.spawn("armed")
+        until(lambda: (world.new.data / "pgcut.seed").exists(), 30, "the base backup")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert world.ok("armed", check_mode=True)["phase_before"] == "prepared"
+        process = world.spawn("armed")
+        until(lambda: (world.new.data / "pgcut.old").exists() or (world.new.data / "standby.signal").exists(), 60, "the exchange")
+        process.kill()
+        process.communicate()
+        done = world.ok("armed")
+        assert (done["phase_after"], done["rollback"]["armed"]) == ("armed", True)
+        assert foreseen["plan"][-1] == done["plan"][-1]
+        switch = world.ok("new", check_mode=True)
+        real = world.ok("new")
+        assert switch["plan"] == real["plan"]
+        assert 0.3 < switch["predicted_window_ms"] / real["window_ms"] < 3
+    clients.assert_lossless()
+    assert (world.new.data / "postgresql.conf").read_text() == conf
+    assert not list(world.new.data.glob("pgcut.*")) or [path.name for path in world.new.data.glob("pgcut.*")] == ["pgcut-start.log"]
+    assert world.ok("finished")["phase_after"] == "finished"
+    assert world.ok("finished")["changed"] is False
+    assert world.run("legacy")["failure"]["code"] == "loss_possible"
+    assert world.new.rows("SELECT slot_name FROM pg_replication_slots", dbname="postgres") == []
