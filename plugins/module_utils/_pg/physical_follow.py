@@ -11,7 +11,7 @@ from . import pair, physical_seed
 from .control import CLEAN
 from .faults import hit
 from .model import MAINTENANCE, Link
-from .physical_facts import Road, Site, ask
+from .physical_facts import Road, Site, ask, newest_timeline
 
 # Files of the server's own configuration survive pg_rewind, which would replace them by those of the other side. The copy has a fixed
 # name and is put back by the next run if this one is killed: what it holds is always the original.
@@ -88,8 +88,12 @@ def _diverged(data: dict[str, str], serves: Site) -> bool:
 
 def _rewind(old: Site, serves: Site, link: Link) -> None:
     source = pair.conninfo(link, serves.server, "pgcut_rewind", MAINTENANCE)
+    # Before 16 pg_rewind takes the timeline of the source from its last checkpoint. Right after a promotion that is the old one, so it
+    # would find both on one timeline, do nothing and say "no rewind required" (PostgreSQL 15 documentation, pg_rewind, warning).
+    serves.server.admin.run("CHECKPOINT")
     try:
         _script(old, _REWIND, old.control.path("pg_rewind"), source, timeout=3600)
+        _rewound(old, serves)
     except FleetError as error:
         raise FleetError(
             "apply_error",
@@ -97,6 +101,14 @@ def _rewind(old: Site, serves: Site, link: Link) -> None:
             f" {serves.side} serves; nothing is lost.",
             remedy="pg_rewind needs wal_log_hints or data checksums. Without them: run finished, empty its data directory, start another move.",
         ) from error
+
+
+def _rewound(old: Site, serves: Site) -> None:
+    """Believe the control file, not the exit code: recovery has to reach the timeline of the other side."""
+    timeline = int(serves.server.admin.value("SELECT timeline_id FROM pg_control_checkpoint()"))
+    reached = newest_timeline(old.control.controldata())
+    if reached != timeline:
+        raise FleetError("apply_error", f"after pg_rewind its timeline is {reached} and not {timeline}")
 
 
 def _script(site: Site, text: str, *words: str, timeout: float = 30) -> None:

@@ -29,10 +29,12 @@ _SEED = "pgcut.seed"
 _BACKUP = "pgcut_backup"
 
 # Everything old goes to pgcut.old first and is forgotten last; .done in it says that the old part is complete, so each part may be
-# repeated after a kill. Configuration and the words of the last start stay.
+# repeated after a kill; the script of a killed run goes on by itself, so the next one waits for it. Configuration and the words of the last start stay.
 _REPLACE = """
 set -eu
 cd "$1"
+exec 9> pgcut.lock
+flock 9
 if [ ! -e pgcut.old/.done ]; then
   test -e pgcut.seed/pgcut.done
   mkdir -p -m 0700 pgcut.old
@@ -50,7 +52,7 @@ if [ -e pgcut.seed ]; then
   rm -rf pgcut.seed
 fi
 sync
-rm -rf pgcut.old
+rm -rf pgcut.old pgcut.lock
 """
 _TIDY = 'cd "$1" && rm -rf pgcut.seed'
 _DONE = 'cd "$1" && : > pgcut.seed/pgcut.done'
@@ -76,7 +78,8 @@ class Seed:
 
     def _slot(self) -> None:
         keep_slot(self._legacy.server, FORWARD)
-        follow(self._new.server, self._legacy, self._link)
+        if self._new.control.running():
+            follow(self._new.server, self._legacy, self._link)
 
     def _backup(self) -> None:
         new, legacy = self._new, self._legacy.server

@@ -214,7 +214,8 @@ def armed(matrix):
 
 
 def stopped_at(process, seconds: float = 30) -> None:
-    until(lambda: f"/proc/{process.pid}/stat" and _state(process.pid) == "T", seconds, "the module to stop at its point")
+    until(lambda: _state(process.pid) in "TZ", seconds, "the module to stop at its point")
+    assert _state(process.pid) == "T", process.communicate()
 
 
 def _state(pid: int) -> str:
@@ -301,7 +302,8 @@ def test_a_transaction_that_is_open_before_the_fence_is_on_both_sides_or_the_win
 
 def test_other_databases_are_fenced_too_and_opened_without_a_trace(armed):
     world = armed
-    world.legacy.rows("ALTER DATABASE wiki SET work_mem = '5MB'; CREATE DATABASE frozen", dbname="postgres")
+    world.legacy.rows("CREATE DATABASE frozen", dbname="postgres")
+    world.legacy.rows("ALTER DATABASE wiki SET work_mem = '5MB'", dbname="postgres")
     world.legacy.rows("ALTER DATABASE frozen SET default_transaction_read_only = on", dbname="postgres")
     text = "SELECT d.datname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setrole = 0"
     process = world.spawn("new", fault="W2:stop")
