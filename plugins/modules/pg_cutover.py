@@ -33,7 +33,16 @@ options:
     choices: [preflight, seeded, armed, new, legacy, finished]
     required: true
   engine:
-    description: How rows are moved. This version has V(logical) only; V(auto) chooses it, the others fail with C(no_engine).
+    description:
+      - How rows are moved. V(auto) goes on with the engine that a pair has, else it chooses V(logical). V(dump) fails with C(no_engine).
+      - V(physical) moves the whole cluster by streaming replication, without a restart of legacy and with C(wal_level=replica). Both servers
+        need the same major version (13 or newer), build and collation versions, equal values of C(max_connections) and of the other
+        settings that a standby compares, and C(data_directory) beside C(service), or C(container), or C(data_directory) alone.
+      - Under V(physical) new is an empty cluster with a configuration of its own; its data directory is replaced by a base backup, files
+        ending in C(.conf) stay. Roles and their passwords come from legacy. Replication connections of the link's role have to be allowed
+        by C(pg_hba.conf) of both servers.
+      - Under V(physical) the old side is stopped in the window, new is promoted, and the old side comes back as its standby. All databases
+        are fenced. O(verify), O(keyless), O(ddl_freeze), O(seed_jobs) and O(ignore_databases) have no meaning there.
     type: str
     choices: [auto, logical, physical, dump]
     default: auto
@@ -176,7 +185,8 @@ plan:
 phase_before:
   description: >-
     Phase at the start: empty, prepared, seeding, seeded, armed, window_forward, window_reverse, switched_cleanup, new, new_armed,
-    rolled_back_cleanup, new_only, finished, slot_lost, split_brain or inconsistent.
+    rolled_back_cleanup, new_only, finished, slot_lost, split_brain or inconsistent; with engine physical also opening_new and
+    opening_legacy, in which that side was promoted and does not take writes yet.
   returned: success
   type: str
 phase_after:
@@ -219,12 +229,14 @@ drained:
   returned: success
   type: dict
 sequences:
-  description: How many sequences were set exactly and read back.
+  description: How many sequences were set exactly and read back; null with engine physical, which brings them along.
   returned: success
   type: int
 verify:
   description: >-
     Comparison of all rows as C(mode), C(tables), C(rows), C(equal), C(seconds) and C(mismatches). Null when this run did not switch.
+    With engine physical C(mode) is position: the target has replayed the shutdown checkpoint at C(checkpoint), the last record of the
+    source, up to C(replayed) on C(timeline); no table is read.
   returned: success
   type: dict
 findings:

@@ -5,7 +5,7 @@
 """Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
 
 ``BOWLINE_FAULT=W3`` kills the process after step W3, ``W3:stop`` stops it there. The points are A1 to A3 (arming), W0 to W8 (window)
-and F1 to F4 (afterwards); each name stands in the code exactly once, so one direction or the other is chosen by what is run.
+and F1 to F4 (afterwards); each name stands in the code exactly once for each engine, so one direction or the other is chosen by what is run.
 """
 
 from __future__ import annotations

@@ -114,6 +114,31 @@ def one_cluster(legacy: Server, new: Server) -> bool:
     return bool(legacy.admin.value(text) == new.admin.value(text))
 
 
+def moved_whole(options: Options) -> bool:
+    """Whether a physical pair exists already, as far as the servers that answer say: then only this engine goes on with it."""
+    for end in (options.legacy, options.new):
+        server = Server(end, "engine")
+        try:
+            if in_pair(server):
+                return True
+        except FleetError as error:
+            if error.code not in ("unreachable", "connection_lost"):
+                raise
+        finally:
+            server.close()
+    return False
+
+
+def in_pair(server: Server) -> bool:
+    """Whether this server is one of a physical pair: it has one of its slots, or follows by one."""
+    text = (
+        "SELECT current_setting('primary_slot_name') = ANY (%s) AND pg_is_in_recovery()"
+        " OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'physical' AND slot_name = ANY (%s))"
+    )
+    names = [FORWARD, REVERSE]
+    return bool(server.admin.value(text, names, names))
+
+
 def ask(site: Site) -> dict[str, t.Any]:
     """The row of one running server. Raises FleetError "unreachable" when it does not answer."""
     own, others = SLOT[site.side], SLOT[OTHER[site.side]]

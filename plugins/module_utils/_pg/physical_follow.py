@@ -14,13 +14,16 @@ from .model import MAINTENANCE, Link
 from .physical_facts import Road, Site, ask, newest_timeline
 
 # Files of the server's own configuration survive pg_rewind, which would replace them by those of the other side. The copy has a fixed
-# name and is put back by the next run if this one is killed: what it holds is always the original.
+# name and is put back by the next run if this one is killed: what it holds is always the original. Everybody may write to /var/tmp, so
+# only a directory of our own is used. The script of a killed run goes on by itself, hence the lock.
 _REWIND = """
 set -eu
 umask 077
 kept=/var/tmp/bowline-$(printf %s "$1" | cksum | cut -d' ' -f1)
+mkdir "$kept" 2>/dev/null || { test -O "$kept" && test ! -L "$kept"; }
+exec 9> "$kept/.lock"
+flock 9
 if [ ! -e "$kept/.done" ]; then
-  mkdir -p "$kept"
   for f in "$1"/*.conf; do if [ -e "$f" ]; then cp -p -- "$f" "$kept"/; fi; done
   : > "$kept/.done"
 fi

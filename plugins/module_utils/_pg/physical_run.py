@@ -224,13 +224,42 @@ def rollback(sites: physical_facts.Sites, nodes: Nodes, found: str) -> dict[str,
         reason = "nothing follows the new side" if found == "finished" else "not armed yet" if serves == "legacy" else f"the phase is {found}"
         return {**answer, "guarantee": "none" if found == "finished" else "async", "reason": reason}
     serves = physical_plan.serving(found)
-    row = sites.side(serves).server.admin.rows(
-        "SELECT extract(epoch FROM coalesce(replay_lag, interval '0')) * 1000 AS ms, sync_state FROM pg_stat_replication"
-        " WHERE application_name = %s",
-        physical_facts.SLOT[serves],
-    )
-    if not row:
+    behind = _lag(sites.side(serves), physical_facts.SLOT[serves])
+    if behind is None:
         return {**answer, "reason": f"the {OTHER[serves]} server is not connected"}
     able = physical_follow.rewindable(sites.side(serves))
     note = f"{able}: a {serves} server that starts as a primary after the next switch needs a new base backup" if able else ""
-    return {**answer, "armed": True, "lag_ms": round(float(row[0]["ms"]), 1), "reason": note}
+    return {**answer, "armed": True, "lag_ms": behind["ms"], "reason": note}
+
+
+def info(both: physical_facts.Sites) -> dict[str, t.Any]:
+    """What pg_cutover_info says of a physical pair. Raises "unreachable" when a side should answer and does not."""
+    nodes = physical_facts.observe(both)
+    found = physical_plan.phase(nodes)
+    serves = physical_plan.serving(found)
+    holders = [fence.holder(site.server.admin, site.server.dbname) for site in both.both() if nodes.side(site.side).running]
+    lag = {name: _lag(both.side(side), name) if nodes.side(side).stands == "open" else None for side, name in physical_facts.SLOT.items()}
+    return {
+        "changed": False,
+        "engine": "physical",
+        "phase": found,
+        "serving": serves,
+        "epoch": {"legacy": nodes.legacy.epoch or None, "new": nodes.new.epoch or None},
+        "facts": {"legacy": asdict(nodes.legacy), "new": asdict(nodes.new)},
+        "lag": lag,
+        "apply_errors": dict.fromkeys(lag),
+        "databases_not_moved": [],
+        "holder": next((holder for holder in holders if holder), None),
+        "rollback": rollback(both, nodes, found),
+        "failures": {},
+    }
+
+
+def _lag(site: Site, name: str) -> dict[str, t.Any] | None:
+    """How far the standby that streams by slot ``name`` is behind: milliseconds and bytes; None when it is not connected."""
+    rows = site.server.admin.rows(
+        "SELECT round(extract(epoch FROM coalesce(replay_lag, interval '0')) * 1000, 1)::float8 AS ms,"
+        " pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS bytes FROM pg_stat_replication WHERE application_name = %s",
+        name,
+    )
+    return dict(rows[0]) if rows else None

@@ -35,6 +35,7 @@ set -eu
 cd "$1"
 exec 9> pgcut.lock
 flock 9
+if [ -e standby.signal ] && [ ! -e pgcut.seed ] && [ ! -e pgcut.old ]; then exit 0; fi
 if [ ! -e pgcut.old/.done ]; then
   test -e pgcut.seed/pgcut.done
   mkdir -p -m 0700 pgcut.old
@@ -51,7 +52,7 @@ if [ -e pgcut.seed ]; then
   done
   rm -rf pgcut.seed
 fi
-sync
+sync .
 rm -rf pgcut.old pgcut.lock
 """
 _TIDY = 'cd "$1" && rm -rf pgcut.seed'

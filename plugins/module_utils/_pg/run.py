@@ -14,7 +14,7 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, facts, fence, pair, physical_rescue, plan, preflight, roles, seed, sessions, status, survey, watchdog
+from . import catalog, facts, fence, pair, physical_facts, physical_rescue, plan, preflight, roles, seed, sessions, status, survey, watchdog
 from .carry import Carrier
 from .model import SIDES, Facts, Finding, Link, Options, parse
 from .physical_run import PhysicalRun
@@ -46,7 +46,8 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
     load()
     engines = {"physical": physical_rescue.rescue}
     guard = watchdog.start(options, runner, engines) if options.state in SIDES and not check_mode else None
-    kind = PhysicalRun if options.engine == "physical" else Run
+    whole = options.engine == "physical" or (options.engine == "auto" and physical_facts.moved_whole(options))
+    kind = PhysicalRun if whole else Run
     work = kind(options, runner, guard, check_mode)
     try:
         outcome = work.go()

@@ -28,7 +28,7 @@ def main() -> None:
         params = json.load(file)
     check = params.pop("check_mode", False)
     try:
-        outcome = info(params) if params.pop("info", False) else run(params, runner, check)
+        outcome = info(params, runner) if params.pop("info", False) else run(params, runner, check)
     except FleetError as error:
         outcome = {"failed": True, "failure": error.as_failure()}
     print(json.dumps(outcome, default=str))

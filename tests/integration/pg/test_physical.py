@@ -156,6 +156,7 @@ def test_there_and_back_and_there_again_without_losing_a_row(world, writers):
     assert world.new.value("SELECT n FROM pages", dbname="wiki") == 7
 
 
+ALL = os.environ.get("BOWLINE_FAULTS") == "all"
 BEFORE_COMMIT = ("W0", "W1", "W2", "W3", "W4", "W5", "W6")
 SAMPLE = [(point, ("new", "legacy")[number % 2]) for number, point in enumerate(POINTS)]
 MATRIX = [(point, to) for point in POINTS for to in ("new", "legacy")]
@@ -173,7 +174,7 @@ def matrix():
         made.stop()
 
 
-@pytest.mark.parametrize(("point", "to"), MATRIX if os.environ.get("BOWLINE_FAULTS") == "all" else SAMPLE)
+@pytest.mark.parametrize(("point", "to"), MATRIX if ALL else SAMPLE)
 def test_killed_after_each_step_it_converges_and_loses_nothing(matrix, writers, point, to):
     world = matrix
     if world.open_sides() == [to]:
@@ -236,7 +237,7 @@ def test_a_hanging_module_loses_the_window_and_its_process(armed, writers, point
     assert world.open_sides() == ["new"]
 
 
-@pytest.mark.parametrize("to", ["new", "legacy"])
+@pytest.mark.parametrize("to", ["new", "legacy"] if ALL else ["legacy"])
 def test_an_old_side_that_came_back_by_itself_is_rewound(armed, writers, to):
     """A supervisor starts it after the promotion: it is fenced, and its start has written log that the other side does not have."""
     world = armed
@@ -261,7 +262,10 @@ def test_an_old_side_that_came_back_by_itself_is_rewound(armed, writers, to):
     assert world.ok(to)["changed"] is False
 
 
-@pytest.mark.parametrize(("point", "victim"), [("W2", "legacy"), ("W2", "new"), ("W5", "new"), ("W6", "new"), ("W7", "new")])
+VICTIMS = [("W2", "legacy"), ("W6", "new"), ("W2", "new"), ("W5", "new"), ("W7", "new")]
+
+
+@pytest.mark.parametrize(("point", "victim"), VICTIMS if ALL else VICTIMS[:2])
 def test_a_server_killed_in_the_window(armed, writers, point, victim):
     """The module is held at the point while the server dies. Afterwards one side is open, and the same command converges."""
     world = armed
@@ -272,13 +276,12 @@ def test_a_server_killed_in_the_window(armed, writers, point, victim):
         os.kill(process.pid, signal.SIGCONT)
         out, _err = process.communicate(timeout=90)
         until(lambda: len(world.open_sides()) == 1, 20, "one open side")
-        assert world.open_sides() == [OTHER[victim] if (point, victim) == ("W5", "legacy") else "new" if point == "W7" else "legacy"], out
+        assert world.open_sides() == ["new" if point == "W7" else "legacy"], out
         acknowledged = len(clients.acknowledged)
         until(lambda: len(clients.acknowledged) > acknowledged, 5, "writes after the kill")
         if victim == "new" and world.open_sides() == ["legacy"] and not world.new.ctl("status") == 0:
             world.new.start()
         assert world.ok("new")["serving"] == "new"
-    print(point, victim, out[:300])
     clients.assert_lossless()
     assert world.ok("new")["changed"] is False
 
@@ -352,8 +355,12 @@ def _folder(made: World) -> Path:
 
 
 def _facts(made: World) -> list:
+    """What a write would show in; the position of the log moves by itself."""
+    queries = ("SELECT rolname FROM pg_roles ORDER BY 1", "SELECT slot_name FROM pg_replication_slots", "SELECT datname FROM pg_database",
+               "SELECT setconfig FROM pg_db_role_setting ORDER BY 1", "SELECT proacl::text FROM pg_proc WHERE proname ~ '^pg_(ls|read|stat)_'")
     return [
-        (cluster.value("SELECT pg_current_wal_flush_lsn()::text", dbname="postgres"), (cluster.data / "postgresql.auto.conf").read_text())
+        [(cluster.data / "postgresql.auto.conf").read_text(), sorted(path.name for path in cluster.data.iterdir()),
+         *(cluster.rows(text, dbname="postgres") for text in queries)]
         for cluster in made.clusters]
 
 
@@ -361,8 +368,7 @@ def test_check_mode_writes_nothing_a_killed_seed_continues_and_the_pair_can_be_t
     """One way through what is not a switch: foreseen, interrupted twice, done, switched, finished."""
     before = _facts(world)
     foreseen = world.ok("armed", check_mode=True)
-    assert (_facts(world)[1], foreseen["phase_after"]) == (before[1], "armed")
-    assert not (world.new.data / "pgcut.seed").exists()
+    assert (_facts(world), foreseen["phase_after"]) == (before, "armed")
     conf = (world.new.data / "postgresql.conf").read_text()
     with writers(world) as clients:
         process = world.spawn("armed")
@@ -377,13 +383,15 @@ def test_check_mode_writes_nothing_a_killed_seed_continues_and_the_pair_can_be_t
         done = world.ok("armed")
         assert (done["phase_after"], done["rollback"]["armed"]) == ("armed", True)
         assert foreseen["plan"][-1] == done["plan"][-1]
+        told = world.ok("info")
+        assert (told["engine"], told["phase"], told["serving"], told["rollback"]["armed"]) == ("physical", "armed", "legacy", True)
         switch = world.ok("new", check_mode=True)
         real = world.ok("new")
         assert switch["plan"] == real["plan"]
         assert 0.3 < switch["predicted_window_ms"] / real["window_ms"] < 3
     clients.assert_lossless()
     assert (world.new.data / "postgresql.conf").read_text() == conf
-    assert not list(world.new.data.glob("pgcut.*")) or [path.name for path in world.new.data.glob("pgcut.*")] == ["pgcut-start.log"]
+    assert not list(world.new.data.glob("pgcut.*"))
     assert world.ok("finished")["phase_after"] == "finished"
     assert world.ok("finished")["changed"] is False
     assert world.run("legacy")["failure"]["code"] == "loss_possible"
