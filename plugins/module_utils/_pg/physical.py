@@ -50,6 +50,7 @@ def conditions(legacy: Server, new: Server, options: Options, runner: Runner) ->
     reasons += _settings(legacy.admin, new.admin)
     reasons += _legacy_only(legacy)
     if not one_cluster(legacy, new):
+        reasons += _room(legacy, options, runner)
         reasons += _build(legacy.admin, new.admin) + _collations(legacy, new) + _extensions(legacy, new) + _new_is_fresh(new)
     return reasons
 
@@ -99,6 +100,19 @@ def _legacy_only(legacy: Server) -> list[str]:
     if free["slots"] < 1:
         reasons.append("max_replication_slots on legacy leaves none; the standby needs 1")
     return reasons
+
+
+def _room(legacy: Server, options: Options, runner: Runner) -> list[str]:
+    """1.2 times the cluster, as the design asks; without a readable directory another reason says so."""
+    place = Control(options.new, runner)
+    if not (place.manner and place.data_directory):
+        return []
+    done = place.script('df -P -B1 "$1" | tail -n 1', place.data_directory)
+    words = done.out.split()
+    if done.rc != 0 or len(words) < 4 or not words[3].isdigit():
+        return [f"new.data_directory: the room at {place.data_directory} cannot be read"]
+    needed = int(legacy.admin.value("SELECT (sum(pg_database_size(oid)) * 1.2)::bigint FROM pg_database"))
+    return [] if int(words[3]) >= needed else [f"new has {int(words[3])} bytes free at {place.data_directory}; {needed} are needed"]
 
 
 def _build(legacy: Session, new: Session) -> list[str]:

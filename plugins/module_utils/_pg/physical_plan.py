@@ -25,9 +25,9 @@ class Node:
     """One server of the pair.
 
     ``role``: primary, standby, absent (not a copy of the other one's cluster) or replacing (its data directory is being exchanged for the
-    copy). A stopped server is a standby if it has standby.signal or never left recovery. ``follows``: it streams from the other one. ``slot``: the pair's slot on this server that the other
-    one uses: "", inactive, active or lost. ``ready``: it knows what it will follow once it is a standby. ``fenced`` and ``epoch`` are read
-    from a running server only. ``timeline`` is the newest one that it has begun.
+    copy). A stopped server is a standby if it has standby.signal or never left recovery. ``follows``: it streams from the other one.
+    ``slot``: the pair's slot on this server that the other one uses: "", inactive, active or lost. ``ready``: it knows what it will follow
+    once it is a standby. ``fenced`` and ``epoch`` are read from a running server only. ``timeline`` is the newest one that it has begun.
     """
 
     role: str = "primary"

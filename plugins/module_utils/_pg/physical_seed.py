@@ -35,7 +35,7 @@ set -eu
 cd "$1"
 exec 9> pgcut.lock
 flock 9
-if [ -e standby.signal ] && [ ! -e pgcut.seed ] && [ ! -e pgcut.old ]; then exit 0; fi
+if [ -e standby.signal ] && [ ! -e pgcut.seed ] && [ ! -e pgcut.old ]; then rm -f pgcut.lock; exit 0; fi
 if [ ! -e pgcut.old/.done ]; then
   test -e pgcut.seed/pgcut.done
   mkdir -p -m 0700 pgcut.old

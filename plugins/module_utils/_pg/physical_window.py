@@ -283,11 +283,14 @@ def _end_idle(road: Road, before: t.Any) -> int:
 def _busy(road: Road) -> list[dict[str, t.Any]]:
     """Open transactions of clients in every database; ``writes`` is false as long as nothing was written."""
     return road.source.server.admin.rows(
-        "SELECT pid, datname, usename, application_name, state, backend_xid IS NOT NULL AS writes, extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age"
+        "SELECT pid, datname, usename, application_name, state, backend_xid IS NOT NULL AS writes,"
+        " extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age"
         " FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND application_name NOT LIKE 'bowline %'"
         " ORDER BY pid"
     )
 
 
 def _listed(busy: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    return ", ".join(f"pid {row['pid']} ({row['application_name'] or row['usename']}, {row['age']:.1f} s, {row['state']})" for row in busy)
+    return ", ".join(
+        f"pid {row['pid']} ({row['application_name'] or row['usename']}, {row['age']:.1f} s, {row['state']})" for row in busy
+    )

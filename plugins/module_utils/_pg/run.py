@@ -44,8 +44,8 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
             "invalid_value", f"link: missing, and state {options.state} needs it.", remedy="Say how each server reaches the other one."
         )
     load()
-    engines = {"physical": physical_rescue.rescue}
-    guard = watchdog.start(options, runner, engines) if options.state in SIDES and not check_mode else None
+    watchdog.ENGINES["physical"] = physical_rescue.rescue
+    guard = watchdog.start(options, runner) if options.state in SIDES and not check_mode else None
     whole = options.engine == "physical" or (options.engine == "auto" and physical_facts.moved_whole(options))
     kind = PhysicalRun if whole else Run
     work = kind(options, runner, guard, check_mode)

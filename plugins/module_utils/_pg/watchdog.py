@@ -91,11 +91,12 @@ class Watchdog:
             raise FleetError("window_aborted", "The watchdog has ended, so no window may be open.", remedy="Run again.") from None
 
 
-# Settles a window of another engine: (options, runner, window, cause) -> settled.
+# How a window of another engine is settled, by its name; filled before the fork.
 Settle = t.Callable[[Options, "Runner | None", t.Mapping[str, t.Any], str], bool]
+ENGINES: dict[str, Settle] = {}
 
 
-def start(options: Options, runner: Runner | None, engines: t.Mapping[str, Settle] | None = None) -> Watchdog:
+def start(options: Options, runner: Runner | None) -> Watchdog:
     """Fork it. Must be called before any connection exists in this process."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -107,7 +108,7 @@ def start(options: Options, runner: Runner | None, engines: t.Mapping[str, Settl
     try:
         os.setsid()
         _detach(reading)
-        watch(options, runner, reading, engines or {})
+        watch(options, runner, reading)
         status = 0
     finally:
         # Never back into the module's code: it would print a second result.
@@ -127,7 +128,7 @@ def _detach(keep: int) -> None:
     os.closerange(keep + 1, min(limit if limit > 0 else 4096, 65536))
 
 
-def watch(options: Options, runner: Runner | None, pipe: int, engines: t.Mapping[str, Settle] | None = None) -> None:
+def watch(options: Options, runner: Runner | None, pipe: int) -> None:
     """Listen until the module is done, dead, or late."""
     window: dict[str, t.Any] = {"word": ""}
     buffer = b""
@@ -136,13 +137,13 @@ def watch(options: Options, runner: Runner | None, pipe: int, engines: t.Mapping
         left = None if late is None else late.remaining()
         ready, _writable, _broken = select.select([pipe], [], [], left)
         if not ready:
-            act(options, runner, window, "deadline", engines)
+            act(options, runner, window, "deadline")
             # The module may come back to life and end its own clean-up; it can open nothing with this epoch.
             late, window = None, {"word": ""}
             continue
         chunk = os.read(pipe, 65536)
         if not chunk:
-            act(options, runner, window, "eof", engines)
+            act(options, runner, window, "eof")
             return
         buffer += chunk
         *lines, buffer = buffer.split(b"\n")
@@ -160,17 +161,11 @@ def watch(options: Options, runner: Runner | None, pipe: int, engines: t.Mapping
                 late, window = None, {"word": ""}
 
 
-def act(
-    options: Options,
-    runner: Runner | None,
-    window: t.Mapping[str, t.Any],
-    cause: str,
-    engines: t.Mapping[str, Settle] | None = None,
-) -> None:
+def act(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], cause: str) -> None:
     """Settle the epoch of ``window``: repeat until it is settled, found to be stale, or patience ends."""
     if window["word"] in ("", DONE):
         return
-    settle = (engines or {}).get(window.get("engine", ""), _settle)
+    settle = ENGINES.get(window.get("engine", ""), _settle)
     patience = Deadline(PATIENCE)
     while not patience.expired():
         try:

@@ -334,7 +334,7 @@ def test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written():
         made.legacy.rows("CREATE COLLATION other (provider = libc, locale = 'C')")
         params = made.params("new")
         failure = made.run("armed", new={**params["new"], "data_directory": None})["failure"]
-        assert failure["code"] == "no_engine" or "data_directory" in failure["message"]
+        assert failure["code"] == "no_engine" and "new: neither container, service nor data_directory" in failure["message"]
         before = _facts(made)
         failure = made.run("new")["failure"]
         assert failure["code"] == "no_engine"
