@@ -89,6 +89,13 @@ def _legacy_only(legacy: Server) -> list[str]:
         f"slot {row['slot_name']} on legacy is a logical one and would not arrive"
         for row in admin.rows("SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT temporary ORDER BY 1")
     ]
+    reasons += [
+        f"role {row['rolname']} has a setting of default_transaction_read_only of its own, which no fence of a database holds back"
+        for row in admin.rows(
+            "SELECT DISTINCT a.rolname FROM pg_db_role_setting s JOIN pg_roles a ON a.oid = s.setrole, unnest(s.setconfig) c"
+            " WHERE c LIKE 'default\\_transaction\\_read\\_only=%' ORDER BY 1"
+        )
+    ]
     free = admin.rows(
         "SELECT current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender')"
         " AS senders, current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots"

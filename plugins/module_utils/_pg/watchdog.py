@@ -190,7 +190,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
             clients.serve(source.side)
         elif verdict == "abort":
             fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open")
-            note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
+            _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
             clients.serve(source.side)
         elif verdict == "serve_target":
             sessions.end_now(target, sessions.now_on(target))
@@ -234,6 +234,6 @@ def _target(target: Server, window: t.Mapping[str, t.Any]) -> str:
     return {f"{epoch}:commit": "committed", f"{epoch}:abort": "aborted"}.get(now, "stale")
 
 
-def note(server: Server, text: str) -> None:
+def _note(server: Server, text: str) -> None:
     """A line in the server's log: the watchdog has nobody else to tell."""
     server.admin.run(f"DO $bowline$ BEGIN RAISE LOG USING MESSAGE = {literal('bowline watchdog ' + text)}; END $bowline$")

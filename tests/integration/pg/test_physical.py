@@ -332,16 +332,17 @@ def test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written():
         made.new.rows("CREATE DATABASE theirs", dbname="postgres")
         made.legacy.rows(f"CREATE TABLESPACE elsewhere LOCATION '{_folder(made)}'", dbname="postgres")
         made.legacy.rows("CREATE COLLATION other (provider = libc, locale = 'C')")
+        made.legacy.rows("ALTER ROLE readers SET default_transaction_read_only = off", dbname="postgres")
         params = made.params("new")
         failure = made.run("armed", new={**params["new"], "data_directory": None})["failure"]
         assert failure["code"] == "no_engine" and "new: neither container, service nor data_directory" in failure["message"]
         before = _facts(made)
         failure = made.run("new")["failure"]
         assert failure["code"] == "no_engine"
-        for reason in ("max_connections is 120 on legacy and 50 on new", "database theirs", "tablespace elsewhere"):
+        for reason in ("max_connections is 120 on legacy and 50 on new", "database theirs", "tablespace elsewhere", "role readers"):
             assert reason in failure["message"], failure["message"]
         told = made.ok("preflight")
-        assert {finding["level"] for finding in told["findings"]} == {"fail"} and len(told["findings"]) == 3
+        assert {finding["level"] for finding in told["findings"]} == {"fail"} and len(told["findings"]) == 4
         assert _facts(made) == before
     finally:
         made.stop()
