@@ -32,7 +32,7 @@ _LOCATE = 'D=$1; test -d "$D" || exit 7; stat -c "%u:%g" "$D"; stat -c %U "$D"; 
 # pg_ctl start forgets how the server was started last; pg_ctl restart reads postmaster.opts, and so does this. The log is a file of its
 # own because a server that inherits our pipes would keep the caller waiting for their end.
 _START = (
-    'D=$1; C=$2; S=$3; O=""; if [ -s "$D/postmaster.opts" ]; then O=$(sed "1s/^[^ ]* *//" "$D/postmaster.opts"); fi;'
+    'D=$1; C=$2; S=$3; O=""; if [ -s "$D/postmaster.opts" ]; then O=$(sed \'1s/^[^ ]* *//; s/"-D" "[^"]*" *//g\' "$D/postmaster.opts"); fi;'
     ' exec "$C" start --pgdata="$D" --wait --timeout="$S" --silent --log="$D/pgcut-start.log" --options="$O"'
 )
 # pg_ctl looks every 100 ms whether a server has ended, which is felt in a write pause. The lock file is removed as the last act of a shutdown.
