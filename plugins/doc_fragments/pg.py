@@ -13,7 +13,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 requirements:
   - psycopg >= 3.1 (Debian package python3-psycopg)
-  - PostgreSQL 12 to 18 on both sides, new with C(wal_level=logical); new is not older than legacy
+  - PostgreSQL 12 to 18 on both sides, new with C(wal_level=logical) and not older than legacy; or two of one major for engine physical
 options:
   legacy:
     description: The server that the database moves away from, as the host of this task reaches it.

@@ -34,16 +34,25 @@ options:
     required: true
   engine:
     description:
-      - How rows are brought to new.
+      - How rows are brought to new. A pair that exists already goes on as it is, unless V(physical) is asked for.
       - V(logical) replicates one database ahead of the switch; the write pause does not grow with the data. Both servers need
         C(wal_level=logical).
       - V(dump) copies with C(pg_dump) and C(pg_restore) inside the write pause, which grows with the data and has to fit into
         O(max_window). It works with C(wal_level=replica) on legacy. The way back is lossless all the same; afterwards new does not follow
         legacy unless that has C(wal_level=logical), so the next switch copies again. The dump is written below C(TMPDIR) on this host.
-      - V(auto) is logical if that is possible, with the restart that O(allow_legacy_restart) permits. Otherwise it fails with C(no_engine)
-        and the ways on. It never takes V(dump), and a move that was begun with V(dump) asks for V(dump) again until new serves.
-      - V(physical) is not available in this version and fails with C(no_engine).
-      - A pair that replicates already goes on as it is, whatever is asked for.
+        Until new serves, O(guarantee=sync) and O(trial_window) are refused.
+      - V(physical) moves the whole cluster by streaming replication, without a restart of legacy and with C(wal_level=replica). Both servers
+        need the same major version (13 or newer), build and collation versions, equal values of C(max_connections) and of the other
+        settings that a standby compares, and C(data_directory) beside C(service), or C(container), or C(data_directory) alone.
+      - Under V(physical) new is an empty cluster with a configuration of its own; its data directory is replaced by a base backup, files
+        ending in C(.conf) stay. Roles and their passwords come from legacy. Replication connections of the link's role have to be allowed
+        by C(pg_hba.conf) of both servers.
+      - Under V(physical) the old side is stopped in the window, new is promoted, and the old side comes back as its standby. All databases
+        are fenced. O(verify), O(keyless), O(ddl_freeze), O(seed_jobs) and O(ignore_databases) have no meaning there; O(guarantee=sync),
+        O(trial_window), O(accept_loss) and O(snapshot) are refused.
+      - V(auto) is logical if that is possible, with the restart that O(allow_legacy_restart) permits, else physical if every condition of it
+        holds. Otherwise it fails with C(no_engine) and the ways on. It never takes V(dump), and a move that was begun with V(dump) asks for
+        V(dump) again until new serves.
     type: str
     choices: [auto, logical, physical, dump]
     default: auto
@@ -340,7 +349,8 @@ phase_before:
   description: >-
     Phase at the start: empty, prepared, seeding, seeded, armed, window_forward, window_reverse, switched_cleanup, new, new_armed,
     rolled_back_cleanup, new_only, finished, slot_lost, split_brain, inconsistent; after accept_loss abandoned (new is not closed yet),
-    abandoned_fenced, or abandoning; unknown when one server did not answer.
+    abandoned_fenced, or abandoning; with engine physical also opening_new and opening_legacy, in which that side was promoted and does
+    not take writes yet; unknown when one server did not answer.
   returned: success
   type: str
 phase_after:
@@ -391,12 +401,14 @@ drained:
   returned: success
   type: dict
 sequences:
-  description: How many sequences were set exactly and read back.
+  description: How many sequences were set exactly and read back; null with engine physical, which brings them along.
   returned: success
   type: int
 verify:
   description: >-
     Comparison of all rows as C(mode), C(tables), C(rows), C(equal), C(seconds) and C(mismatches). Null when this run did not switch.
+    With engine physical C(mode) is position: the target has replayed the shutdown checkpoint at C(checkpoint), the last record of the
+    source, up to C(replayed) on C(timeline); no table is read.
   returned: success
   type: dict
 loss:

@@ -26,6 +26,10 @@ EXAMPLES = r"""
     that: pair.rollback.armed
 """
 RETURN = r"""
+engine:
+  description: How the pair is kept in step, C(physical) when both servers are one cluster, else C(logical).
+  returned: success
+  type: str
 phase:
   description: Phase of the pair as M(bowline.fleet.pg_cutover) names it; unknown when a server cannot be read.
   returned: success
@@ -75,6 +79,7 @@ failure:
   type: dict
 """
 from ..module_utils._core.result import finish
+from ..module_utils._core.runner import module_runner
 from ..module_utils._pg.argspec import SERVERS, PairModule
 from ..module_utils._pg.info import info
 from ..module_utils._pg.model import secrets
@@ -82,7 +87,7 @@ from ..module_utils._pg.model import secrets
 
 def main() -> None:
     module = PairModule(dict(SERVERS), supports_check_mode=True)
-    finish(module, lambda: info(module.params), secrets(module.params))
+    finish(module, lambda: info(module.params, module_runner(module)), secrets(module.params))
 
 
 if __name__ == "__main__":

@@ -25,13 +25,20 @@ _IMAGE_DATA = "/var/lib/postgresql/data"
 _SHORT = 30.0
 # States of pg_control in which nothing of a primary, or of a standby, is missing on its disk.
 CLEAN, CLEAN_STANDBY = "shut down", "shut down in recovery"
+# The second one is what a crash leaves.
+IN_RECOVERY = (CLEAN_STANDBY, "in archive recovery")
 
 _LOCATE = 'D=$1; test -d "$D" || exit 7; stat -c "%u:%g" "$D"; stat -c %U "$D"; id -u; cat "$D/PG_VERSION" 2>/dev/null || true'
 # pg_ctl start forgets how the server was started last; pg_ctl restart reads postmaster.opts, and so does this. The log is a file of its
 # own because a server that inherits our pipes would keep the caller waiting for their end.
 _START = (
-    'D=$1; C=$2; S=$3; O=""; if [ -s "$D/postmaster.opts" ]; then O=$(sed "1s/^[^ ]* *//" "$D/postmaster.opts"); fi;'
+    'D=$1; C=$2; S=$3; O=""; if [ -s "$D/postmaster.opts" ]; then O=$(sed \'1s/^[^ ]* *//; s/"-D" "[^"]*" *//g\' "$D/postmaster.opts"); fi;'
     ' exec "$C" start --pgdata="$D" --wait --timeout="$S" --silent --log="$D/pgcut-start.log" --options="$O"'
+)
+# pg_ctl looks every 100 ms whether a server has ended, which is felt in a write pause. The lock file is removed as the last act of a shutdown.
+_STOP = (
+    'D=$1; C=$2; M=$3; N=$4; "$C" stop --pgdata="$D" --mode="$M" --no-wait --silent || exit 1;'
+    ' while [ -e "$D/postmaster.pid" ]; do N=$((N - 1)); [ "$N" -gt 0 ] || exit 2; sleep 0.01; done'
 )
 
 
@@ -86,7 +93,7 @@ class Control:
             self.host(["systemctl", "reset-failed", self.endpoint.service])
             done = self.host(["systemctl", "start", self.endpoint.service], timeout=timeout)
         else:
-            pg_ctl = self._path("pg_ctl")
+            pg_ctl = self.path("pg_ctl")
             done = self.script(_START, self.data_directory, pg_ctl, f"{max(1, int(timeout))}", timeout=timeout + 5)
         if done.rc != 0 and not self.running():
             raise self._failure("did not start", done)
@@ -102,8 +109,8 @@ class Control:
         manner = self._manner()
         seconds = f"{max(1, int(timeout))}"
         if manner == "pg_ctl" or mode != "fast":
-            words = ["stop", f"--pgdata={self.data_directory}", f"--mode={mode}", f"--timeout={seconds}", "--wait", "--silent"]
-            done = self.program("pg_ctl", words, timeout=timeout + 5)
+            turns = f"{max(1, int(timeout * 100))}"
+            done = self.script(_STOP, self.data_directory, self.path("pg_ctl"), mode, turns, timeout=timeout + 5)
         if manner == "container":
             done = self._docker("stop", f"--time={seconds}", self.endpoint.container, timeout=timeout + 5)
         elif manner == "service":
@@ -146,7 +153,7 @@ class Control:
         self, name: str, words: t.Sequence[str], *, env: t.Mapping[str, str] | None = None, timeout: float = _SHORT
     ) -> Completed:
         """Run one of PostgreSQL's programs where the server lives, as the owner of its data directory."""
-        return self._as_owner([self._path(name), *words], env, timeout)
+        return self._as_owner([self.path(name), *words], env, timeout)
 
     def script(self, text: str, *words: str, env: t.Mapping[str, str] | None = None, timeout: float = _SHORT) -> Completed:
         """Run a shell text with ``words`` as $1, $2 … as the owner of the data directory."""
@@ -179,7 +186,7 @@ class Control:
     def _docker(self, *words: str, timeout: float = _SHORT) -> Completed:
         return self.host(["docker", *words], timeout=timeout)
 
-    def _path(self, name: str) -> str:
+    def path(self, name: str) -> str:
         """The program in ``bindir``; without one in Debian's folder of the cluster's version, or by the search path of the container."""
         if self.endpoint.bindir:
             return f"{self.endpoint.bindir}/{name}"

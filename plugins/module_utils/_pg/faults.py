@@ -6,7 +6,7 @@
 
 ``BOWLINE_FAULT=W3`` kills the process after step W3, ``W3:0.004`` four milliseconds later, inside what comes next, and ``W3:stop`` stops it
 there. The points are A1 to A3 (arming), W0 to W8 (window), F1 to F4 (afterwards), and L1 to L3 (an accepted loss); each name stands in the
-code exactly once, so one direction or the other is chosen by what is run.
+code exactly once for each engine, so one direction or the other is chosen by what is run.
 """
 
 from __future__ import annotations

@@ -9,15 +9,26 @@ from __future__ import annotations
 import typing as t
 
 from .._core.errors import FleetError
-from . import facts, fence, pair, plan, status, sync
+from .._core.runner import Runner
+from . import facts, fence, pair, physical_facts, physical_run, plan, status, sync
 from .model import FORWARD, REVERSE, Facts, parse
 from .postgres import Server, load
 
 
-def info(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def info(params: t.Mapping[str, t.Any], runner: Runner) -> dict[str, t.Any]:
     """Phase, serving side and the way back, as both servers tell them now."""
     options = parse(params)
     load()
+    if physical_facts.moved_whole(options):
+        both = physical_facts.sites(options, runner, "pg_cutover_info")
+        try:
+            return physical_run.info(both)
+        except FleetError as error:
+            if error.code not in ("unreachable", "connection_lost", "control_failed"):
+                raise
+            return _unreadable(error)
+        finally:
+            both.close()
     servers = {"legacy": Server(options.legacy, "pg_cutover_info"), "new": Server(options.new, "pg_cutover_info")}
     halves: dict[str, facts.Half] = {}
     failures: dict[str, t.Any] = {}
@@ -33,6 +44,12 @@ def info(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     finally:
         for server in servers.values():
             server.close()
+
+
+def _unreadable(error: FleetError) -> dict[str, t.Any]:
+    """A side of a physical pair that should answer does not, or its files cannot be read: which one serves cannot be said."""
+    side = error.details.get("side", "legacy")
+    return {**_partly({}, {side: error.as_failure()}, "async"), "engine": "physical"}
 
 
 def _whole(legacy: Server, new: Server, seen: Facts) -> dict[str, t.Any]:
@@ -51,6 +68,7 @@ def _whole(legacy: Server, new: Server, seen: Facts) -> dict[str, t.Any]:
     }
     return {
         "changed": False,
+        "engine": "logical",
         "phase": found,
         "serving": plan.serving(found),
         "epoch": {"legacy": seen.legacy.epoch or None, "new": seen.new.epoch or None},
@@ -75,6 +93,7 @@ def _partly(halves: t.Mapping[str, facts.Half], failures: t.Mapping[str, t.Any],
     """One side cannot be read. The other one serves if it was opened by the last switch, or was never closed; else nobody can say."""
     return {
         "changed": False,
+        "engine": "logical",
         "phase": "unknown",
         "serving": open_alone(halves),
         "epoch": {side: (halves[side].side.epoch or None) if side in halves else None for side in ("legacy", "new")},

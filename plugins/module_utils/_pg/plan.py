@@ -154,7 +154,7 @@ def steps(state: str, found: str, manner: Manner = Manner()) -> tuple[Step, ...]
 
     Raises FleetError when no step can: split_brain, inconsistent, slot_lost, conflict, loss_possible.
     """
-    _refuse(state, found)
+    refuse(state, found, serving(found))
     if state == "preflight":
         return ()
     return tuple(Step(action, reason, disruptive=action in ("switch", "restart")) for action, reason in _actions(state, found, manner))
@@ -209,7 +209,8 @@ _HOPELESS = {
 }
 
 
-def _refuse(state: str, found: str) -> None:
+def refuse(state: str, found: str, serves: str) -> None:
+    """Raise when no step can lead from ``found`` to ``state``."""
     if found in _HOPELESS and state != "preflight":
         message, remedy = _HOPELESS[found]
         raise FleetError(found, f"{message} Nothing was changed.", remedy=remedy)
@@ -220,7 +221,7 @@ def _refuse(state: str, found: str) -> None:
             " Nothing was changed.",
             remedy="Restore a snapshot, or start another cutover with the sides exchanged.",
         )
-    if state == "finished" and serving(found) != "new":
+    if state == "finished" and serves != "new":
         raise FleetError(
             "conflict",
             f"state finished needs the new side to serve; the phase is {found}. Nothing was changed.",

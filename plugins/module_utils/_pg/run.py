@@ -22,6 +22,9 @@ from . import (
     fence,
     loss,
     pair,
+    physical,
+    physical_facts,
+    physical_rescue,
     plan,
     preflight,
     restart,
@@ -38,6 +41,7 @@ from . import (
 from .carry import Carrier
 from .control import Control
 from .model import COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, SideFacts, parse
+from .physical_run import PhysicalRun
 from .postgres import Server, ident, load
 from .router import clients
 from .snapshot_dump import Maker
@@ -49,26 +53,22 @@ from .window import Opened, Window
 _LOCK_WAIT = 30.0
 # The design's limit: a follower that needs longer from commit to commit is not ready for a window.
 _PING_LIMIT = 0.5
-# Reasons against engine physical: it does not exist yet.
-_PHYSICAL = ("it is not available in this version",)
 _RETRY = ("active_transactions", "prepared_transactions", "apply_lagging", "window_aborted")
 
 
 def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict[str, t.Any]:
     """One run of pg_cutover. The watchdog is forked first, before any connection exists."""
     options = parse(params)
-    if options.engine == "physical":
-        raise FleetError(
-            "no_engine", f"Engine physical: {_PHYSICAL[0]}.", remedy="Use engine: logical, auto, or dump with a max_window that it fits into."
-        )
     if options.state != "preflight" and options.link is None:
         raise FleetError(
             "invalid_value", f"link: missing, and state {options.state} needs it.", remedy="Say how each server reaches the other one."
         )
     load()
     restarts = options.allow_legacy_restart and options.state in ("seeded", "armed")
+    watchdog.ENGINES["physical"] = physical_rescue.rescue
     guard = watchdog.start(options, runner) if (options.state in SIDES or options.trial_window or restarts) and not check_mode else None
-    work = Run(options, runner, guard, check_mode)
+    whole = options.engine == "physical" or (options.engine == "auto" and physical_facts.moved_whole(options))
+    work = (PhysicalRun if whole else Run)(options, runner, guard, check_mode)
     try:
         return work.go()
     finally:
@@ -117,6 +117,8 @@ class Run:
         if given_up is not None:
             return self._without_rows(given_up, found, before)
         manner = self._engine(before, found)
+        if self._choice.engine == "physical":
+            return self._whole()
         steps = self._steps(found, sync.read(self._legacy, self._new), manner)
         if self._options.snapshot and any(step.action == "switch" for step in steps):
             self._maker(self._options.state).judge()
@@ -262,8 +264,21 @@ class Run:
         self._choose(*(engine.ability(server, Control(server.endpoint, self._runner)) for server in (self._legacy, self._new)))
         return replace(manner, seed=self._choice.seed, publishes=manner.publishes or self._choice.restart)
 
-    def _choose(self, legacy: engine.Ability, new: engine.Ability) -> None:
-        self._choice = engine.choose(self._options.engine, self._options.allow_legacy_restart, legacy, new, _PHYSICAL)
+    def _choose(self, legacy: engine.Ability, new: engine.Ability, *, planned: bool = False) -> None:
+        # What stands against the engine physical is only looked for where auto cannot take logical.
+        reasons = ["new is planned and does not answer yet"] if planned else []
+        if self._options.engine == "auto" and not planned and not (legacy.publishes and new.publishes):
+            reasons = physical.conditions(self._legacy, self._new, self._options, self._runner)
+        self._choice = engine.choose(self._options.engine, self._options.allow_legacy_restart, legacy, new, reasons)
+
+    def _whole(self) -> dict[str, t.Any]:
+        """auto has chosen to move the cluster as a whole: that run begins anew, with connections and locks of its own."""
+        self.close()
+        work = PhysicalRun(self._options, self._runner, self._guard, self._check)
+        try:
+            return {**work.go(), "engine_reason": self._choice.reason}
+        finally:
+            work.close()
 
     def _judge(self, found: str, *, strict: bool) -> None:
         """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
@@ -288,7 +303,7 @@ class Run:
     def _planned(self) -> dict[str, t.Any]:
         """The new server does not exist yet, an earlier step of the same play makes it: what can be known without it."""
         user = self._options.link.user if self._options.link else ""
-        self._choose(engine.ability(self._legacy, Control(self._options.legacy, self._runner)), engine.Ability())
+        self._choose(engine.ability(self._legacy, Control(self._options.legacy, self._runner)), engine.Ability(), planned=True)
         seen = survey.look(self._legacy, roles.link_role, user)
         self._findings = [*self._choice.findings, *preflight.judge(self._options, "empty", seen, None)]
         if self._options.state != "preflight":

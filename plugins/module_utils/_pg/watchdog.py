@@ -28,7 +28,8 @@ from .postgres import Server, literal
 from .router import clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
-HOLD, FENCE, COMMIT, OPENED, DONE = "hold", "fence", "commit", "opened", "done"
+# "stop" is said by the engine physical only.
+HOLD, FENCE, STOP, COMMIT, OPENED, DONE = "hold", "fence", "stop", "commit", "opened", "done"
 # The source is restarted while its clients are held: no epoch, no other side.
 RESTART, STOPPING, STARTED = "restart", "stopping", "started"
 # How long a stop that a dead module has sent may take to begin; its command outlives the module, and a start before it would be undone.
@@ -66,16 +67,18 @@ class Watchdog:
         self._pipe = pipe
         self._last = ""
 
-    def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
+    def window(self, epoch: str, source: str, backends: t.Mapping[str, int], seconds: float, engine: str = "logical") -> None:
         """A window begins: clients are about to be held. ``backends`` hold the run lock, by side."""
-        self._say({"word": HOLD, "epoch": epoch, "source": source, "backends": dict(backends), "seconds": seconds})
+        known = {"epoch": epoch, "source": source, "backends": dict(backends), "seconds": seconds, "engine": engine, "pid": os.getpid()}
+        self._say({"word": HOLD, **known})
 
     def restart(self, source: str, backends: t.Mapping[str, int], seconds: float) -> None:
         """``source`` is about to be restarted, its clients are about to be held."""
         self._say({"word": RESTART, "source": source, "backends": dict(backends), "seconds": seconds})
 
-    def say(self, word: str) -> None:
-        self._say({"word": word})
+    def say(self, word: str, more: float | None = None) -> None:
+        """``more`` seconds from now until the module is late."""
+        self._say({"word": word} if more is None else {"word": word, "more": more})
 
     def end(self) -> None:
         """The module is through. A window that it could not settle itself is left to this process: the pipe ends without a last word.
@@ -99,6 +102,11 @@ class Watchdog:
             os.write(self._pipe, json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
             raise FleetError("window_aborted", "The watchdog has ended, so no window may be open.", remedy="Run again.") from None
+
+
+# How a window of another engine is settled, by its name; filled before the fork.
+Settle = t.Callable[[Options, "Runner | None", t.Mapping[str, t.Any], str], bool]
+ENGINES: dict[str, Settle] = {}
 
 
 def start(options: Options, runner: Runner | None) -> Watchdog:
@@ -154,7 +162,10 @@ def watch(options: Options, runner: Runner | None, pipe: int) -> None:
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
             window.update(json.loads(line))
-            if window["word"] in (HOLD, RESTART):
+            more = window.pop("more", None)
+            if more is not None:
+                late = Deadline(more)
+            elif window["word"] in (HOLD, RESTART):
                 late = Deadline(window["seconds"])
             elif window["word"] == OPENED:
                 # The target takes writes, only clients may still be held: no reason to end a module that is alive.
@@ -167,10 +178,11 @@ def act(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any], 
     """Settle the epoch of ``window``: repeat until it is settled, found to be stale, or patience ends."""
     if window["word"] in ("", DONE):
         return
+    settle = ENGINES.get(window.get("engine", ""), _settle)
     patience = Deadline(PATIENCE)
     while not patience.expired():
         try:
-            if _settle(options, runner, window, cause):
+            if settle(options, runner, window, cause):
                 return
         except FleetError:
             pass
@@ -186,7 +198,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
             control = Control(source.endpoint, runner)
             waited(control, False, _STOP_BEGINS)
             control.start()
-        if not _own_lock(source, window["backends"][source.side]):
+        if not own_lock(source, window["backends"][source.side]):
             return True
         verdict = decide(window["word"], cause, "stale" if window["word"] in _NO_EPOCH else _target(target, window))
         if verdict == "wait":
@@ -208,7 +220,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
         router.close()
 
 
-def _own_lock(source: Server, backend: int) -> bool:
+def own_lock(source: Server, backend: int) -> bool:
     """Take the run lock on the source, so that no other run acts meanwhile. False when another run has it: that one reads the facts.
 
     The backend of a module that is dead or late is ended first; what it had sent is either committed or gone.

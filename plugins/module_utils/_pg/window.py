@@ -23,7 +23,7 @@ from .router import Clients
 from .watchdog import COMMIT, DONE, FENCE, OPENED, Watchdog
 
 # What stays of max_window for aborting and giving the writes back before the watchdog would.
-_RESERVE = 0.8
+RESERVE = 0.8
 # Ending the sessions of the target takes milliseconds; a target that is silent for longer is left to the next run.
 _ENDING = 10.0
 
@@ -79,7 +79,7 @@ class Window:
         began = self._clock = time.monotonic()
         self._opened.held_at = time.time()
         try:
-            with self._answered(self._options.max_window - _RESERVE):
+            with self._answered(self._options.max_window - RESERVE):
                 self._clients.pause(source.side)
                 self._step("pause")
                 fenced = self._close()
@@ -87,10 +87,10 @@ class Window:
                 self._open()
         except FleetError as error:
             self._abort(error)
-        self._opened.database_ms = _ms(time.monotonic() - fenced)
+        self._opened.database_ms = ms(time.monotonic() - fenced)
         self._finish()
         now = time.monotonic()
-        self._opened.window_ms, self._opened.pause_ms = _ms(now - fenced), _ms(now - began)
+        self._opened.window_ms, self._opened.pause_ms = ms(now - fenced), ms(now - began)
         return self._opened
 
     # W0 to W2: nobody can write any more.
@@ -201,7 +201,7 @@ class Window:
             clock.cancel()
 
     def _left(self) -> float:
-        left = self._limit.remaining() - _RESERVE
+        left = self._limit.remaining() - RESERVE
         if left <= 0:
             raise FleetError(
                 "window_aborted", f"The window was not done within {self._options.max_window:g} s.", remedy="Raise max_window."
@@ -210,7 +210,7 @@ class Window:
 
     def _step(self, name: str) -> None:
         now = time.monotonic()
-        self._opened.steps.append({"name": name, "ms": _ms(now - self._clock)})
+        self._opened.steps.append({"name": name, "ms": ms(now - self._clock)})
         self._clock = now
         if name.startswith("W"):
             hit(name)
@@ -292,5 +292,5 @@ def _again(work: t.Callable[[], t.Any], server: t.Any, limit: Deadline) -> None:
             limit.pause(0.1)
 
 
-def _ms(seconds: float) -> float:
+def ms(seconds: float) -> float:
     return round(seconds * 1000, 1)

@@ -31,7 +31,7 @@ def main() -> None:
     check = params.pop("check_mode", False)
     try:
         if params.pop("info", False):
-            outcome = info(params)
+            outcome = info(params, runner)
         else:
             outcome = (run_snapshot if "retention" in params else run)(params, runner, check)
     except FleetError as error:

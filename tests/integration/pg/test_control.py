@@ -39,6 +39,7 @@ def test_a_server_is_stopped_cleanly_started_with_its_old_words_and_crashed(clus
         assert cluster.value("SELECT 1", dbname="postgres") == 1
         control.restart(20)
         assert cluster.value("SELECT 1", dbname="postgres") == 1
+        assert (cluster.home / "data" / "postmaster.opts").read_text().count('"-D"') == 1
         control.stop("immediate", 20)
         assert control.controldata()["Database cluster state"] == "in production"
         with pytest.raises(FleetError) as failure:

@@ -70,7 +70,7 @@ def test_a_stop_that_is_on_its_way_is_waited_for_before_the_start(monkeypatch):
     monkeypatch.setattr(watchdog, "Server", Server)
     monkeypatch.setattr(watchdog, "Control", Control)
     monkeypatch.setattr(watchdog, "waited", lambda _control, wanted, _seconds: seen.append(("waited", wanted)))
-    monkeypatch.setattr(watchdog, "_own_lock", lambda *_words: True)
+    monkeypatch.setattr(watchdog, "own_lock", lambda *_words: True)
     monkeypatch.setattr(watchdog, "_fenced", lambda _server: False)
     params = {"state": "armed", "legacy": {"host": "a", "dbname": "hub"}, "new": {"host": "b", "dbname": "hub"}}
     for word, expected in ((RESTART, []), (STARTED, []), (STOPPING, [("waited", False), "start"])):

@@ -1,0 +1,400 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The engine physical on two real clusters: there and back under writers, killed after each step, refused before anything is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.faults import POINTS
+
+rig = sys.modules["bowline_pg_rig"]
+until = rig.until
+OTHER = {"new": "legacy", "legacy": "new"}
+
+
+class Cluster(rig.Cluster):
+    """A cluster that the module stops and starts, too, so its process is found by its data directory."""
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def ctl(self, *words: str) -> int:
+        argv = [*rig.AS_POSTGRES, rig.BIN / "pg_ctl", f"--pgdata={self.data}", "--silent", f"--log={self.log}", *words]
+        return subprocess.run(argv, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+
+    def create(self, *settings: str) -> None:
+        super().create()
+        with (self.data / "postgresql.conf").open("a") as file:
+            # Beside the logical tests: what a cluster has that nobody prepared, and hints so that pg_rewind can work.
+            file.write("wal_level = replica\nwal_log_hints = on\n" + "".join(f"{line}\n" for line in settings))
+        self.log.touch()
+        shutil.chown(self.log, "postgres", "postgres")
+
+    def start(self) -> None:
+        assert self.ctl("start", "--wait") == 0, self.log.read_text()[-2000:]
+
+    def stop(self, number: int = 2) -> None:
+        self.ctl("stop", f"--mode={'fast' if number == 2 else 'immediate'}", "--wait")
+
+    def kill(self) -> None:
+        """Every process of the server at once."""
+        pid = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = [
+            int(entry.name) for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and (entry / "stat").exists() and _parent(entry) == pid
+        ]
+        for number in (pid, *children):
+            try:
+                os.kill(number, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        until(lambda: not Path(f"/proc/{pid}").exists(), 10, "the postmaster to be gone")
+
+    def takes_writes(self) -> bool:
+        try:
+            with self.connect(options="") as client:
+                row = client.execute("SELECT NOT pg_is_in_recovery() AS up, current_setting('default_transaction_read_only') AS ro").fetchone()
+                return row["up"] and row["ro"] == "off"
+        except psycopg.OperationalError:
+            return False
+
+    def in_recovery(self) -> bool:
+        return self.value("SELECT pg_is_in_recovery()", dbname="postgres")
+
+
+def _parent(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+class World(rig.World):
+    """Legacy with an application's database and a second one; new is an empty cluster."""
+
+    def __init__(self, **settings: tuple[str, ...]) -> None:
+        super().__init__()
+        self.legacy, self.new = Cluster("legacy", self.home), Cluster("new", self.home)
+        self.settings = settings
+
+    def start(self) -> None:
+        for cluster in self.clusters:
+            cluster.create(*self.settings.get(cluster.name, ()))
+            passfile = cluster.home / "link.pgpass"
+            passfile.write_text(f"*:*:*:pgcut_repl:{rig.LINK}\n")
+            passfile.chmod(0o600)
+            shutil.chown(passfile, "postgres", "postgres")
+            cluster.start()
+        self.passfile = self.home / "control.pgpass"
+        self.passfile.write_text(f"*:*:*:postgres:{rig.SUPER}\n")
+        self.passfile.chmod(0o600)
+        self.legacy.rows(rig.SCHEMA, dbname="postgres")
+        self.legacy.rows(f"CREATE DATABASE {rig.DATABASE} OWNER hub", dbname="postgres")
+        self.legacy.rows(rig.TABLES)
+        self.legacy.rows("CREATE DATABASE wiki", dbname="postgres")
+        self.legacy.rows("CREATE TABLE pages AS SELECT 7 AS n", dbname="wiki")
+
+    def stop(self) -> None:
+        for cluster in self.clusters:
+            cluster.stop(9)
+        if sys.exc_info()[0] is None or not os.environ.get("BOWLINE_KEEP"):
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def params(self, state: str, **more) -> dict:
+        # Limits of time are for the tests that are about them: this one shares its machine.
+        params = super().params(state, **{"engine": "physical", "max_window": 60, **more})
+        for cluster in self.clusters:
+            params[cluster.name] = {"data_directory": str(cluster.data), "command_prefix": ["env"], **params[cluster.name]}
+        return params
+
+    def open_sides(self) -> list[str]:
+        return [cluster.name for cluster in self.clusters if cluster.takes_writes()]
+
+    def side(self, name: str) -> Cluster:
+        return self.legacy if name == "legacy" else self.new
+
+
+@pytest.fixture
+def world():
+    made = World()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def test_there_and_back_and_there_again_without_losing_a_row(world, writers):
+    assert world.ok("seeded")["phase_after"] == "seeded"
+    assert world.ok("armed")["phase_after"] == "armed"
+    with writers(world) as clients:
+        there = world.ok("new")
+        assert (there["phase_after"], there["serving"], there["engine"]) == ("new_armed", "new", "physical")
+        assert there["verify"]["equal"] is True and there["verify"]["checkpoint"]
+        assert (there["rollback"]["armed"], there["rollback"]["reason"]) == (True, "")
+        again = world.ok("new")
+        assert (again["changed"], again["plan"]) == (False, [])
+        back = world.ok("legacy")
+        assert (back["serving"], back["phase_after"]) == ("legacy", "armed")
+        assert world.ok("armed")["changed"] is False
+        last = world.ok("new")
+        assert [step["action"] for step in last["plan"]] == ["switch", "cleanup"]
+    clients.assert_lossless()
+    print({"pauses": [round(run["window_ms"]) for run in (there, back, last)], "gap": round(clients.longest_gap(), 3)})
+    assert world.open_sides() == ["new"] and world.legacy.in_recovery()
+    assert world.new.value("SELECT n FROM pages", dbname="wiki") == 7
+
+
+ALL = os.environ.get("BOWLINE_FAULTS") == "all"
+BEFORE_COMMIT = ("W0", "W1", "W2", "W3", "W4", "W5", "W6")
+SAMPLE = [(point, ("new", "legacy")[number % 2]) for number, point in enumerate(POINTS)]
+MATRIX = [(point, to) for point in POINTS for to in ("new", "legacy")]
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    """One seeded pair for all crash points: each of them ends with the other side serving."""
+    made = World()
+    try:
+        made.start()
+        made.ok("seeded")
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.mark.parametrize(("point", "to"), MATRIX if ALL else SAMPLE)
+def test_killed_after_each_step_it_converges_and_loses_nothing(matrix, writers, point, to):
+    world = matrix
+    if world.open_sides() == [to]:
+        world.ok(OTHER[to])
+    if point.startswith("A"):
+        # Arming has nothing left to do once both sides know each other.
+        world.side(OTHER[to]).rows("ALTER SYSTEM RESET primary_slot_name", dbname="postgres")
+        world.side(OTHER[to]).rows("SELECT pg_reload_conf()", dbname="postgres")
+    with writers(world) as clients:
+        process = world.spawn(to, fault=point)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        began = time.monotonic()
+        until(lambda: len(world.open_sides()) == 1, 40, "one open side")
+        back_after = time.monotonic() - began
+        assert world.open_sides() == [OTHER[to] if point in (*BEFORE_COMMIT, "A1", "A2", "A3") else to]
+        acknowledged = len(clients.acknowledged)
+        until(lambda: len(clients.acknowledged) > acknowledged, 20, "writes after the kill")
+        outcome = world.ok(to)
+        assert (outcome["serving"], outcome["phase_after"]) == (to, "new_armed" if to == "new" else "armed")
+    print(point, to, round(back_after, 2), round(clients.longest_gap(), 2))
+    clients.assert_lossless()
+    assert world.open_sides() == [to]
+    again = world.ok(to)
+    assert (again["changed"], again["plan"]) == (False, [])
+    assert [row["slot_name"] for row in world.side(OTHER[to]).rows("SELECT slot_name FROM pg_replication_slots", dbname="postgres")] == []
+
+
+# --- servers that fail, and modules that hang -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def armed(matrix):
+    """The same pair as the matrix has, with legacy serving."""
+    matrix.ok("legacy")
+    matrix.ok("armed")
+    return matrix
+
+
+def stopped_at(process, seconds: float = 60) -> None:
+    until(lambda: _state(process.pid) in "TZ", seconds, "the module to stop at its point")
+    assert _state(process.pid) == "T", process.communicate()
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+@pytest.mark.parametrize("point", ["W2", "W5"])
+def test_a_hanging_module_loses_the_window_and_its_process(armed, writers, point):
+    """It could go on later with a command that no catalog orders, so the watchdog ends it before it gives the writes back."""
+    world = armed
+    with writers(world) as clients:
+        process = world.spawn("new", fault=f"{point}:stop", max_window=6, drain_grace=1, window_attempts=1)
+        until(lambda: world.open_sides() == [], 30, "the window")
+        until(lambda: world.open_sides() == ["legacy"], 40, "the watchdog")
+        assert process.wait(5) == -signal.SIGKILL
+        assert world.ok("new")["serving"] == "new"
+    clients.assert_lossless()
+    assert world.open_sides() == ["new"]
+
+
+@pytest.mark.parametrize("to", ["new", "legacy"] if ALL else ["legacy"])
+def test_an_old_side_that_came_back_by_itself_is_rewound(armed, writers, to):
+    """A supervisor starts it after the promotion: it is fenced, and its start has written log that the other side does not have."""
+    world = armed
+    if to == "legacy":
+        world.ok("new")
+    old = world.side(OTHER[to])
+    before = (old.data / "postgresql.conf").read_text()
+    with writers(world) as clients:
+        process = world.spawn(to, fault="W8")
+        process.communicate(timeout=60)
+        old.start()
+        assert world.open_sides() == [to]
+        old.rows("CHECKPOINT", dbname="postgres")
+        # Written past the fence by somebody who insists: it is gone with the rewind, and was never acknowledged by the side that serves.
+        old.rows("SET default_transaction_read_only = off; CREATE TABLE stray (a int)", dbname="wiki")
+        outcome = world.ok(to)
+    assert [step["action"] for step in outcome["plan"]] == ["cleanup"]
+    assert any("rewound" in text for text in outcome["warnings"])
+    clients.assert_lossless()
+    assert (old.data / "postgresql.conf").read_text() == before
+    assert old.in_recovery() and old.value("SELECT to_regclass('stray') IS NULL", dbname="wiki")
+    assert world.ok(to)["changed"] is False
+
+
+VICTIMS = [("W2", "legacy"), ("W6", "new"), ("W2", "new"), ("W5", "new"), ("W7", "new")]
+
+
+@pytest.mark.parametrize(("point", "victim"), VICTIMS if ALL else VICTIMS[:2])
+def test_a_server_killed_in_the_window(armed, writers, point, victim):
+    """The module is held at the point while the server dies. Afterwards one side is open, and the same command converges."""
+    world = armed
+    with writers(world) as clients:
+        process = world.spawn("new", fault=f"{point}:stop", window_attempts=1)
+        stopped_at(process)
+        world.side(victim).kill()
+        os.kill(process.pid, signal.SIGCONT)
+        out, _err = process.communicate(timeout=90)
+        until(lambda: len(world.open_sides()) == 1, 40, "one open side")
+        assert world.open_sides() == ["new" if point == "W7" else "legacy"], out
+        acknowledged = len(clients.acknowledged)
+        until(lambda: len(clients.acknowledged) > acknowledged, 20, "writes after the kill")
+        if victim == "new" and world.open_sides() == ["legacy"] and not world.new.ctl("status") == 0:
+            world.new.start()
+        assert world.ok("new")["serving"] == "new"
+    clients.assert_lossless()
+    assert world.ok("new")["changed"] is False
+
+
+def test_a_transaction_that_is_open_before_the_fence_is_on_both_sides_or_the_window_is_given_up(armed):
+    world = armed
+    with world.legacy.connect(options="", user="hub", password="canary-app-3c2", autocommit=False) as client:
+        client.execute("INSERT INTO ledger (key, amount) VALUES ('long', 1)")
+        failure = world.run("new", window_attempts=1, drain_grace=0.3)["failure"]
+        assert failure["code"] == "active_transactions" and failure["details"]["sessions"]
+        assert world.open_sides() == ["legacy"]
+        process = world.spawn("new", drain_grace=9, max_window=20)
+        until(lambda: not world.legacy.takes_writes(), 20, "the fence")
+        client.execute("INSERT INTO ledger (key, amount) VALUES ('late', 1)")
+        client.commit()
+    out, _err = process.communicate(timeout=60)
+    assert '"serving": "new"' in out
+    assert world.new.value("SELECT count(*) FROM ledger WHERE key IN ('long', 'late')") == 2
+    world.new.rows("DELETE FROM ledger WHERE key IN ('long', 'late')")
+
+
+def test_other_databases_are_fenced_too_and_opened_without_a_trace(armed):
+    world = armed
+    world.legacy.rows("CREATE DATABASE frozen", dbname="postgres")
+    world.legacy.rows("ALTER DATABASE wiki SET work_mem = '5MB'", dbname="postgres")
+    world.legacy.rows("ALTER DATABASE frozen SET default_transaction_read_only = on", dbname="postgres")
+    text = "SELECT d.datname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setrole = 0"
+    process = world.spawn("new", fault="W2:stop")
+    stopped_at(process)
+    fenced = {row["datname"]: row["setconfig"] for row in world.legacy.rows(text, dbname="postgres")}
+    os.kill(process.pid, signal.SIGCONT)
+    process.communicate(timeout=60)
+    assert all("default_transaction_read_only=on" in fenced[name] for name in ("hub", "wiki", "postgres", "frozen"))
+    after = {row["datname"]: row["setconfig"] for row in world.new.rows(text, dbname="postgres")}
+    assert after.pop("hub")[0].endswith(":commit")
+    assert after == {"wiki": ["work_mem=5MB"], "frozen": ["default_transaction_read_only=on"]}
+    world.new.rows("ALTER DATABASE wiki RESET work_mem", dbname="postgres")
+    world.new.rows("DROP DATABASE frozen", dbname="postgres")
+
+
+# --- before and after -----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written():
+    made = World(new=("max_connections = 50",))
+    try:
+        made.start()
+        made.new.rows("CREATE DATABASE theirs", dbname="postgres")
+        made.legacy.rows(f"CREATE TABLESPACE elsewhere LOCATION '{_folder(made)}'", dbname="postgres")
+        made.legacy.rows("CREATE COLLATION other (provider = libc, locale = 'C')")
+        made.legacy.rows("ALTER ROLE readers SET default_transaction_read_only = off", dbname="postgres")
+        params = made.params("new")
+        failure = made.run("armed", new={**params["new"], "data_directory": None})["failure"]
+        assert failure["code"] == "no_engine" and "new: neither container, service nor data_directory" in failure["message"]
+        before = _facts(made)
+        failure = made.run("new")["failure"]
+        assert failure["code"] == "no_engine"
+        for reason in ("max_connections is 120 on legacy and 50 on new", "database theirs", "tablespace elsewhere", "role readers"):
+            assert reason in failure["message"], failure["message"]
+        told = made.ok("preflight")
+        assert {finding["level"] for finding in told["findings"]} == {"fail"} and len(told["findings"]) == 4
+        assert _facts(made) == before
+    finally:
+        made.stop()
+
+
+def _folder(made: World) -> Path:
+    folder = made.home / "elsewhere"
+    folder.mkdir()
+    shutil.chown(folder, "postgres", "postgres")
+    return folder
+
+
+def _facts(made: World) -> list:
+    """What a write would show in; the position of the log moves by itself."""
+    queries = ("SELECT rolname FROM pg_roles ORDER BY 1", "SELECT slot_name FROM pg_replication_slots", "SELECT datname FROM pg_database",
+               "SELECT setconfig FROM pg_db_role_setting ORDER BY 1", "SELECT proacl::text FROM pg_proc WHERE proname ~ '^pg_(ls|read|stat)_'")
+    return [
+        [(cluster.data / "postgresql.auto.conf").read_text(), sorted(path.name for path in cluster.data.iterdir()),
+         *(cluster.rows(text, dbname="postgres") for text in queries)]
+        for cluster in made.clusters]
+
+
+def test_check_mode_writes_nothing_a_killed_seed_continues_and_the_pair_can_be_taken_away(world, writers):
+    """One way through what is not a switch: foreseen, interrupted twice, done, switched, finished."""
+    before = _facts(world)
+    foreseen = world.ok("armed", check_mode=True)
+    assert (_facts(world), foreseen["phase_after"]) == (before, "armed")
+    conf = (world.new.data / "postgresql.conf").read_text()
+    with writers(world) as clients:
+        process = world.spawn("armed")
+        until(lambda: (world.new.data / "pgcut.seed").exists(), 30, "the base backup")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert world.ok("armed", check_mode=True)["phase_before"] == "prepared"
+        process = world.spawn("armed")
+        until(lambda: (world.new.data / "pgcut.old").exists() or (world.new.data / "standby.signal").exists(), 60, "the exchange")
+        process.kill()
+        process.communicate()
+        done = world.ok("armed")
+        assert (done["phase_after"], done["rollback"]["armed"]) == ("armed", True)
+        assert foreseen["plan"][-1] == done["plan"][-1]
+        told = world.ok("info")
+        assert (told["engine"], told["phase"], told["serving"], told["rollback"]["armed"]) == ("physical", "armed", "legacy", True)
+        switch = world.ok("new", check_mode=True)
+        real = world.ok("new")
+        assert switch["plan"] == real["plan"]
+        assert 0.3 < switch["predicted_window_ms"] / real["window_ms"] < 3
+    clients.assert_lossless()
+    assert (world.new.data / "postgresql.conf").read_text() == conf
+    assert not list(world.new.data.glob("pgcut.*"))
+    assert world.ok("finished")["phase_after"] == "finished"
+    assert world.ok("finished")["changed"] is False
+    assert world.run("legacy")["failure"]["code"] == "loss_possible"
+    assert world.new.rows("SELECT slot_name FROM pg_replication_slots", dbname="postgres") == []
