@@ -119,7 +119,7 @@ def test_a_copy_that_is_late_gives_the_writes_back(replica, writers):
     for name in ("pg_dump", "pg_restore"):
         # The copy of rows alone is slow; the schema, before the window, is not.
         wait = "case \"$*\" in *--jobs=*) sleep 30;; esac" if name == "pg_restore" else ":"
-        (slow / name).write_text(f"#!/bin/sh\n{wait}\nexec {rig.BIN}/{name} \"$@\"\n")
+        (slow / name).write_text(f"#!/bin/sh\n{wait}\nexec {world.legacy.bin}/{name} \"$@\"\n")
         (slow / name).chmod(0o755)
     late = {"engine": "dump", "max_window": 5, "drain_grace": 1, "new": {**world.params("new")["new"], "bindir": str(slow)}}
     with writers(world) as clients:
@@ -258,7 +258,7 @@ def recorder(world):
 def start_with(cluster, setting):
     """Start it with a setting on its command line, which beats every file."""
     with cluster.log.open("ab") as log:
-        argv = [*rig.AS_POSTGRES, rig.BIN / "postgres", "-D", cluster.home / "data", "-c", setting]
+        argv = [*rig.AS_POSTGRES, cluster.bin / "postgres", "-D", cluster.home / "data", "-c", setting]
         cluster.process = rig.subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", start_new_session=True)
     wait_until(lambda: answers(cluster), 30, "the server")
 
@@ -276,7 +276,7 @@ def restartable(replica):
     world = replica
     yield world
     data = world.legacy.home / "data"
-    command = [*rig.AS_POSTGRES, rig.BIN / "pg_ctl", "stop", "-D", data, "-m", "fast"]
+    command = [*rig.AS_POSTGRES, world.legacy.bin / "pg_ctl", "stop", "-D", data, "-m", "fast"]
     rig.subprocess.run(command, check=False, capture_output=True, cwd="/")
     # A server with a logical slot does not start with another wal_level.
     start_with(world.legacy, "wal_level=logical")
@@ -346,11 +346,11 @@ def test_killed_inside_the_restart_legacy_comes_back_and_the_clients_are_release
     slow.mkdir(exist_ok=True)
     mark = world.home / f"mark-{moment}"
     mark.unlink(missing_ok=True)
-    reached = {"held": ":", "stopping": f"touch {mark}; sleep 1; exec {rig.BIN}/pg_ctl \"$@\"",
-               "stopped": f"{rig.BIN}/pg_ctl \"$@\"; touch {mark}; sleep 30"}[moment]
+    reached = {"held": ":", "stopping": f"touch {mark}; sleep 1; exec {world.legacy.bin}/pg_ctl \"$@\"",
+               "stopped": f"{world.legacy.bin}/pg_ctl \"$@\"; touch {mark}; sleep 30"}[moment]
     for name in ("pg_ctl", "pg_controldata"):
         here = f"case \"$1\" in stop) if mkdir {mark}.once 2>/dev/null; then {reached}; fi;; esac\n" if name == "pg_ctl" else ""
-        (slow / name).write_text(f"#!/bin/sh\n{here}exec {rig.BIN}/{name} \"$@\"\n")
+        (slow / name).write_text(f"#!/bin/sh\n{here}exec {world.legacy.bin}/{name} \"$@\"\n")
         (slow / name).chmod(0o755)
     world.home.chmod(0o777)
     if moment == "held":
