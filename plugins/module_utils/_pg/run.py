@@ -409,6 +409,7 @@ class Run:
         epoch = (fence.settings_of(target.admin, target.dbname) or {}).get("pgcut.epoch", "").rsplit(":", 1)[0] or fence.new_epoch()
         fence.turn(target.admin, target.dbname, f"{epoch}:abort", True)
         fence.turn(source.admin, source.dbname, f"{epoch}:abort", False)
+        sessions.end_idle(source)
         self._clients.serve(serves)
 
     def _switch(self, to: str, kind: type[Window] = Window) -> None:

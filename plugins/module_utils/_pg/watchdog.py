@@ -205,6 +205,7 @@ def _settle(options: Options, runner: Runner | None, window: t.Mapping[str, t.An
             return False
         if verdict == "abort" and fence.turn(source.admin, source.dbname, f"{window['epoch']}:abort", False, f"{window['epoch']}:open"):
             sessions.end_copies(source)
+            sessions.end_idle(source)
             _note(source, f"gave the writes back to {source.side} ({cause}, epoch {window['epoch']})")
         if verdict in ("release", "abort") and not _fenced(source):
             # A source that is closed by now was left by a later switch, which routes the clients itself.

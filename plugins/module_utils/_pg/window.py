@@ -226,7 +226,7 @@ class Window:
             self._close_target(epoch)
         source = self._road.source
         try:
-            _again(lambda: fence.turn(source.admin, source.dbname, f"{epoch}:abort", False, f"{epoch}:open"), source, self._limit)
+            _again(lambda: self._reopen(epoch), source, self._limit)
         except FleetError as unreachable:
             raise FleetError(
                 "connection_lost",
@@ -246,6 +246,11 @@ class Window:
             remedy=error.remedy or "Run again.",
             details={"cause": error.as_failure(), "after": step},
         ) from error
+
+    def _reopen(self, epoch: str) -> None:
+        source = self._road.source
+        fence.turn(source.admin, source.dbname, f"{epoch}:abort", False, f"{epoch}:open")
+        sessions.end_idle(source)
 
     def _close_target(self, epoch: str) -> None:
         """The commit was never sent, so a target that cannot be reached cannot open later either."""

@@ -202,6 +202,20 @@ def test_a_transaction_that_does_not_end_gives_the_window_up(armed):
     assert armed.legacy.value("SELECT count(*) FROM ledger WHERE key = 'held'") == 1
 
 
+def test_a_session_that_began_inside_a_window_that_was_given_up_is_ended(armed):
+    """It would refuse to write for as long as a pool keeps it."""
+    process = armed.spawn("new", fault="W3:stop", max_window=2.5, drain_grace=1, window_attempts=1)
+    try:
+        wait_until(lambda: armed.open_sides() == [], 20, "the window")
+        late = armed.legacy.connect(options="", user="hub", password="canary-app-3c2")
+        assert late.execute("SHOW transaction_read_only").fetchone()["transaction_read_only"] == "on"
+        wait_until(lambda: armed.open_sides() == ["legacy"], 10, "the watchdog")
+        wait_until(lambda: armed.legacy.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", late.info.backend_pid) == 0, 5, "its end")
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_transaction_that_ends_in_time_is_on_both_sides(armed):
     held = armed.legacy.connect(options="", user="hub", password="canary-app-3c2", autocommit=False)
     held.execute("INSERT INTO ledger (key, amount) VALUES ('in time', 1)")
