@@ -53,12 +53,12 @@ def test_what_is_not_replicated_is_refused_and_everything_else_passes_on_the_sid
     world.ok("armed")
     for to, cluster in (("legacy", world.legacy), ("new", world.new)):
         world.ok(to, verify="none")
-        before = compare.schema(cluster, rig.BIN)
+        before = compare.schema(cluster, world.new.bin)
         for text in REFUSED:
             with application(cluster) as session, pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as refused:
                 session.execute(text)
             assert "frozen" in str(refused.value), text
-        assert compare.schema(cluster, rig.BIN) == before
+        assert compare.schema(cluster, world.new.bin) == before
         for text in PASSED:
             with application(cluster) as session:
                 session.execute(text)
@@ -86,7 +86,7 @@ def test_without_the_freeze_the_way_back_is_not_promised_and_drift_is_found(worl
     there = world.ok("new", ddl_freeze=False)
     assert there["verify"]["equal"] is True
     assert (there["rollback"]["armed"], there["rollback"]["reason"]) == (False, "the DDL freeze is off")
-    compare.assert_equal(world, rig.BIN)
+    compare.assert_equal(world, world.new.bin)
 
 
 CHANGE = """
@@ -138,7 +138,7 @@ def test_a_change_that_was_made_on_both_sides_is_taken_in(world):
         assert world.ok("armed")["changed"] is False
         if number == 41:
             assert world.ok("new")["verify"]["equal"] is True
-            compare.assert_equal(world, rig.BIN)
+            compare.assert_equal(world, world.new.bin)
             assert world.new.value("SELECT count(*) FROM bare_41 WHERE b = 'changed'") == 10
     rig.until(lambda: world.legacy.value("SELECT count(*) FROM bare_42 WHERE b = 'changed'") == 10, 20, "the old side to follow")
     assert world.ok("finished")["phase_after"] == "finished"
@@ -151,4 +151,4 @@ def test_a_change_that_is_taken_in_by_the_switch_itself(world):
     world.new.rows(FIRST.replace("{n}", "51"))
     assert world.ok("legacy")["verify"]["equal"] is True
     assert world.legacy.value("SELECT count(*) FROM bare_51") == 30
-    compare.assert_equal(world, rig.BIN)
+    compare.assert_equal(world, world.new.bin)

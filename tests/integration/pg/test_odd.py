@@ -66,27 +66,27 @@ def settled(world) -> None:
 def test_everything_odd_arrives_equal_there_and_back(clusters):
     clusters.reset(odd=300)
     before = compare.contents(clusters.legacy)
-    dump, members = compare.schema(clusters.legacy, rig.BIN), compare.roles(clusters.legacy, rig.BIN)
+    dump, members = compare.schema(clusters.legacy, clusters.new.bin), compare.roles(clusters.legacy, clusters.new.bin)
     assert clusters.ok("armed")["phase_after"] == "armed"
     # Nothing of the application's was touched by the preparation.
     assert compare.contents(clusters.legacy) == before
-    assert compare.assert_equal(clusters, rig.BIN, switched=False) == before
+    assert compare.assert_equal(clusters, clusters.new.bin, switched=False) == before
 
     use(clusters.legacy, "there")
     there = clusters.ok("new")
     assert there["verify"]["equal"] is True
-    held = compare.assert_equal(clusters, rig.BIN)
+    held = compare.assert_equal(clusters, clusters.new.bin)
     assert held != before
 
     use(clusters.new, "back")
     back = clusters.ok("legacy")
     assert back["verify"]["equal"] is True
-    compare.assert_equal(clusters, rig.BIN)
+    compare.assert_equal(clusters, clusters.new.bin)
 
     use(clusters.legacy, "again")
     assert clusters.ok("new")["verify"]["equal"] is True
     clusters.ok("finished")
-    compare.assert_equal(clusters, rig.BIN)
+    compare.assert_equal(clusters, clusters.new.bin)
     for cluster in clusters.clusters:
-        assert compare.schema(cluster, rig.BIN) == dump
-        assert compare.roles(cluster, rig.BIN) == members
+        assert compare.schema(cluster, clusters.new.bin) == dump
+        assert compare.roles(cluster, clusters.new.bin) == members

@@ -31,7 +31,7 @@ class Cluster(rig.Cluster):
         return self.home / "data"
 
     def ctl(self, *words: str) -> int:
-        argv = [*rig.AS_POSTGRES, rig.BIN / "pg_ctl", f"--pgdata={self.data}", "--silent", f"--log={self.log}", *words]
+        argv = [*rig.AS_POSTGRES, self.bin / "pg_ctl", f"--pgdata={self.data}", "--silent", f"--log={self.log}", *words]
         return subprocess.run(argv, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
 
     def create(self, *settings: str) -> None:
@@ -86,7 +86,7 @@ class World(rig.World):
 
     def __init__(self, **settings: tuple[str, ...]) -> None:
         super().__init__()
-        self.legacy, self.new = Cluster("legacy", self.home), Cluster("new", self.home)
+        self.legacy, self.new = (Cluster(old.name, self.home, old.major) for old in self.clusters)
         self.settings = settings
 
     def start(self) -> None:

@@ -166,7 +166,7 @@ def test_every_touched_large_object_is_found_and_the_switch_carries_it(armed):
         found = comparison(armed, "counts")["mismatches"]
         assert [(entry["table"], entry["keys"]) for entry in found] == [("pg_largeobject", sorted(touched))]
     assert armed.ok("new")["verify"]["equal"] is True
-    compare.assert_equal(armed, rig.BIN)
+    compare.assert_equal(armed, armed.new.bin)
     armed.ok("legacy", verify="none")
     armed.ok("armed")
 
