@@ -16,7 +16,7 @@ from .._core.wait import Deadline
 from . import fence
 from .model import Options
 from .physical_facts import OTHER, Road, ask, sites
-from .physical_settle import epoch_of, forget_way_back, open_target, settle, turn
+from .physical_settle import epoch_of, forget_way_back, open_target, reopen, settle
 from .router import Clients, clients
 from .watchdog import FENCE, HOLD, OPENED, STOP, own_lock
 
@@ -58,7 +58,7 @@ def _settle(road: Road, router: Clients, window: t.Mapping[str, t.Any]) -> bool:
         open_target(road, router, limit)
         return True
     if word == FENCE and road.source.control.running():
-        turn(road.source.server.admin, road.source.server.dbname, f"{epoch}:abort", False, f"{epoch}:open")
+        reopen(road.source.server, f"{epoch}:open")
         _release(road, router)
         forget_way_back(road, lambda _text: None)
         return True

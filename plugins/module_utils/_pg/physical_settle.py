@@ -84,6 +84,15 @@ def end_sessions(server: Server, before: t.Any) -> None:
     )
 
 
+def reopen(source: Server, seen: str) -> None:
+    """Let the source take writes again, if its epoch is ``seen`` still; sessions that began under the fence would go on refusing them."""
+    if turn(source.admin, source.dbname, f"{seen.rsplit(':', 1)[0]}:abort", False, seen):
+        source.admin.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'idle'"
+            " AND application_name NOT LIKE 'bowline %'"
+        )
+
+
 # --- ending a window ------------------------------------------------------------------------------------------------------------------
 
 
@@ -111,7 +120,7 @@ def settle(
                 f"{road.target.server.endpoint} was started meanwhile, so another run is at work; {road.source.side} stays fenced.",
                 remedy="Wait for that run, or run again.",
             )
-        turn(road.source.server.admin, road.source.server.dbname, f"{seen.rsplit(':', 1)[0]}:abort", False, seen)
+        reopen(road.source.server, seen)
     clients.serve(road.source.side)
     try:
         start_standby(road.target)

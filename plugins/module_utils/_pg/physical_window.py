@@ -20,7 +20,7 @@ from .control import CLEAN
 from .faults import hit
 from .model import Options
 from .physical_facts import Road, ask
-from .physical_settle import TARGET, end_sessions, forget_way_back, settle, turn
+from .physical_settle import TARGET, end_sessions, forget_way_back, reopen, settle, turn
 from .router import Clients
 from .watchdog import COMMIT, FENCE, OPENED, STOP, Watchdog
 from .window import RESERVE, Opened, ms
@@ -226,7 +226,7 @@ class PhysicalWindow:
         limit = Deadline(_WAY_BACK)
         if self._said in ("", FENCE):
             try:
-                turn(source.admin, source.dbname, f"{self._opened.epoch}:abort", False, f"{self._opened.epoch}:open")
+                reopen(source, f"{self._opened.epoch}:open")
                 self._clients.serve(source.side)
                 forget_way_back(self._road, self._warn)
             except FleetError as lost:

@@ -112,6 +112,20 @@ def test_what_a_dump_is_refused_for(replica):
     assert world.open_sides() == ["legacy"]
 
 
+def test_what_does_not_go_with_a_dump_is_refused_and_a_snapshot_is_taken(replica):
+    """Refused until new serves, before anything was changed; the dump of the switch point has every row of legacy."""
+    world = replica
+    for state, more in (("new", {"guarantee": "sync"}), ("armed", {"trial_window": True})):
+        failure = failed(world.run(state, **LONG, **more), "invalid_value")
+        assert failure["details"]["options"] == ["guarantee: sync" if more.get("guarantee") else "trial_window"]
+    assert world.new.rows("SELECT 1 FROM pg_database WHERE datname = 'hub'", dbname="postgres") == []
+    there = world.ok("new", **LONG, snapshot={"directory": str(world.home / "kept")})
+    assert (there["engine"], there["snapshot"].get("failure")) == ("dump", None), there["warnings"]
+    assert there["snapshot"]["kind"] == "switch" and list((world.home / "kept").iterdir())
+    assert world.ok("new", guarantee="sync")["rollback"]["guarantee"] == "sync"
+    assert world.ok("legacy")["serving"] == "legacy"
+
+
 def test_a_copy_that_is_late_gives_the_writes_back(replica, writers):
     world = replica
     slow = world.home / "slow"

@@ -326,6 +326,14 @@ def test_other_databases_are_fenced_too_and_opened_without_a_trace(armed):
 # --- before and after -----------------------------------------------------------------------------------------------------------------
 
 
+def test_what_the_engine_does_not_do_is_refused_by_name(matrix):
+    before = _facts(matrix)
+    for state, more in (("new", {"guarantee": "sync"}), ("armed", {"trial_window": True}), ("legacy", {"accept_loss": True})):
+        failure = matrix.run(state, **more)["failure"]
+        assert failure["code"] == "invalid_value" and next(iter(more)) in failure["message"], failure
+    assert _facts(matrix) == before
+
+
 def test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written():
     made = World(new=("max_connections = 50",))
     try:

@@ -129,3 +129,25 @@ def test_what_a_copy_is_refused_for(size, free, more, found):
     told = dump.findings(options(**more), size, free)
     assert [(finding.code, finding.level) for finding in told] == found
     assert all(finding.remedy for finding in told)
+
+
+@pytest.mark.parametrize(("chosen", "more", "named"), [
+    ("dump", {"guarantee": "sync", "state": "new"}, ["guarantee: sync"]),
+    ("dump", {"guarantee": "sync", "state": "legacy"}, []),
+    ("dump", {"trial_window": True, "state": "armed"}, ["trial_window"]),
+    ("dump", {"accept_loss": True, "state": "legacy"}, []),
+    ("dump", {"snapshot": {"directory": "/srv"}, "state": "new"}, []),
+    ("physical", {"guarantee": "sync", "snapshot": {"directory": "/srv"}, "state": "new"}, ["guarantee: sync", "snapshot"]),
+    ("physical", {"accept_loss": True, "state": "legacy"}, ["accept_loss"]),
+    ("physical", {"trial_window": True, "state": "armed"}, ["trial_window"]),
+    ("logical", {"guarantee": "sync", "trial_window": True, "state": "armed"}, []),
+    ("", {"guarantee": "sync", "state": "preflight"}, []),
+])
+def test_what_an_engine_does_not_do_is_refused_by_name(chosen, more, named):
+    options = parse({"legacy": {"host": "a", "dbname": "hub"}, "new": {"host": "b", "dbname": "hub"}, **more})
+    if not named:
+        return engine.refuse_beside(options, chosen)
+    with pytest.raises(FleetError) as failure:
+        engine.refuse_beside(options, chosen)
+    assert (failure.value.code, failure.value.details["options"]) == ("invalid_value", named)
+    assert all(name in failure.value.message for name in named)
