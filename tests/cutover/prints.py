@@ -28,7 +28,8 @@ def unchanged(world, *excepted: str) -> t.Iterator[None]:
         after = prints(world)
     finally:
         settle(world, "on")
-    assert {name: text for name, text in after.items() if text != before[name] and name not in excepted} == {}
+    changed = {name: (before[name], text) for name, text in after.items() if text != before[name] and name not in excepted}
+    assert not changed, f"changed: {changed}"
 
 
 def settle(world, autovacuum: str) -> None:
