@@ -156,6 +156,7 @@ def halt(*more: tuple[str, t.Callable[[], str]]) -> None:
     steps((
         ("Second stack", lambda: second("down")),
         ("Writers", quiet(lambda: Daemon("writers").stop(40))),
+        ("Probe", quiet(lambda: shutil.rmtree(settings.PROBE, ignore_errors=True))),
         ("Target", quiet(target.stop)),
         ("Containers", containers),
         ("Name servers", quiet(nameservers.stop)),

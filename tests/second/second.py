@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -68,6 +69,8 @@ def up() -> None:
 
 def down() -> None:
     notes.NOTES.daemon.stop(40)
+    # The probe of a run that was killed ends when its folder is gone.
+    shutil.rmtree(notes.HOME / "probe", ignore_errors=True)
     stack.stop()
     say("The notes service is down; its data is kept.")
 

@@ -51,6 +51,8 @@ SECRETS = HOME / "secrets"
 TLS = HOME / "tls"
 SSH = HOME / "ssh"
 LEDGER = HOME / "ledger"
+# The inventory names it; the probe of a run that was killed ends when it is gone.
+PROBE = HOME / "probe"
 CA = HOME / "ca.pem"
 TSIG = SECRETS / "tsig.key"
 STACK = HOME / "legacy"
