@@ -374,6 +374,16 @@ def _facts(made: World) -> list:
         for cluster in made.clusters]
 
 
+def test_auto_takes_it_where_logical_cannot_and_goes_on_with_it(world):
+    foreseen = world.ok("seeded", engine="auto", check_mode=True)
+    assert foreseen["engine"] == "physical" and "Every condition" in foreseen["engine_reason"]
+    assert world.run("seeded", engine="auto", guarantee="sync")["failure"]["code"] == "invalid_value"
+    done = world.ok("seeded", engine="auto")
+    assert (done["plan"], done["engine"], done["phase_after"]) == (foreseen["plan"], "physical", "seeded")
+    again = world.ok("seeded", engine="auto")
+    assert (again["changed"], again["engine"], again["engine_reason"]) == (False, "physical", "both servers are one cluster")
+
+
 def test_check_mode_writes_nothing_a_killed_seed_continues_and_the_pair_can_be_taken_away(world, writers):
     """One way through what is not a switch: foreseen, interrupted twice, done, switched, finished."""
     before = _facts(world)
