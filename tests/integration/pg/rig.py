@@ -166,8 +166,13 @@ class Cluster:
 
     def takes_writes(self) -> bool:
         """Whether a new session of a client may write, read past the module."""
-        with self.connect(options="") as client:
-            return client.execute("SHOW default_transaction_read_only").fetchone()["default_transaction_read_only"] == "off"
+        while True:
+            try:
+                with self.connect(options="") as client:
+                    return client.execute("SHOW default_transaction_read_only").fetchone()["default_transaction_read_only"] == "off"
+            except psycopg.errors.AdminShutdown:
+                # Ended with the sessions of a window, as any other.
+                continue
 
 
 class World:

@@ -135,17 +135,20 @@ if os.fork() == 0:
         os.dup2(null, number)
     words = dict(host="127.0.0.1", port={armed.legacy.port}, user="hub", password="canary-app-3c2", dbname="hub", autocommit=True)
     while True:
-        with psycopg.connect(**words) as session:
-            if session.execute("SHOW default_transaction_read_only").fetchone()[0] == "off":
-                time.sleep(0.005)
-                continue
-            try:
+        answer = ""
+        try:
+            with psycopg.connect(**words) as session:
+                if session.execute("SHOW default_transaction_read_only").fetchone()[0] == "off":
+                    time.sleep(0.005)
+                    continue
+                answer = "ended"
                 for _look in range(400):
                     session.execute("SELECT 1")
                     time.sleep(0.01)
                 answer = "still there"
-            except psycopg.OperationalError:
-                answer = "ended"
+        except psycopg.OperationalError:
+            pass
+        if answer:
             open({str(armed.home / "joined")!r}, "w").write(answer)
             os._exit(0)
 """
