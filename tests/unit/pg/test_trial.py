@@ -86,6 +86,7 @@ def attempt(monkeypatch, world, kind=Trial):
     monkeypatch.setattr(sessions, "now_on", lambda server: world.call("now"))
     monkeypatch.setattr(sessions, "end", lambda *words: world.call("end", sessions.Drained))
     monkeypatch.setattr(sessions, "end_now", lambda *words: world.call("end_now"))
+    monkeypatch.setattr(sessions, "end_idle", lambda server: world.call("end_idle"))
     monkeypatch.setattr(sessions, "prepared", lambda server: world.call("prepared", list))
     for name in ("mark", "see_mark", "advance"):
         monkeypatch.setattr(pair, name, lambda *words, name=name: world.call(name))
