@@ -417,6 +417,8 @@ loss:
     arrived, C(applied_until), C(last_contact), newest C(marker), last C(ids) of tables, C(tables) that differ in number; C(sequences) that
     were moved behind the rows that arrived, and C(uncounted) ones that no column tells about. Null in other runs; also in the details of
     the failures loss_possible and target_not_fenced.
+  returned: success
+  type: dict
 snapshot:
   description: >-
     The dump of the switch point as M(bowline.fleet.pg_snapshot) returns it, or its C(failure). Null when this run took none.

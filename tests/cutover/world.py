@@ -185,8 +185,11 @@ class World:
         ssh = ["ssh", *self.lab["target"]["ssh"]["options"], f"root@{self.lab['target']['address']}"]
         # The brackets keep pgrep from finding the shell that ssh runs it in.
         look = ["pgrep", "-f", "[A]nsiballZ_"]
-        quiet = lambda words: subprocess.run(words, check=False, stdout=subprocess.DEVNULL).returncode == 1  # noqa: E731
-        self.until("the modules of a killed run to end", lambda: all(map(quiet, (look, [*ssh, *look]))))
+
+        def quiet(*words: str) -> bool:
+            return subprocess.run(words, check=False, stdout=subprocess.DEVNULL).returncode == 1
+
+        self.until("the modules of a killed run to end", lambda: quiet(*look) and quiet(*ssh, *look))
 
     @staticmethod
     def until(what: str, seen: t.Callable[[], bool]) -> None:

@@ -9,8 +9,6 @@ Everything is read from servers that run; nothing is written.
 
 from __future__ import annotations
 
-import typing as t
-
 from .._core.runner import Runner
 from .control import Control
 from .model import FORWARD, REVERSE, Endpoint, Options

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._core.errors import FleetError
 from .._core.result import Step
 from . import plan
 

@@ -312,5 +312,3 @@ def finish(sites: Sites) -> None:
     drop_slot(new.server, FORWARD)
     unfollow(new.server)
     pair.usual_start(new.server)
-
-

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import threading
-import typing as t
 from dataclasses import dataclass
 
 from .._core.errors import FleetError

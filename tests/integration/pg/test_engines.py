@@ -223,7 +223,7 @@ def test_killed_inside_the_copy_it_converges_and_leaves_no_rows_lying_about(repl
         wait_until(lambda: one_open(world), 5, "one open side")
         converges(world, "new", clients)
     clients.assert_lossless()
-    assert [path for path in Path(tempfile.gettempdir()).glob(f"bowline-pg-{process.pid}-*")] == []
+    assert list(Path(tempfile.gettempdir()).glob(f"bowline-pg-{process.pid}-*")) == []
 
 
 def one_open(world) -> bool:

@@ -392,7 +392,7 @@ def test_check_mode_writes_nothing_a_killed_seed_continues_and_the_pair_can_be_t
     conf = (world.new.data / "postgresql.conf").read_text()
     with writers(world) as clients:
         process = world.spawn("armed")
-        until(lambda: (world.new.data / "pgcut.seed").exists(), 30, "the base backup")
+        until((world.new.data / "pgcut.seed").exists, 30, "the base backup")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert world.ok("armed", check_mode=True)["phase_before"] == "prepared"

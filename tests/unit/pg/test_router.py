@@ -106,7 +106,7 @@ class Pooler:
 
     def run(self, text, seconds=None):
         self.said.append(text)
-        verb, _, name = text.partition(" ")
+        verb, name = text.partition(" ")[::2]
         name = name.strip('"')
         if verb == "PAUSE":
             self.paused.add(name)
@@ -226,7 +226,11 @@ def test_a_file_is_replaced_at_once_with_mode_and_owner(tmp_path, monkeypatch):
     after = path.stat()
     assert path.read_bytes() == b"new \xff\r\n" and link.is_symlink()
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
-    monkeypatch.setattr(os, "replace", lambda *_names: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+
+    def full(*_names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(FleetError) as failure:
         pgbouncer.replace(str(link), "lost")
     assert "No space left on device" in failure.value.message
