@@ -222,14 +222,14 @@ def build(_arguments: list[str]) -> list[Command]:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("lint", "lint: ansible-lint, yamllint, mypy, shellcheck, changelog, docs", lint, 600),
+        Stage("lint", "lint: ansible-lint, yamllint, mypy, shellcheck, changelog, docs", lint, 1200),
         Stage("sanity", "ansible-test sanity", sanity, 1200),
         Stage("unit", "unit tests", pytest("unit", "tests/unit"), 600, pytest=True),
         Stage("oldest", f"unit tests with Python {OLDEST}", oldest, 600, pytest=True),
         Stage("build", "collection built, installed and loaded elsewhere", build, 300),
         Stage("lab", "lab started", lab, 900),
-        Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration"), 1500, pytest=True),
-        Stage("fault", "faults against two real PostgreSQL servers, a sample that touches every step", pytest("fault", "tests/fault"), 900, pytest=True),
+        Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration"), 2400, pytest=True),
+        Stage("fault", "kills at every step between two real PostgreSQL servers, a sample", pytest("fault", "tests/fault/test_kills.py"), 1500, pytest=True),
         Stage("suite", "cutovers, rollbacks and faults in the lab", pytest("suite", "tests/cutover", "tests/second"), 3000, pytest=True, needs=("lab",)),
     )
 }
