@@ -230,7 +230,7 @@ STAGES = {
         Stage("lab", "lab started", lab, 900),
         Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration"), 2400, pytest=True),
         Stage("fault", "kills at every step between two real PostgreSQL servers, a sample", pytest("fault", "tests/fault/test_kills.py"), 1500, pytest=True),
-        Stage("suite", "cutovers, rollbacks and faults in the lab", pytest("suite", "tests/cutover", "tests/second"), 3000, pytest=True, needs=("lab",)),
+        Stage("suite", "cutovers, rollbacks and faults in the lab", pytest("suite", "tests/cutover"), 3000, pytest=True, needs=("lab",)),
     )
 }
 BESIDE_THE_LAB = ("lint", "sanity", "unit", "oldest", "build")
