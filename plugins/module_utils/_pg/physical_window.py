@@ -15,15 +15,14 @@ import typing as t
 
 from .._core.errors import FleetError
 from .._core.wait import Deadline
-from . import fence, physical_seed, sessions
+from . import physical_seed, sessions
 from .control import CLEAN
-from .faults import hit
 from .model import Options
 from .physical_facts import Road, ask
 from .physical_settle import TARGET, end_sessions, forget_way_back, reopen, settle, turn
 from .router import Clients
 from .watchdog import COMMIT, FENCE, OPENED, STOP, Watchdog
-from .window import RESERVE, Opened, ms
+from .window import Opened, Pause, ms
 
 # How long the standby may need for what is on its way before a window is tried; the limit of the logical engine.
 _PING_LIMIT = 0.5
@@ -63,18 +62,13 @@ def ready(road: Road, options: Options) -> None:
     )
 
 
-class PhysicalWindow:
+class PhysicalWindow(Pause):
     """One attempt to move the writes along ``road``."""
 
     def __init__(self, road: Road, options: Options, clients: Clients, watchdog: Watchdog, warn: t.Callable[[str], None]) -> None:
+        super().__init__(options, clients, watchdog)
         self._road = road
-        self._options = options
-        self._clients = clients
-        self._watchdog = watchdog
         self._warn = warn
-        self._opened = Opened(fence.new_epoch())
-        self._limit = Deadline(options.max_window)
-        self._clock = 0.0
         self._said = ""
         self.position: dict[str, t.Any] = {}
 
@@ -95,7 +89,7 @@ class PhysicalWindow:
         except FleetError as error:
             self._abort(error)
         self._opened.database_ms = ms(time.monotonic() - fenced)
-        self._finish()
+        self._release(target.side)
         now = time.monotonic()
         self._opened.window_ms, self._opened.pause_ms = ms(now - fenced), ms(now - began)
         return self._opened
@@ -211,15 +205,6 @@ class PhysicalWindow:
         self._step("W8")
         self._say(OPENED)
 
-    def _finish(self) -> None:
-        side = self._road.target.side
-        for name, verb in (("route", self._clients.route), ("warmup", self._clients.warmup)):
-            verb(side)
-            self._step(name)
-        self._opened.released_at = time.time()
-        self._clients.resume(side)
-        self._step("resume")
-
     def _abort(self, error: FleetError) -> None:
         """Give the writes back to the source and raise ``error``; return only when the target turns out to be promoted."""
         source = self._road.source.server
@@ -240,34 +225,11 @@ class PhysicalWindow:
                 self._say(OPENED)
                 return
         self._watchdog.say("done")
-        if error.code in ("active_transactions", "router_failed", "apply_lagging", "window_aborted"):
-            raise error
-        step = self._opened.steps[-1]["name"] if self._opened.steps else "the hold"
-        raise FleetError(
-            "window_aborted",
-            f"The window was given up after {step}: {error.message} Writes are back on {source.side}.",
-            remedy=error.remedy or "Run again.",
-            details={"cause": error.as_failure(), "after": step},
-        ) from error
+        self._given_up(error, source.side)
 
     def _say(self, word: str) -> None:
         self._watchdog.say(word)
         self._said = word
-
-    def _left(self) -> float:
-        left = self._limit.remaining() - RESERVE
-        if left <= 0:
-            raise FleetError(
-                "window_aborted", f"The window was not done within {self._options.max_window:g} s.", remedy="Raise max_window."
-            )
-        return left
-
-    def _step(self, name: str) -> None:
-        now = time.monotonic()
-        self._opened.steps.append({"name": name, "ms": ms(now - self._clock)})
-        self._clock = now
-        if name.startswith("W"):
-            hit(name)
 
 
 def _end_idle(road: Road, before: t.Any) -> int:

@@ -52,21 +52,64 @@ class Freeze(t.Protocol):
     def freeze(self) -> None: ...
 
 
-class Window:
+class Pause:
+    """What a window of every engine does alike: its clock, its steps, the release of the clients, the words of one that was given up."""
+
+    def __init__(self, options: Options, clients: Clients, watchdog: Watchdog) -> None:
+        self._options = options
+        self._clients = clients
+        self._watchdog = watchdog
+        self._opened = Opened(fence.new_epoch())
+        self._limit = Deadline(options.max_window)
+        self._clock = 0.0
+
+    def _left(self) -> float:
+        left = self._limit.remaining() - RESERVE
+        if left <= 0:
+            raise FleetError(
+                "window_aborted", f"The window was not done within {self._options.max_window:g} s.", remedy="Raise max_window."
+            )
+        return left
+
+    def _step(self, name: str) -> None:
+        now = time.monotonic()
+        self._opened.steps.append({"name": name, "ms": ms(now - self._clock)})
+        self._clock = now
+        if name.startswith("W"):
+            hit(name)
+
+    def _release(self, side: str) -> None:
+        self._clients.route(side)
+        self._step("route")
+        self._clients.warmup(side)
+        self._step("warmup")
+        self._opened.released_at = time.time()
+        self._clients.resume(side)
+        self._step("resume")
+
+    def _given_up(self, error: FleetError, side: str) -> t.NoReturn:
+        """Raise ``error`` after the writes are back on ``side``; what is no reason of its own becomes "window_aborted" with it as cause."""
+        if error.code in ("active_transactions", "prepared_transactions", "router_failed", "apply_lagging", "window_aborted"):
+            raise error
+        step = self._opened.steps[-1]["name"] if self._opened.steps else "the hold"
+        raise FleetError(
+            "window_aborted",
+            f"The window was given up after {step}: {error.message} Writes are back on {side}.",
+            remedy=error.remedy or "Run again.",
+            details={"cause": error.as_failure(), "after": step},
+        ) from error
+
+
+class Window(Pause):
     """One attempt to move the writes along ``road``."""
 
     def __init__(
         self, road: Course, options: Options, clients: Clients, watchdog: Watchdog, carrier: Carrier, frozen: Freeze | None
     ) -> None:
+        super().__init__(options, clients, watchdog)
         self._road = road
-        self._options = options
-        self._clients = clients
-        self._watchdog = watchdog
         self._carrier = carrier
         self._frozen = frozen
-        self._opened = Opened(fence.new_epoch())
-        self._limit = Deadline(options.max_window)
-        self._clock = 0.0
         self._commit_sent = False
         self._old_sessions: t.Any = None
 
@@ -164,15 +207,6 @@ class Window:
         self._step("W8")
         self._release(target.side)
 
-    def _release(self, side: str) -> None:
-        self._clients.route(side)
-        self._step("route")
-        self._clients.warmup(side)
-        self._step("warmup")
-        self._opened.released_at = time.time()
-        self._clients.resume(side)
-        self._step("resume")
-
     @contextmanager
     def _answered(self, seconds: float) -> t.Iterator[None]:
         """Cut the connections after ``seconds``: a statement that waits for a silent server would outlast the window by far."""
@@ -200,21 +234,6 @@ class Window:
         finally:
             clock.cancel()
 
-    def _left(self) -> float:
-        left = self._limit.remaining() - RESERVE
-        if left <= 0:
-            raise FleetError(
-                "window_aborted", f"The window was not done within {self._options.max_window:g} s.", remedy="Raise max_window."
-            )
-        return left
-
-    def _step(self, name: str) -> None:
-        now = time.monotonic()
-        self._opened.steps.append({"name": name, "ms": ms(now - self._clock)})
-        self._clock = now
-        if name.startswith("W"):
-            hit(name)
-
     def _abort(self, error: FleetError) -> None:
         """Give the writes back to the source and raise ``error``; return only when the target turns out to be open."""
         epoch = self._opened.epoch
@@ -237,15 +256,7 @@ class Window:
             ) from error
         self._clients.serve(source.side)
         self._watchdog.say(DONE)
-        if error.code in ("active_transactions", "prepared_transactions", "router_failed", "apply_lagging", "window_aborted"):
-            raise error
-        step = self._opened.steps[-1]["name"] if self._opened.steps else "the hold"
-        raise FleetError(
-            "window_aborted",
-            f"The window was given up after {step}: {error.message} Writes are back on {source.side}.",
-            remedy=error.remedy or "Run again.",
-            details={"cause": error.as_failure(), "after": step},
-        ) from error
+        self._given_up(error, source.side)
 
     def _reopen(self, epoch: str) -> None:
         source = self._road.source
