@@ -49,21 +49,21 @@ PENDING = "select count(*) from pg_subscription_rel where srsubstate not in ('r'
 class Run:
     """One playbook in a process group of its own, with its output in a file."""
 
-    def __init__(self, kind: str, log: Path, *more: str, **environment: str) -> None:
+    def __init__(self, kind: str, log: Path, playbook: str, *more: str, cwd: Path = ROOT, **environment: str) -> None:
         self.log = log
         self.result = ROOT / "build" / kind / "result.json"
         self.result.unlink(missing_ok=True)
-        argv = [str(BIN / "ansible-playbook"), "-i", "inventories/lab", f"playbooks/{kind}.yml", *more]
+        argv = [str(BIN / "ansible-playbook"), "-i", str(ROOT / "inventories" / "lab"), playbook, *more]
         path = f"{BIN}:{os.environ['PATH']}"
         with log.open("w", encoding="utf-8") as out:
             self.process = subprocess.Popen(
                 argv,
-                cwd=ROOT,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PATH": path, **environment},
+                env={**os.environ, "PATH": path, **environment},
             )
 
     def end(self) -> int:
@@ -127,8 +127,28 @@ class World:
         return run
 
     def start(self, kind: str, *more: str, **environment: str) -> Run:
+        config = str(ROOT / "ansible.cfg")
+        return Run(kind, self._log(kind), f"playbooks/{kind}.yml", *more, ANSIBLE_CONFIG=config, **environment)
+
+    def install(self, folder: Path) -> None:
+        """Build the collection and install it below ``folder``, as a user gets it."""
+        galaxy = [str(BIN / "ansible-galaxy"), "collection"]
+        home = folder / "collections"
+        subprocess.run([*galaxy, "build", "--output-path", str(folder), str(ROOT)], cwd=folder, check=True, capture_output=True)
+        archive = next(str(path) for path in folder.glob("*.tar.gz"))
+        words = ["install", "--offline", "--no-deps", "-p", str(home), archive]
+        subprocess.run([*galaxy, *words], cwd=folder, env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(home)}, check=True, capture_output=True)
+
+    def run_installed(self, kind: str, folder: Path) -> Run:
+        """The playbook that `install` has put below ``folder``, by its name and from there: of this clone nothing but the inventory."""
+        known = {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "ANSIBLE_CONFIG": os.devnull}
+        run = Run(kind, self._log(f"{kind}-installed"), f"bowline.fleet.{kind}", cwd=folder, **known)
+        run.end()
+        return run
+
+    def _log(self, name: str) -> Path:
         self._runs += 1
-        return Run(kind, self.logs / f"{self._runs:02d}-{kind}.log", *more, **environment)
+        return self.logs / f"{self._runs:02d}-{name}.log"
 
     def make(self, kind: str, *more: str) -> subprocess.CompletedProcess[str]:
         """The command of the README, through its wrapper."""
