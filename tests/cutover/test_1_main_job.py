@@ -100,7 +100,7 @@ def test_rollback_brings_every_row_back(world):
 
 def test_next_cutover_copies_no_table_and_runs_installed_from_another_folder(world, tmp_path):
     world.install(tmp_path)
-    world.writers("start", "--fresh")
+    world.writers("start")
     try:
         run = world.run_installed("cutover", tmp_path)
     finally:
