@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._core.preflight import judge, misspelt, observations
+from ..module_utils._core.preflight import gates, judge, misspelt, observations
 
 
 def preflight_findings(seen: t.Any) -> list[dict[str, str]]:
@@ -18,6 +18,13 @@ def preflight_findings(seen: t.Any) -> list[dict[str, str]]:
     if not isinstance(seen, dict):
         raise AnsibleFilterError(f"preflight_findings takes a dict of registered results, not {type(seen).__name__}")
     return judge(observations(seen))
+
+
+def preflight_gates(ports: t.Any, data_directory: t.Any) -> list[dict[str, t.Any]]:
+    """Checks of a gate on the target for ``ports`` and the room below ``data_directory``."""
+    if not isinstance(ports, list) or not isinstance(data_directory, str):
+        raise AnsibleFilterError("preflight_gates takes a list of ports and the path of the data directory")
+    return gates(ports, data_directory)
 
 
 def preflight_misspelt(given: t.Any, specs: t.Any) -> list[dict[str, str]]:
@@ -31,4 +38,4 @@ class FilterModule:
     """Filters of the preflight."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"preflight_findings": preflight_findings, "preflight_misspelt": preflight_misspelt}
+        return {"preflight_findings": preflight_findings, "preflight_gates": preflight_gates, "preflight_misspelt": preflight_misspelt}

@@ -46,6 +46,7 @@ options:
       - "In requests C({unique}) is replaced by a random token, the same within one check, and C({name}) by the content of the file that
         C(secret_files) has under this name."
       - "C(tcp): C(host), C(port) (both required)."
+      - "C(free): C(host), C(port) (both required): nobody listens there, or C(unit) does, which is then active."
       - "C(tls): C(host) (required), C(port) (443), C(hostname) (of the certificate; default C(host)), C(ca_file), C(min_days) (14)."
       - "C(command): C(argv) (required), C(rc) (0), C(stdout_contains), C(read_only) (false; true lets it run in check mode)."
       - "C(unit): C(unit) (required), C(active) (true), C(enabled) (true), C(restarts) (0, most restarts by systemd); null expects nothing."

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The types of checks that need no room: http, exchange, tcp, tls, command, unit, disk, postgres. None of them can pass without an answer."""
+"""The types of checks that need no room: http, exchange, tcp, free, tls, command, unit, disk, postgres. None of them can pass without an answer."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ DAY = 86400
 
 
 TCP: Keys = {"host": (text, REQUIRED), "port": (whole, REQUIRED)}
+FREE: Keys = {"host": (text, REQUIRED), "port": (whole, REQUIRED), "unit": (text, None)}
 TLS: Keys = {"host": (text, REQUIRED), "port": (whole, 443), "hostname": (text, None), "ca_file": (text, None), "min_days": (number, 14.0)}
 COMMAND: Keys = {"argv": (texts, REQUIRED), "rc": (whole, 0), "stdout_contains": (text, None), "read_only": (flag, False)}
 UNIT: Keys = {"unit": (text, REQUIRED), "active": (flag, True), "enabled": (flag, True), "restarts": (whole, 0)}
@@ -41,6 +42,20 @@ def check_tcp(spec: Spec, tools: Tools) -> Seen:
     start = time.monotonic()
     with socket.create_connection((spec["host"], spec["port"]), timeout=spec["timeout"]):
         return Seen({"host": spec["host"], "port": spec["port"], "ms": ms_since(start)})
+
+
+def check_free(spec: Spec, tools: Tools) -> Seen:
+    """Only a refused connection says that nobody listens; a silent one does not."""
+    where = f"{spec['host']}:{spec['port']}"
+    try:
+        socket.create_connection((spec["host"], spec["port"]), timeout=spec["timeout"]).close()
+    except ConnectionRefusedError:
+        return Seen({"listening": False})
+    if spec["unit"] is None:
+        return Seen({"listening": True}, (f"{where} answers, and nobody may",))
+    done = tools.runner(["systemctl", "is-active", "--quiet", "--", spec["unit"]], timeout=spec["timeout"])
+    said = () if done.rc == 0 else (f"{where} answers, but {spec['unit']}, which may, is not active",)
+    return Seen({"listening": True, "active": done.rc == 0}, said)
 
 
 def check_tls(spec: Spec, tools: Tools) -> Seen:
@@ -145,6 +160,7 @@ CHECKERS: t.Mapping[str, Checker] = {
     "http": Checker(check_http, HTTP, http_writes),
     "exchange": Checker(check_exchange, EXCHANGE, exchange_writes),
     "tcp": Checker(check_tcp, TCP),
+    "free": Checker(check_free, FREE),
     "tls": Checker(check_tls, TLS),
     "command": Checker(check_command, COMMAND, _command_writes),
     "unit": Checker(check_unit, UNIT),

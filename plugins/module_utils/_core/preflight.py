@@ -21,6 +21,7 @@ FAILURES = {
 
 # The factor of the design for room on the target: data, indexes built anew, and the log of the copy.
 DISK_FACTOR = 1.2
+_ROOM = "room"
 
 
 @dataclass(frozen=True)
@@ -54,42 +55,47 @@ def judge(observed: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
 def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """The observations behind what the tasks of role cutover_preflight registered.
 
-    ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered loops ``containers`` and ``ports``, the registered
-    results ``units``, ``room``, ``databases`` and ``names``, and the path ``data_directory``. Raises KeyError when one is missing.
+    ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered results ``engine`` (docker_host_info), ``target``
+    (a gate with the checks of `gates`), ``databases`` and ``names``, and what they are about: names of ``containers``, ``ports`` and the path
+    ``data_directory``, all as the inventory has them. Raises KeyError when one is missing.
     """
-    units = ((seen["units"] or {}).get("ansible_facts") or {}).get("services") or {}
     databases = seen["databases"] or {}
+    checks = _checks(seen["target"])
     # What was copied needs no room any more.
     copied = databases.get("phase_before", "empty") not in ("empty", "prepared")
     size = 0 if copied else (databases.get("evidence") or {}).get("size_bytes")
     found: list[dict[str, t.Any]] = []
     found += [{"kind": "host", "field": "inventory", "subject": result.get("host"), "result": result} for result in seen["hosts"] or [{}]]
-    for result in _results(seen["containers"]):
-        found.append({"kind": "container", "field": "cutover_preflight_containers", "subject": _item(result), "result": result})
-    for result in _results(seen["ports"]):
-        port = _item(result)
-        subject = f"{port.get('address')}:{port.get('port')}"
-        found.append(
-            {"kind": "port", "field": "cutover_preflight_ports", "subject": subject, "unit": port.get("unit"), "units": units, "result": result}
-        )
+    for name in seen["containers"]:
+        found.append({"kind": "container", "field": "cutover_preflight_containers", "subject": name, "result": seen["engine"]})
+    for port in seen["ports"]:
+        place = {"subject": _place(port), "unit": port["unit"], "result": checks.get(_place(port)) or seen["target"]}
+        found.append({"kind": "port", "field": "cutover_preflight_ports", **place})
     # A database that cannot be asked is a finding of its own; one that does not tell its size leaves the room unproven.
     if not databases.get("failure"):
-        place = {"subject": seen["data_directory"], "needed": size, "result": seen["room"]}
+        place = {"subject": seen["data_directory"], "needed": size, "result": checks.get(_ROOM) or seen["target"]}
         found.append({"kind": "disk", "field": "cutover_preflight_data_directory", **place})
     found.append({"kind": "module", "field": "pg_move_legacy, pg_move_new, pg_move_link", "subject": "databases", "result": seen["databases"]})
     found.append({"kind": "servers", "field": "dns_provider_options, dns_zone, dns_name", "subject": "name servers", "result": seen["names"]})
     return found
 
 
-def _results(loop: t.Any) -> list[t.Any]:
-    """Results of a registered loop; a loop that was never run counts as one result without an answer."""
-    results = (loop or {}).get("results")
-    return [{}] if results is None else list(results)
+def gates(ports: t.Iterable[t.Mapping[str, t.Any]], data_directory: str) -> list[dict[str, t.Any]]:
+    """Checks of a gate on the target: the room below ``data_directory``, which is only read, and each of ``ports``."""
+    # A port on this very machine answers or refuses at once.
+    free = [{"type": "free", "host": port["address"], "port": port["port"], "unit": port["unit"], "timeout": 1, "name": _place(port)} for port in ports]
+    return [{"name": _ROOM, "type": "disk", "path": data_directory, "free_bytes": 0}, *free]
 
 
-def _item(result: t.Mapping[str, t.Any]) -> t.Any:
-    """What a loop's result is about."""
-    return result.get(result.get("ansible_loop_var", "item"), {})
+def _place(port: t.Mapping[str, t.Any]) -> str:
+    return f"{port['address']}:{port['port']}"
+
+
+def _checks(gate: t.Any) -> dict[str, t.Any]:
+    """Checks by name of a gate that passed or failed; none when it gave no answer."""
+    answer = gate or {}
+    listed = answer.get("checks") or ((answer.get("failure") or {}).get("details") or {}).get("checks") or []
+    return {check["name"]: check for check in listed}
 
 
 def misspelt(given: t.Iterable[str], specs: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
@@ -120,43 +126,39 @@ def _host(entry: t.Mapping[str, t.Any]) -> list[Finding]:
 
 
 def _container(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    """``result`` is that of docker_host_info with all containers, verbose; the engine shows a name with a slash before it."""
     result = entry.get("result") or {}
     subject = entry["subject"]
-    if result.get("failed") or result.get("unreachable") or "exists" not in result:
+    if result.get("failed") or result.get("unreachable") or "containers" not in result:
         return [_unanswered(entry, f"container {subject} could not be inspected")]
-    if not result["exists"]:
+    status = next((found["State"] for found in result["containers"] if f"/{subject}" in found["Names"]), None)
+    if status is None:
         return [Finding("container_missing", entry["field"], f"Container {subject} does not exist.", "Start the legacy stack, or correct the name.")]
-    status = (result.get("container") or {}).get("State", {}).get("Status")
     if status != "running":
         return [Finding("container_missing", entry["field"], f"Container {subject} is {status}, expected running.", f"docker start {subject}")]
     return []
 
 
 def _port(entry: t.Mapping[str, t.Any]) -> list[Finding]:
-    """``result`` is that of wait_for with state stopped; ``unit`` may hold the port; ``units`` is ansible_facts.services, by unit name."""
+    """``result`` is that of a check of type free, or of the whole gate when it gave no answer."""
     result = entry.get("result") or {}
-    unit = (entry.get("units") or {}).get(entry.get("unit"), {})
-    if unit.get("state") == "running":
+    if result.get("ok") is True:
         return []
-    if result.get("unreachable") or "elapsed" not in result:
+    if not (result.get("evidence") or {}).get("listening"):
         return [_unanswered(entry, f"port {entry['subject']} could not be tried")]
-    # Only a wait that ended well says what it waited for; "failed" says nothing, because failed_when has set it.
-    if result.get("state") != "stopped":
-        return [
-            Finding(
-                "port_taken",
-                entry["field"],
-                f"Port {entry['subject']} answers, but not for unit {entry.get('unit')}.",
-                "End what listens there, or choose another port.",
-            )
-        ]
-    return []
+    return [
+        Finding(
+            "port_taken",
+            entry["field"],
+            f"Port {entry['subject']} answers, but not for unit {entry['unit']}.",
+            "End what listens there, or choose another port.",
+        )
+    ]
 
 
 def _disk(entry: t.Mapping[str, t.Any]) -> list[Finding]:
-    """``result`` is that of a gate with one check of type disk, ``needed`` the size of the data in bytes, ``subject`` where it goes to."""
-    checks = (entry.get("result") or {}).get("checks") or [{}]
-    seen = checks[0].get("evidence") or {}
+    """``result`` is that of a check of type disk, ``needed`` the size of the data in bytes, ``subject`` where it goes to."""
+    seen = (entry.get("result") or {}).get("evidence") or {}
     needed, free = entry.get("needed"), seen.get("free_bytes")
     if not isinstance(needed, (int, float)) or not isinstance(free, (int, float)):
         return [_unanswered(entry, f"free space below {entry['subject']} could not be read")]
@@ -216,5 +218,5 @@ def _inner(entry: t.Mapping[str, t.Any], finding: t.Mapping[str, t.Any]) -> Find
 
 def _unanswered(entry: t.Mapping[str, t.Any], what: str) -> Finding:
     result = entry.get("result") or {}
-    seen = str(result.get("msg") or "no answer").strip()
+    seen = str(result.get("msg") or ", ".join(result.get("findings") or []) or "no answer").strip()
     return Finding("not_run", entry["field"], f"{what}: {seen}", "Look at what was seen; an unanswered check stops the run.")

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.checkers import CHECKERS
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.gates import Tools, run_gates
+from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
 
 HOSTNAME = "hub.bowline.test"
 
@@ -98,6 +99,28 @@ def test_https_goes_elsewhere_and_keeps_name_and_certificate(app, servers, certi
     assert "certificate verify failed" in finding({**check, "url": "https://else.bowline.test/host"})
     assert "certificate verify failed" in finding({key: value for key, value in check.items() if key != "ca_file"})
     assert "No such file" in finding({**check, "ca_file": "/nowhere/ca.pem"})
+
+
+def test_free(servers, closed_port):
+    assert evidence({"type": "free", "host": "127.0.0.1", "port": closed_port}) == {"listening": False}
+    assert "answers, and nobody may" in finding({"type": "free", "host": "127.0.0.1", "port": servers["http"]})
+
+
+@pytest.mark.parametrize("rc", [0, 3])
+def test_a_port_may_be_held_by_its_unit(servers, rc):
+    asked = []
+
+    def systemctl(argv, **_options):
+        asked.append(argv)
+        return Completed(rc, "", "")
+
+    checks = [{"name": "it", "type": "free", "host": "127.0.0.1", "port": servers["http"], "unit": "web.service"}]
+    if rc == 0:
+        assert run_gates(checks, CHECKERS, Tools(systemctl))["checks"][0]["evidence"] == {"listening": True, "active": True}
+    else:
+        with pytest.raises(FleetError, match="web.service, which may, is not active"):
+            run_gates(checks, CHECKERS, Tools(systemctl))
+    assert asked == [["systemctl", "is-active", "--quiet", "--", "web.service"]]
 
 
 def test_tcp(servers, closed_port):

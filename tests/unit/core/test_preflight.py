@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import judge, misspelt, observations
+from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import gates, judge, misspelt, observations
 
-RUNNING = {"exists": True, "container": {"State": {"Status": "running"}}}
+ENGINE = {"containers": [{"Names": ["/thing"], "State": "running"}, {"Names": ["/db"], "State": "running"}]}
 SERVER = {"name": "ns1.example.org", "address": "192.0.2.53", "port": 53, "error": None}
-ROOM = {"changed": False, "checks": [{"evidence": {"directory": "/data", "free_bytes": 1200}}]}
+ROOM = {"name": "room", "ok": True, "evidence": {"directory": "/data", "free_bytes": 1200}}
+PORT = {"address": "192.0.2.2", "port": 5432, "unit": "pg.service"}
+FREE = {"name": "192.0.2.2:5432", "ok": True, "evidence": {"listening": False}}
+TAKEN = {"name": "192.0.2.2:5432", "ok": False, "evidence": {"listening": True, "active": False}, "findings": ["it answers"]}
 
 
 def entry(kind, **more):
@@ -24,19 +27,16 @@ def entry(kind, **more):
         pytest.param(entry("host", result={"ping": "pong"}), [], id="host answers"),
         pytest.param(entry("host", result={"unreachable": True, "msg": "no route"}), ["unreachable"], id="host unreachable"),
         pytest.param(entry("host", result=None), ["unreachable"], id="host never asked"),
-        pytest.param(entry("container", result=RUNNING), [], id="container runs"),
-        pytest.param(entry("container", result={"exists": False}), ["container_missing"], id="container missing"),
-        pytest.param(
-            entry("container", result={"exists": True, "container": {"State": {"Status": "exited"}}}), ["container_missing"], id="container exited"
-        ),
+        pytest.param(entry("container", result=ENGINE), [], id="container runs"),
+        pytest.param(entry("container", result={"containers": [{"Names": ["/thing2"], "State": "running"}]}), ["container_missing"], id="container missing"),
+        pytest.param(entry("container", result={"containers": [{"Names": ["/thing"], "State": "exited"}]}), ["container_missing"], id="container exited"),
         pytest.param(entry("container", result={"failed": True, "msg": "no engine"}), ["not_run"], id="engine silent"),
-        pytest.param(entry("container", result={}), ["not_run"], id="container: empty answer"),
-        pytest.param(entry("port", result={"elapsed": 0, "state": "stopped"}), [], id="port free"),
-        pytest.param(entry("port", result={"elapsed": 1, "failed": False, "msg": "Timeout"}, unit="x.service", units={}), ["port_taken"], id="port taken"),
-        pytest.param(
-            entry("port", result={"elapsed": 1, "failed": True}, unit="x.service", units={"x.service": {"state": "running"}}), [], id="port is ours"
-        ),
-        pytest.param(entry("port", result={"unreachable": True}), ["not_run"], id="port not tried"),
+        pytest.param(entry("container", result={}), ["not_run"], id="engine: empty answer"),
+        pytest.param(entry("port", result=FREE, unit="x"), [], id="port free"),
+        pytest.param(entry("port", result=TAKEN, unit="x"), ["port_taken"], id="port taken"),
+        pytest.param(entry("port", result={"ok": True, "evidence": {"listening": True, "active": True}}, unit="x"), [], id="port is ours"),
+        pytest.param(entry("port", result={"ok": False, "evidence": {}, "findings": ["TimeoutError"]}, unit="x"), ["not_run"], id="port silent"),
+        pytest.param(entry("port", result={"unreachable": True}, unit="x"), ["not_run"], id="port not tried"),
         pytest.param(entry("disk", result=ROOM, needed=1000), [], id="disk just large enough"),
         pytest.param(entry("disk", result=ROOM, needed=1001), ["no_space"], id="disk too small"),
         pytest.param(entry("disk", result=ROOM, needed=0), [], id="nothing left to copy"),
@@ -71,7 +71,7 @@ def test_all_findings_at_once_and_in_order():
 
 def test_a_misspelt_kind_cannot_pass():
     with pytest.raises(KeyError):
-        judge([entry("contaner", result=RUNNING)])
+        judge([entry("contaner", result=ENGINE)])
 
 
 def test_a_misspelt_variable_is_found_with_its_near_miss():
@@ -82,20 +82,15 @@ def test_a_misspelt_variable_is_found_with_its_near_miss():
     assert finding["message"] == "edge_sidse: unknown key. Did you mean edge_sides?"
 
 
-def looped(name, *items):
-    return {"results": [{"ansible_loop_var": name, name: item, **result} for item, result in items]}
-
-
 def seen(**changes):
-    port = {"address": "192.0.2.2", "port": 5432, "unit": "pg.service"}
     good = {
         "hosts": [{"host": "old", "ping": "pong"}, {"host": "new", "ping": "pong"}],
-        "containers": looped("c", ("db", RUNNING)),
-        "ports": looped("p", (port, {"elapsed": 0, "state": "stopped"})),
-        "units": {"ansible_facts": {"services": {}}},
-        "room": ROOM,
+        "engine": ENGINE,
+        "target": {"changed": False, "checks": [ROOM, FREE]},
         "databases": {"changed": False, "evidence": {"size_bytes": 10}},
         "names": {"changed": False, "servers": [SERVER]},
+        "containers": ["db"],
+        "ports": [PORT],
         "data_directory": "/var/lib/pg",
     }
     return {**good, **changes}
@@ -108,7 +103,7 @@ def test_registered_results_become_observations():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["hosts", "containers", "ports", "room", "databases", "names"])
+@pytest.mark.parametrize("name", ["hosts", "engine", "target", "databases", "names"])
 def test_a_task_that_never_ran_is_a_finding(name):
     assert judge(observations(seen(**{name: {}}))) != []
 
@@ -125,6 +120,16 @@ def test_what_was_copied_needs_no_room():
 
 def test_a_missing_part_cannot_pass():
     without = seen()
-    del without["room"]
+    del without["target"]
     with pytest.raises(KeyError):
         observations(without)
+
+
+def test_a_gate_that_failed_tells_each_check():
+    failed = {"failed": False, "msg": "1 of 2 checks failed", "failure": {"code": "check_failed", "details": {"checks": [ROOM, TAKEN]}}}
+    (finding,) = judge(observations(seen(target=failed)))
+    assert (finding["code"], finding["message"]) == ("port_taken", "Port 192.0.2.2:5432 answers, but not for unit pg.service.")
+
+
+def test_the_target_is_asked_once_for_room_and_ports():
+    assert [(check["name"], check["type"]) for check in gates([PORT], "/data")] == [("room", "disk"), ("192.0.2.2:5432", "free")]
