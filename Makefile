@@ -48,9 +48,9 @@ integration: dev ## Tests of the rooms against real servers on loopback; ARGS go
 	@exec $(PYTHON) scripts/test.py integration -- $(ARGS)
 
 faults: dev ## Every fault at every moment, every option of pg_cutover; hours; ARGS goes to pytest
-	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/second tests/cutover/faults.py $(ARGS)
+	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/cutover/faults.py $(ARGS)
 
-suite: dev ## Cutovers, rollbacks and faults in the lab; ARGS goes to pytest
+suite: dev ## Cutovers and rollbacks of two stacks in the lab; ARGS goes to pytest
 	@exec $(PYTHON) scripts/test.py suite -- $(ARGS)
 
 build: dev ## Build the collection, install it elsewhere, load everything from there

@@ -43,6 +43,16 @@ def test_counts_come_from_the_report(driver, tmp_path):
     assert driver.counts(tmp_path / "none.xml") == (0, 0)
 
 
+@pytest.mark.parametrize(("arguments", "run"), [
+    pytest.param([], ["tests/a", "tests/b"], id="all of them"),
+    pytest.param(["-k", "phase"], ["tests/a", "tests/b"], id="a word is no file"),
+    pytest.param(["tests/a/test_x.py::test_y", "-x"], ["tests/a/test_x.py::test_y"], id="only the one that is named"),
+])
+def test_files_that_are_named_are_run_alone(driver, arguments, run):
+    (command,) = driver.pytest("x", "tests/a", "tests/b")(arguments)
+    assert [word for word in command.argv if word.startswith("tests/")] == run
+
+
 @pytest.mark.parametrize(("argvs", "ok", "note"), [
     pytest.param([["true"]], True, "", id="success"),
     pytest.param([["false"], ["true"]], False, "false: exit code 1", id="a later success hides nothing"),
