@@ -120,9 +120,16 @@ def test_the_table_has_a_row_for_each_figure_and_says_what_was_missed(bench, sam
 
 def test_the_notes_count_the_switches(bench, samples):
     equal = bench.notes(samples("logical", "cutover", "164M", *[1] * 5) + samples("logical", "rollback", "164M", *[1] * 5))
-    assert equal[-1] == "Every figure is of 5 switches."
-    uneven = bench.notes(samples("logical", "cutover", "164M", *[1] * 5) + samples("dump", "cutover", "164M", *[1] * 3))
-    assert uneven[-2:] == ["Switches of each figure: logical cutover 164M 5, dump cutover 164M 3.", "Fewer than 5 samples: too few for a judgement."]
+    assert equal[-1] == "Switches of each figure: 5."
+    uneven = bench.notes(samples("logical", "cutover", "1600M", *[1] * 5) + samples("dump", "cutover", "1600M", *[1] * 3))
+    assert uneven[-1] == "Switches of each figure: 5; dump cutover 1600M: 3."
+    assert bench.notes(samples("logical", "cutover", "164M", 1))[-1] == "Fewer than 5 samples: too few for a judgement."
+
+
+def test_the_ways_take_turns_and_a_large_dump_has_fewer(bench):
+    assert bench.turns(["runbook", "dump"], "164M", 2) == ["runbook", "dump"] * 2
+    assert bench.turns(["runbook", "dump"], "1600M", 5) == ["runbook", "dump"] * 3 + ["runbook"] * 2
+    assert bench.turns(["dump"], "1600M", 2) == ["dump"] * 2
 
 
 @pytest.mark.parametrize(("scale", "rows"), [("164M", 126_600), ("789M", 637_000), ("1600M", 1_299_000)])
