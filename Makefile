@@ -9,7 +9,7 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback lab lab-status lab-down lab-purge test lint sanity unit integration suite faults build docs lock dev runtime clean
+.PHONY: help cutover rollback lab lab-status lab-down lab-purge test lint sanity unit integration suite faults bench-pg build docs lock dev runtime clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ build: dev ## Build the collection, install it elsewhere, load everything from t
 
 docs: dev ## Write the generated documentation anew
 	@exec $(PYTHON) scripts/docs.py
+
+bench-pg: dev ## Write pauses of the runbook and of each engine, by size; half an hour (ARGS='--scales 164M --ways runbook logical')
+	@scripts/packages && exec $(PYTHON) tests/bench/pg.py $(ARGS)
 
 lock: dev ## Resolve the requirements anew (ARGS=--upgrade takes newer versions)
 	@scripts/lock $(ARGS)

@@ -25,14 +25,19 @@ LIMIT = 1.25
 TURNS = ("none", "hash", "hash", "none")
 
 
-def rig():
-    """The two clusters of the integration tests; the collection is found as the tests find it."""
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "build" / "collections"), os.environ.get("PYTHONPATH")]))
-    spec = importlib.util.spec_from_file_location("bowline_pg_rig", ROOT / "tests" / "integration" / "pg" / "rig.py")
+def load(name: str):
+    """A file of the integration tests, under the name by which those find it."""
+    spec = importlib.util.spec_from_file_location(f"bowline_pg_{name}", ROOT / "tests" / "integration" / "pg" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def rig():
+    """The two clusters of the integration tests; the collection is found as the tests find it."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "build" / "collections"), os.environ.get("PYTHONPATH")]))
+    return load("rig")
 
 
 def spread(values):

@@ -86,7 +86,7 @@ def children(pid: int) -> list[int]:
 
 
 class Cluster:
-    """One server. ``log`` records every statement, so that a canary in it would be found."""
+    """One server. ``log`` records every statement, so that a canary in it would be found, unless the settings say otherwise."""
 
     def __init__(self, name: str, home: Path, major: int, host: str = "127.0.0.1", around: tuple[str, ...] = ()) -> None:
         """``host`` is where others reach it; ``around`` are words before the command that starts it, such as a network namespace."""
@@ -100,7 +100,8 @@ class Cluster:
         self.log = self.home / "log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def create(self) -> None:
+    def create(self, *settings: str) -> None:
+        """``settings`` are lines for postgresql.conf; a later line wins over an earlier one."""
         self.home.mkdir()
         shutil.chown(self.home, "postgres", "postgres")
         password = self.home / "password"
@@ -117,7 +118,7 @@ class Cluster:
                 f"port = {self.port}\nlisten_addresses = '{self.host}'\nunix_socket_directories = '{self.home}'\nwal_level = logical\n"
                 "max_wal_senders = 20\nmax_replication_slots = 20\nmax_connections = 120\nmax_prepared_transactions = 5\n"
                 "max_logical_replication_workers = 8\nmax_worker_processes = 16\nshared_buffers = 64MB\n"
-                "log_statement = all\nlog_line_prefix = '%m [%p] %q%u@%d %a '\n"
+                "log_statement = all\nlog_line_prefix = '%m [%p] %q%u@%d %a '\n" + "".join(f"{line}\n" for line in settings)
             )
         with (self.home / "data" / "pg_hba.conf").open("a") as file:
             file.write("host all all samenet scram-sha-256\n")
@@ -176,13 +177,19 @@ class Cluster:
 
 
 class World:
-    """Both clusters and everything that a test does with them. Majors come from LAB_PG_LEGACY and LAB_PG_TARGET unless they are given."""
+    """Both clusters and everything that a test does with them. Majors come from LAB_PG_LEGACY and LAB_PG_TARGET unless they are given.
 
-    def __init__(self, legacy: int | None = None, new: int | None = None) -> None:
+    ``settings`` has lines for postgresql.conf by side. A run of the module that takes longer than ``patience`` seconds is an error.
+    """
+
+    patience = 180.0
+
+    def __init__(self, legacy: int | None = None, new: int | None = None, settings: dict[str, tuple[str, ...]] | None = None) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="bowline-pg-test-"))
         self.home.chmod(0o711)
         self.legacy = Cluster("legacy", self.home, legacy or versions.wanted("legacy"))
         self.new = Cluster("new", self.home, new or versions.wanted("target"))
+        self.settings = settings or {}
         self.serial = 0
 
     @property
@@ -191,7 +198,7 @@ class World:
 
     def start(self) -> None:
         for cluster in self.clusters:
-            cluster.create()
+            cluster.create(*self.settings.get(cluster.name, ()))
             passfile = cluster.home / "link.pgpass"
             passfile.write_text(f"*:*:*:pgcut_repl:{LINK}\n")
             passfile.chmod(0o600)
@@ -264,7 +271,7 @@ class World:
     def run(self, state: str, **more) -> dict:
         """The result, or the failure under ``failure``."""
         process = self.spawn(state, **more)
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=self.patience)
         assert out.strip(), err[-3000:]
         assert "canary" not in out
         return json.loads(out)
@@ -309,6 +316,8 @@ class Writers:
     doubtful: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    # For each acknowledged commit: its client, when that began to try (attempts that failed included), and when it was acknowledged.
+    waits: list[tuple[int, float, float]] = field(default_factory=list)
 
     def __enter__(self) -> Writers:
         self._stop = threading.Event()
@@ -333,8 +342,9 @@ class Writers:
         )
 
     def _write(self, number: int) -> None:
-        connection, serial, pick = None, 0, random.Random(number)
+        connection, serial, pick, began = None, 0, random.Random(number), 0.0
         while not self._stop.is_set():
+            began = began or time.monotonic()
             try:
                 connection = connection or self._connect()
             except psycopg.OperationalError:
@@ -354,6 +364,8 @@ class Writers:
                 with self._lock:
                     self.acknowledged.add(key)
                     self.times.append(time.monotonic())
+                    self.waits.append((number, began, self.times[-1]))
+                began = 0.0
             except psycopg.Error as error:
                 with self._lock:
                     if sent:
@@ -368,9 +380,14 @@ class Writers:
         if connection is not None:
             connection.close()
 
-    def longest_gap(self) -> float:
+    def longest_gap(self, since: float = 0.0) -> float:
+        """Between two acknowledged commits of any client, the later one after ``since``."""
         times = sorted(self.times)
-        return max((later - earlier for earlier, later in zip(times, times[1:])), default=0.0)
+        return max((later - earlier for earlier, later in zip(times, times[1:]) if later > since), default=0.0)
+
+    def longest_wait(self, since: float = 0.0) -> float:
+        """Of one client for one commit that was acknowledged after ``since``."""
+        return max((ended - began for _client, began, ended in self.waits if ended > since), default=0.0)
 
     def judge(self) -> dict:
         """Lost and unexpectedly present rows, by what the serving side holds now."""
