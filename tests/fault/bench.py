@@ -100,8 +100,7 @@ class Watch:
                 # Legacy twice around new: with one epoch and open both times it was open all the while.
                 first, new, second = (self._open(sessions[name]) for name in ("legacy", "new", "legacy"))
                 self.looks += 1
-                # A database that never had an epoch was created a moment ago: it is empty, and fenced by the statement after that.
-                self.both += bool(new not in (None, "none") and first and first == second)
+                self.both += bool(new and first and first == second)
             except psycopg.Error:
                 for session in sessions.values():
                     with suppress(psycopg.Error):

@@ -57,6 +57,22 @@ def test_a_seed_killed_at_a_random_moment_goes_on(empty, turn, request):
 
 
 @pytest.mark.parametrize("empty", bench.pairs(), ids=bench.label, indirect=True)
+def test_a_database_that_is_being_made_is_never_open(empty):
+    """Killed inside CREATE DATABASE, which the server brings to its end all the same."""
+    world = empty
+    making = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE%' AND state = 'active'"
+    with Writers(world) as clients, Watch(world) as watch:
+        process = world.spawn("seeded")
+        with world.new.connect("postgres") as look:
+            bench.wait(lambda: look.execute(making).fetchone()["count"], 60, "CREATE DATABASE")
+            process.kill()
+            process.communicate()
+            bench.wait(lambda: not look.execute(making).fetchone()["count"], 30, "the server's own end of it")
+        assert world.open_sides() == ["legacy"]
+        settled(world, clients, watch, {"fault": "seed killed", "point": "create database"})
+
+
+@pytest.mark.parametrize("empty", bench.pairs(), ids=bench.label, indirect=True)
 def test_a_slot_without_subscription_is_made_again(empty):
     """Killed inside CREATE SUBSCRIPTION, which a lock on its catalog holds up."""
     world = empty

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import time
@@ -28,6 +29,11 @@ CREATE TABLE IF NOT EXISTS pgcut.marker (id int PRIMARY KEY, epoch text NOT NULL
 INSERT INTO pgcut.marker SELECT n, '', now() FROM generate_series(1, 4) n ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS pgcut.identity (nspname text, relname text, was text NOT NULL, PRIMARY KEY (nspname, relname));
 """
+
+
+def _draft(name: str) -> str:
+    """The name of a database that is being made; as long as a name may be."""
+    return "pgcut_draft_" + hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 class Seed:
@@ -86,13 +92,26 @@ class Seed:
             self._new.admin.run(f"DROP DATABASE {ident(name)}{force}")
             settings = None
         if settings is None:
-            self._new.admin.run(catalog.create_database_text(self._legacy, name))
-        self._stage(STAGE_SCHEMA)
-        fence.turn(self._new.admin, name, f"{fence.new_epoch()}:seed", True)
+            self._create(name)
+        else:
+            self._close(name)
         roles.copy_settings(self._legacy, self._new)
 
-    def _stage(self, stage: str) -> None:
-        self._new.admin.run(f"ALTER DATABASE {ident(self._new.dbname)} SET pgcut.stage = {literal(stage)}")
+    def _create(self, name: str) -> None:
+        """Under its own name a database is fenced from its first moment on: one statement makes it, another one closes it, and a kill may
+        come in between, or while the server is still at the first."""
+        draft = _draft(name)
+        self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(draft)}")
+        self._new.admin.run(catalog.create_database_text(self._legacy, draft))
+        self._close(draft)
+        self._new.admin.run(f"ALTER DATABASE {ident(draft)} RENAME TO {ident(name)}")
+
+    def _close(self, name: str) -> None:
+        self._stage(STAGE_SCHEMA, name)
+        fence.turn(self._new.admin, name, f"{fence.new_epoch()}:seed", True)
+
+    def _stage(self, stage: str, name: str) -> None:
+        self._new.admin.run(f"ALTER DATABASE {ident(name)} SET pgcut.stage = {literal(stage)}")
 
     def _schema(self) -> None:
         with self._programs() as tools:
@@ -164,7 +183,7 @@ class Seed:
         carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db))
         refresh_views(self._legacy, self._new)
         self._new.db.run("ANALYZE")
-        self._stage(STAGE_COMPLETE)
+        self._stage(STAGE_COMPLETE, self._new.dbname)
 
     def _keys(self, lines: t.Sequence[str]) -> list[str]:
         return keys(lines, catalog.identity_indexes(self._legacy.db))
