@@ -69,6 +69,7 @@ def description() -> dict[str, t.Any]:
         },
         "images": {stage: image.name(stage) for stage in ("base", *image.STAGES)},
         "login": settings.LOGIN,
+        "snapshots": str(settings.SNAPSHOTS),
         "ledger": str(settings.LEDGER / "writes.jsonl"),
     }
 

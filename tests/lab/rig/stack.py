@@ -225,4 +225,5 @@ def forget() -> None:
     """The folder, and the memory of what others had running."""
     _ATTACHED.unlink(missing_ok=True)
     shutil.rmtree(settings.STACK, ignore_errors=True)
-    shutil.rmtree(settings.EDGE, ignore_errors=True)
+    for folder in (settings.EDGE, settings.SNAPSHOTS):
+        shutil.rmtree(folder, ignore_errors=True)
