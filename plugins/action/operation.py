@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ..module_utils._core.errors import FleetError
-from ..module_utils._store.journal import checked, failure_of, refusal, reports_of
+from ..module_utils._store.journal import checked, failure_of, planned, refusal, reports_of
 from ..plugin_utils.fleet_action import FleetAction, failed
 
 STEP: dict[str, t.Any] = {"id": {"type": "str", "required": True}, "name": {"type": "str"}}
@@ -25,7 +25,7 @@ class ActionModule(FleetAction):
         "journal": {"type": "dict"},
         "kind": {"type": "str"},
         "subjects": {"type": "list", "elements": "str"},
-        "steps": {"type": "list", "elements": "dict", "options": STEP, "default": []},
+        "steps": {"type": "list", "elements": "dict", "options": {**STEP, "wanted": {"type": "bool", "default": True}}, "default": []},
         "lease_ttl": {"type": "float", "default": 900},
         "reason": {"type": "str"},
         "vcs_ref": {"type": "str"},
@@ -66,7 +66,7 @@ class ActionModule(FleetAction):
             document = store.open(
                 params["kind"],
                 params["subjects"],
-                params["steps"],
+                planned(params["steps"]),
                 lease_ttl=params["lease_ttl"],
                 reason=params["reason"],
                 vcs_ref=params["vcs_ref"],

@@ -38,9 +38,10 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions: &step
-      id: {description: Short and stable., type: str, required: true}
-      name: {description: What a reader sees., type: str}
+    suboptions:
+      id: &id {description: Short and stable., type: str, required: true}
+      name: &name {description: What a reader sees., type: str}
+      wanted: {description: Whether it is part of this run. One that is not is left out of the plan., type: bool, default: true}
   lease_ttl: {description: Seconds after which a run that gives no sign of life may be taken over from another machine., type: float, default: 900}
   reason: {description: Why this is done; recorded., type: str}
   vcs_ref: {description: Revision of the inventory; recorded., type: str}
@@ -48,7 +49,7 @@ options:
   step:
     description: The step. One that was not planned is appended. Required for O(state=step).
     type: dict
-    suboptions: *step
+    suboptions: {id: *id, name: *name}
   status:
     description:
       - What happened to the step on this host. V(reported) adds O(reports) to a step that runs. Over all hosts, changed is the or of all, the

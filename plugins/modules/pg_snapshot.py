@@ -63,6 +63,8 @@ options:
       sslrootcert: {description: 'CA certificates on the host of this task, to verify the server with.', type: path}
       container: {description: 'Container of the server. Only for findings and remedies.', type: str}
       data_directory: {description: 'Its data directory. If it is on the host of this task, room for a restore is judged before.', type: path}
+      service: {description: 'As M(bowline.fleet.pg_cutover) takes it, so that one connection serves both. Not used.', type: str}
+      command_prefix: {description: As O(source.service)., type: list, elements: str}
       bindir:
         description: >-
           Directory of PostgreSQL's programs on the host of this task. Without it the newest version below C(/usr/lib/postgresql), else the

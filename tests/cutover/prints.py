@@ -49,10 +49,11 @@ def prints(world) -> dict[str, str]:
     # Not below /root/.ansible, /run and /tmp, where Ansible and sshd themselves come and go.
     # Nor below the data of a server that runs: it writes its own log and statistics.
     data = world.lab["databases"]["target"]["data_directory"]
-    walk = f"find /etc /usr/local /usr/libexec /var/lib /opt -xdev -type f -not -path '*/systemd/*' -not -path '{data}/*' -printf '%p %s %m %T@\\n' | sort"
+    roots = "/etc /usr/local /usr/libexec /var/lib /var/backups /opt"
+    walk = f"find {roots} -xdev -type f -not -path '*/systemd/*' -not -path '{data}/*' -printf '%p %s %m %T@\\n' | sort"
     # The records, not the serial: another stack has names in this zone too.
     name, ask = world.lab["dns"]["name"], ["kdig", f"@{world.lab['dns']['servers'][0]['address']}", "+noall", "+answer"]
-    here = [path for path in ("/etc/bowline", "/var/lib/bowline", "/usr/libexec/bowline") if Path(path).exists()]
+    here = [path for path in ("/etc/bowline", "/var/lib/bowline", "/usr/libexec/bowline", world.lab["snapshots"]) if Path(path).exists()]
     nginx = Path(world.lab["legacy"]["nginx_directory"])
     return {
         "next transaction": str(world.ask("legacy", "select pg_snapshot_xmax(pg_current_snapshot())")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def assert_no_secret_was_an_argument(lines: CommandLines) -> None:
     assert [line for value in passwords() for line in lines.holding(value)] == []
 
 
+def snapshots(world) -> dict[str, list[str]]:
+    """Names below the directory of each host that are the lab's, sorted; what a killed run left would be among them."""
+    ssh = ["ssh", *world.lab["target"]["ssh"]["options"], f"root@{world.lab['target']['address']}"]
+    words = ["ls", "-1", world.lab["snapshots"]]
+    hosts = {"legacy": words, "target": [*ssh, *words]}
+    found = {side: subprocess.run(argv, check=True, capture_output=True, text=True).stdout for side, argv in hosts.items()}
+    return {side: sorted(name for name in text.split() if name.startswith("hub-")) for side, text in found.items()}
+
+
 def test_plan_writes_nothing_anywhere(world):
     with unchanged(world):
         done = world.make("cutover", "--check")
@@ -78,6 +88,16 @@ def test_plan_named_the_steps_that_were_done():
     assert [name for name, changed in done.items() if changed]
 
 
+def test_both_dumps_are_proven_and_on_both_hosts(world):
+    names = {name.rpartition("-")[2]: name for name in snapshots(world)["legacy"]}
+    assert sorted(names) == ["before", "switch"]
+    assert snapshots(world) == {"legacy": sorted(names.values()), "target": sorted(names.values())}
+    log = next((ROOT / "build" / "docs" / "cutover-log").glob("*-hub.md")).read_text(encoding="utf-8")
+    assert f"- C5 snapshot: name = `{names['before']}`" in log
+    assert f"- C13 snapshot: name = `{names['switch']}`" in log
+    STORY["snapshots"] = names
+
+
 def test_second_cutover_changes_nothing(world):
     run = world.run("cutover")
     assert run.process.returncode == 0, run.text()[-4000:]
@@ -85,6 +105,7 @@ def test_second_cutover_changes_nothing(world):
     assert changed
     assert set(changed.values()) == {0}, changed
     assert not [step["id"] for step in run.figures()["steps"] if step["changed"]]
+    assert snapshots(world)["legacy"] == sorted(STORY["snapshots"].values())
 
 
 def test_rollback_brings_every_row_back(world):
@@ -109,7 +130,11 @@ def test_next_cutover_copies_no_table_and_runs_installed_from_another_folder(wor
     result = {**run.figures(), "ledger": world.verdict()}
     assert (result["outcome"], result["serving"], world.open_sides()) == ("succeeded", "new", ["target"])
     assert_lossless(result)
-    assert {step["id"]: step["changed"] for step in result["steps"]}["C6"] is False
+    changed = {step["id"]: step["changed"] for step in result["steps"]}
+    # The dump of the first cutover is young enough; the one of this switch is new.
+    assert (changed["C5"], changed["C6"]) == (False, False)
+    assert [name.rpartition("-")[2] for name in snapshots(world)["target"]].count("before") == 1
+    assert len(snapshots(world)["target"]) == 3
 
 
 @pytest.mark.parametrize("trace", TRACES)

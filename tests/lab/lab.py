@@ -20,10 +20,11 @@ import time
 import typing as t
 from pathlib import Path
 
-from rig import client, describe, engine, image, nameservers, network, packages, settings, stack, target, tls
+from rig import client, describe, engine, image, nameservers, network, packages, settings, stack, target, tls, versions
 from rig.shell import Daemon, LabError, run, write
 
 PARTS: tuple[tuple[str, t.Callable[[], str]], ...] = (
+    ("Versions of PostgreSQL", versions.ensure),
     ("Packages", packages.ensure),
     ("Passwords, keys, certificates", tls.ensure),
     ("Docker Engine", engine.ensure),
@@ -82,6 +83,7 @@ def owned() -> None:
 def up() -> None:
     with locked():
         owned()
+        versions.majors()
         write(settings.OWNER, f"{settings.TREE}\n")
         steps((*PARTS, ("The application, by its public name", application)))
     say(f"The lab is up: {settings.URL} (resolver {settings.PRIMARY}:53, CA {settings.CA}). Next: make cutover.")
@@ -188,6 +190,7 @@ def forget(images: bool) -> None:
             stack.remove_images()
     target.remove()
     stack.forget()
+    versions.forget()
     for folder in (settings.NAMESERVERS, settings.LEDGER):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -93,13 +93,15 @@ def _conclude(path: Path, verdict: dict, code: int) -> int:
     print()
     for name, text in rows:
         print(f"  {name:<12}{text}")
-    print(f"  {'next':<12}{_next(path.parent.name, good)}")
+    print(f"  {'next':<12}{_next(path.parent.name, good, result.get("serving"))}")
     return code if code else int(not good)
 
 
-def _next(kind: str, good: bool) -> str:
+def _next(kind: str, good: bool, serving: str | None) -> str:
     if not good:
         return f"read the report and {kind}/result.json, mend the cause, and run the same command again"
+    if kind == "cutover" and serving == "legacy":
+        return "make cutover goes on from here"
     return "make rollback takes it back; make lab-purge removes the lab" if kind == "cutover" else "make cutover moves it again; no table is copied"
 
 

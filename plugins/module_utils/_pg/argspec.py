@@ -29,10 +29,10 @@ _SERVER: dict[str, t.Any] = {
 }
 SERVERS: dict[str, t.Any] = {side: {"type": "dict", "required": True, "options": _SERVER} for side in ("legacy", "new")}
 
-# A scratch database has a name of its own, so dbname is required by state. Nothing starts or stops these servers.
-_KEPT: dict[str, t.Any] = {name: spec for name, spec in _SERVER.items() if name not in ("service", "command_prefix")}
+# A scratch database has a name of its own, so dbname is required by state. Nothing starts or stops these servers; that the options for it are
+# known lets an inventory say once how a server is reached.
 SNAPSHOT_SERVERS: dict[str, t.Any] = {
-    side: {"type": "dict", "options": {**_KEPT, "dbname": {"type": "str"}}} for side in ("source", "target")
+    side: {"type": "dict", "options": {**_SERVER, "dbname": {"type": "str"}}} for side in ("source", "target")
 }
 COMPRESS = ["auto", "gzip", "zstd", "none"]
 ORDER: dict[str, t.Any] = {

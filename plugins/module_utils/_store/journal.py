@@ -41,6 +41,11 @@ def reports_of(given: t.Sequence[t.Mapping[str, t.Any]]) -> list[Report]:
     return found
 
 
+def planned(given: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The steps that are part of this run, as ``{id, name}``: those whose ``wanted`` is not false."""
+    return [{key: value for key, value in step.items() if key != "wanted"} for step in given if step.get("wanted") is not False]
+
+
 def failure_of(result: t.Optional[t.Mapping[str, t.Any]], task: t.Optional[str]) -> dict[str, t.Any]:
     """``{code, message, remedy, details}`` of a failed task: its own when it has one, else ``task_failed`` with its message.
 

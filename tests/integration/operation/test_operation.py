@@ -56,7 +56,7 @@ PLAY = """\
       vars:
         operation_kind: toy
         operation_subjects: [toy/1]
-        operation_steps_planned: [{id: T1, name: First}, {id: T2, name: Second}]
+        operation_steps_planned: [{id: T1, name: First}, {id: T2, name: Second}, {id: T3, name: Not asked for, wanted: "{{ third | default(false) }}"}]
     - name: Steps
       block:
         - name: T1 | First
@@ -66,7 +66,7 @@ PLAY = """\
         - name: T2 | Second
           ansible.builtin.include_role: {name: bowline.fleet.operation, tasks_from: step}
           vars:
-            operation_step: {id: T2, roles: [{name: alpha, host: two}, {name: beta}]}
+            operation_step: {id: T2, roles: [{name: alpha, host: two}, {name: there_is_none, wanted: false}, {name: beta}]}
       rescue:
         - name: End as failed
           ansible.builtin.fail: {msg: "Not moved: {{ operation_failure.message }}"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from . import image, settings, target
+from . import image, settings, target, versions
 from .shell import run, write
 
 
@@ -17,12 +17,14 @@ def ensure() -> str:
 
 
 def description() -> dict[str, t.Any]:
-    def database(host: str, superuser: str, **more: t.Any) -> dict[str, t.Any]:
+    majors = versions.majors()
+
+    def database(host: str, superuser: str, major: int, **more: t.Any) -> dict[str, t.Any]:
         return {
             "host": host, "port": 5432, "dbname": settings.DATABASE, "user": settings.OWNER_ROLE,
             "password_file": str(settings.SECRETS / "hub"), "superuser": settings.SUPERUSER,
             "superuser_password_file": str(settings.SECRETS / superuser), "sslmode": "verify-full", "sslrootcert": str(settings.CA),
-            "version": 15, "bindir": "/usr/lib/postgresql/15/bin", "data_directory": "/var/lib/postgresql/15/main",
+            "version": major, "bindir": f"/usr/lib/postgresql/{major}/bin", "data_directory": f"/var/lib/postgresql/{major}/main",
             "encoding": "UTF8", "locale": "C.UTF-8", "link_directory": "/var/lib/postgresql/link", **more,
         }
 
@@ -50,9 +52,9 @@ def description() -> dict[str, t.Any]:
             "static": "/opt/hub/static",
         },
         "databases": {
-            "legacy": database(settings.LEGACY, "postgres-superuser", container=f"{settings.PROJECT}-postgres-1",
+            "legacy": database(settings.LEGACY, "postgres-superuser", majors["legacy"], container=f"{settings.PROJECT}-postgres-1",
                                sslrootcert_inside="/etc/bowline-lab/ca.pem", **_ids(f"{settings.PROJECT}-postgres-1")),
-            "target": database(settings.TARGET, "postgres-target-superuser", container=None),
+            "target": database(settings.TARGET, "postgres-target-superuser", majors["target"], container=None),
         },
         "link": {"user": "bowline_link", "password_file": str(settings.SECRETS / "link")},
         "dns": {
@@ -69,6 +71,8 @@ def description() -> dict[str, t.Any]:
         },
         "images": {stage: image.name(stage) for stage in ("base", *image.STAGES)},
         "login": settings.LOGIN,
+        "snapshots": str(settings.SNAPSHOTS),
+        "dumps": versions.dumps(majors["legacy"]),
         "ledger": str(settings.LEDGER / "writes.jsonl"),
     }
 

@@ -6,18 +6,21 @@ from __future__ import annotations
 
 import hashlib
 
-from . import settings
+from . import settings, versions
 from .shell import LabError, run
 
-PULLED = "debian:bookworm-slim"
 BASE = f"{settings.PROJECT}/base"
-TARGET = f"{settings.PROJECT}/target"
 STAGES = ("postgres", "app", "nginx", "frontend", "haproxy", "target")
 _KEY = f"{settings.LABEL}.key"
 
 
-def name(stage: str) -> str:
-    return f"{settings.PROJECT}/{stage}"
+def name(stage: str, major: int = versions.DEFAULT) -> str:
+    """The image of ``stage``; one with another PostgreSQL has it as its tag, so each is kept."""
+    return f"{settings.PROJECT}/{stage}" + ("" if major == versions.DEFAULT else f":{major}")
+
+
+def _base_name(release: str) -> str:
+    return BASE if release == versions.RELEASES[versions.DEFAULT] else f"{BASE}-{release}"
 
 
 def key() -> str:
@@ -31,16 +34,18 @@ def key() -> str:
 
 
 def ensure() -> str:
-    wanted = key()
-    stale = [stage for stage in STAGES if _label(name(stage)) != wanted]
+    wanted, majors = key(), versions.majors()
+    every = [(stage, versions.DEFAULT) for stage in STAGES] + [("postgres", majors["legacy"]), ("target", majors["target"])]
+    stale = [one for one in dict.fromkeys(every) if _label(name(*one)) != wanted]
     if not stale:
         return "cached"
-    origin = _base()
-    for stage in stale:
-        run(["docker", "build", "--target", stage, "--build-arg", f"BASE={BASE}", "--label", f"{_KEY}={wanted}",
-             "--label", f"{settings.LABEL}=image", "-t", name(stage), "-f", settings.LAB / "images" / "Dockerfile", settings.LAB],
-            timeout=900)
-    return f"built {', '.join(stale)} from {origin}"
+    origins = {release: _base(release) for release in dict.fromkeys(versions.RELEASES[major] for _stage, major in stale)}
+    for stage, major in stale:
+        run(["docker", "build", "--target", stage, "--build-arg", f"BASE={_base_name(versions.RELEASES[major])}",
+             "--build-arg", f"POSTGRES={major}", "--label", f"{_KEY}={wanted}", "--label", f"{settings.LABEL}=image",
+             "-t", name(stage, major), "-f", settings.LAB / "images" / "Dockerfile", settings.LAB], timeout=900)
+    built = ", ".join(stage if major == versions.DEFAULT else f"{stage} {major}" for stage, major in stale)
+    return f"built {built} from {' and '.join(origins.values())}"
 
 
 def _label(image: str) -> str | None:
@@ -52,27 +57,28 @@ def exists(image: str) -> bool:
     return run(["docker", "image", "inspect", "-f", "{{.Id}}", image], check=False).returncode == 0
 
 
-def _base() -> str:
-    if exists(BASE):
+def _base(release: str) -> str:
+    base, public = _base_name(release), f"debian:{release}-slim"
+    if exists(base):
         return "the cached base"
-    if exists(PULLED):
-        run(["docker", "tag", PULLED, BASE])
-        return f"the {PULLED} that was here"
-    tar = settings.CACHE / "base-bookworm.tar"
+    if exists(public):
+        run(["docker", "tag", public, base])
+        return f"the {public} that was here"
+    tar = settings.CACHE / f"base-{release}.tar"
     if not tar.exists():
         try:
-            pulled = run(["docker", "pull", "-q", PULLED], check=False, timeout=90).returncode == 0
+            pulled = run(["docker", "pull", "-q", public], check=False, timeout=90).returncode == 0
         except LabError:
             pulled = False
         if pulled:
-            run(["docker", "tag", PULLED, BASE])
-            run(["docker", "rmi", PULLED], check=False)
-            return f"a pulled {PULLED}"
+            run(["docker", "tag", public, base])
+            run(["docker", "rmi", public], check=False)
+            return f"a pulled {public}"
         settings.CACHE.mkdir(parents=True, exist_ok=True)
         new = tar.with_name(".base-new.tar")
         new.unlink(missing_ok=True)
-        run(["mmdebstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", new, "http://deb.debian.org/debian",
-             "deb http://deb.debian.org/debian-security bookworm-security main"], timeout=900)
+        run(["mmdebstrap", "--variant=minbase", "--include=ca-certificates", release, new, "http://deb.debian.org/debian",
+             f"deb http://deb.debian.org/debian-security {release}-security main"], timeout=900)
         new.replace(tar)
-    run(["docker", "import", "--change", f"LABEL {settings.LABEL}=image", tar, BASE])
-    return "a base made by mmdebstrap"
+    run(["docker", "import", "--change", f"LABEL {settings.LABEL}=image", tar, base])
+    return f"a {release} base made by mmdebstrap"

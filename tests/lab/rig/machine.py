@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The bowline contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Debian 12 with systemd, booted by systemd-nspawn on the lab's bridge from a folder that survives every stop but a purge."""
+"""A Debian with systemd, booted by systemd-nspawn on the lab's bridge from a folder that survives every stop but a purge."""
 from __future__ import annotations
 
 import contextlib
@@ -22,7 +22,9 @@ _NETWORK = Path("etc/systemd/network/10-host0.network")
 class Machine:
     """One machine. ``ssh`` is the folder with the client's key, the machine's own key and the file of known hosts."""
 
-    def __init__(self, name: str, address: str, rootfs: Path, ssh: Path, daemon: Daemon) -> None:
+    def __init__(
+        self, name: str, address: str, rootfs: Path, ssh: Path, daemon: Daemon, disk: t.Callable[[], str] = lambda: image.name("target")
+    ) -> None:
         self.name = name
         self.address = address
         self.rootfs = rootfs
@@ -32,6 +34,8 @@ class Machine:
             "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3",
         ]
         self._ssh = ssh
+        # The image that a new disk is made from.
+        self._disk = disk
         self._unit = f"bowline-lab-{daemon.name}"
         self._word = f"--machine={name}"
         self._link = f"vb-{name}"
@@ -152,7 +156,7 @@ class Machine:
         if new.exists():
             shutil.rmtree(new)
         new.mkdir(parents=True)
-        container = run(["docker", "create", "--label", f"{settings.LABEL}=export", image.TARGET, "true"]).stdout.strip()
+        container = run(["docker", "create", "--label", f"{settings.LABEL}=export", self._disk(), "true"]).stdout.strip()
         try:
             with subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as export:
                 packed = subprocess.run(["tar", "-x", "--numeric-owner", "-p", "-C", new], stdin=export.stdout, check=False)

@@ -59,6 +59,7 @@ STACK = HOME / "legacy"
 # What a cutover makes on the docker host, which is this machine; inventories/lab says so.
 EDGE = Path("/var/lib/bowline/edge-hub")
 COMMANDS = Path("/usr/libexec/bowline")
+SNAPSHOTS = Path("/var/backups/bowline-lab")
 ROOTFS = HOME / "target" / "rootfs"
 NAMESERVERS = HOME / "dns"
 

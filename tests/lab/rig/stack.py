@@ -11,7 +11,7 @@ import secrets
 import shutil
 import typing as t
 
-from . import image, settings
+from . import image, settings, versions
 from .shell import LabError, run, wait, write
 
 POSTGRES = f"{settings.PROJECT}-postgres-1"
@@ -28,7 +28,9 @@ def compose(*words: str, timeout: float = 180) -> str:
 def prepare() -> str:
     """The stack's folder as its operator would keep it. An entrance that is there stays: an edge may be inserted in it."""
     source = settings.LAB / "legacy"
-    write(settings.STACK / "compose.yml", (source / "compose.yml").read_text(encoding="utf-8"))
+    made = f"image: {image.name('postgres')}\n"
+    text = (source / "compose.yml").read_text(encoding="utf-8").replace(made, f"image: {image.name('postgres', versions.majors()['legacy'])}\n")
+    write(settings.STACK / "compose.yml", text)
     site = settings.STACK / "nginx" / "site.conf"
     if not site.exists():
         write(site, (source / "nginx" / "site.conf").read_text(encoding="utf-8"))
@@ -225,4 +227,5 @@ def forget() -> None:
     """The folder, and the memory of what others had running."""
     _ATTACHED.unlink(missing_ok=True)
     shutil.rmtree(settings.STACK, ignore_errors=True)
-    shutil.rmtree(settings.EDGE, ignore_errors=True)
+    for folder in (settings.EDGE, settings.SNAPSHOTS):
+        shutil.rmtree(folder, ignore_errors=True)

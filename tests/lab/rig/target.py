@@ -4,11 +4,12 @@
 """The target: the machine to which the legacy stack is to move."""
 from __future__ import annotations
 
-from . import settings
+from . import image, settings, versions
 from .machine import Machine
 from .shell import Daemon, write
 
-TARGET = Machine(settings.TARGET_NAME, settings.TARGET, settings.ROOTFS, settings.SSH, Daemon("target"))
+TARGET = Machine(settings.TARGET_NAME, settings.TARGET, settings.ROOTFS, settings.SSH, Daemon("target"),
+                 lambda: image.name("target", versions.majors()["target"]))
 
 SSH_OPTIONS = TARGET.ssh_options
 state = TARGET.state

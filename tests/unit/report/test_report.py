@@ -214,6 +214,16 @@ def test_the_incident_is_readable_under_way_and_complete_at_the_end():
     assert "was missed" in late
 
 
+def test_the_incident_names_what_was_accepted_by_whom_and_what_is_missing():
+    said = {"pg_move": {"accepted": {"accept_loss": {"actor": "ann", "reason": "hub-new burnt"}}, "loss": {"position": "0/5A2F", "tables": []}}}
+    said["rollback"] = {"next": "keep clients from hub-new"}
+    text = incident({"operation": operation(kind="rollback"), "steps": [step("R3", "done", 0, 1, True, said)]})
+    assert "- Accepted: accept_loss, by ann; reason: hub-new burnt" in text
+    assert "- Loss, position: `0/5A2F`" in text and "tables" not in text
+    assert text.endswith("## Next step\n\nkeep clients from hub-new\n")
+    assert "Accepted" not in incident({"operation": operation(kind="rollback")})
+
+
 def test_a_table_cell_of_the_log_cannot_be_left():
     data = copy.deepcopy(GOOD)
     data["steps"][0]["name"] = "a | b\n# c `d`"

@@ -18,7 +18,7 @@ import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._store import dsn, process
-from ansible_collections.bowline.fleet.plugins.module_utils._store.journal import checked, failure_of, refusal, reports_of
+from ansible_collections.bowline.fleet.plugins.module_utils._store.journal import checked, failure_of, planned, refusal, reports_of
 from ansible_collections.bowline.fleet.plugins.module_utils._store.migrations import MIGRATIONS
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import unix, utc
 from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_copy, open_for_writing
@@ -171,6 +171,11 @@ def test_a_refusal_names_all_findings_at_once():
     error = refusal("preflight_failed", findings)
     assert error.message == "2 findings, nothing was changed. no_space: a: full | auth: c: wrong"
     assert (error.remedy, len(error.details["findings"])) == ("free some", 3)
+
+
+def test_a_plan_has_only_the_steps_of_this_run():
+    given = [{"id": "A", "name": "a", "wanted": True}, {"id": "B", "name": "b", "wanted": False}, {"id": "C"}]
+    assert planned(given) == [{"id": "A", "name": "a"}, {"id": "C"}]
 
 
 def test_check_mode_marks_as_the_store_does(tmp_path):

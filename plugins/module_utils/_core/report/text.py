@@ -76,6 +76,7 @@ def incident(data: t.Any) -> str:
         f"- Writes paused: {f'{window:g} ms' if isinstance(window, (int, float)) else 'not measured'}",
         *_probe(probe, "- "),
         *_verified(pg, "- "),
+        *_accepted(pg),
         "",
         "## Timeline",
         "",
@@ -91,7 +92,7 @@ def incident(data: t.Any) -> str:
         "",
         "## Next step",
         "",
-        str(run.data.get("next") or "Find the cause, then run the cutover again; rows that were copied stay and are followed."),
+        str(run.figure("next") or "Find the cause, then run the cutover again; rows that were copied stay and are followed."),
         "",
     ]
     return "\n".join(lines)
@@ -119,6 +120,18 @@ def _verified(pg: Document, bullet: str = "") -> list[str]:
         return [f"{bullet}Rows: not compared in this run."]
     said = {True: "equal", False: "DIFFERENT"}.get(t.cast(bool, verify.get("equal")), "not compared to the end")
     return [f"{bullet}Rows: {verify.get('rows')} in {verify.get('tables')} tables compared, {said}."]
+
+
+def _accepted(pg: Document) -> list[str]:
+    """What somebody accepted by name, and what is known to be missing through it."""
+    accepted, loss = pg.get("accepted"), pg.get("loss")
+    lines = [
+        f"- Accepted: {_cell(name)}, by {_cell(said.get('actor'))}; reason: {_cell(said.get('reason') or 'none given')}"
+        for name, said in (accepted.items() if isinstance(accepted, t.Mapping) else ())
+        if isinstance(said, t.Mapping)
+    ]
+    known = loss.items() if isinstance(loss, t.Mapping) else ()
+    return [*lines, *(f"- Loss, {_cell(name)}: `{_cell(value)}`" for name, value in known if value not in (None, {}, []))]
 
 
 def _steps(run: Run) -> list[str]:
