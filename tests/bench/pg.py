@@ -261,9 +261,10 @@ def clock(value: float) -> str:
 # --- the ways ----------------------------------------------------------------------------------------------------------------------
 
 # The documents of the lab's application (tests/lab/app/schema.sql) beside what the integration tests have. How well their text compresses
-# decides how long pg_dump -Fc takes, and nothing else here: the lab's repeats one digest thirty times, which zlib makes 35 times smaller; here
-# each of fifteen stands twice, which becomes three times smaller, as English prose does (Canterbury corpus, alice29.txt: 2.8). Keys come last, since building an
-# index over rows that are there is quicker; in a transaction of its own, so that it finds them committed and marks them so.
+# decides how long pg_dump -Fc takes, and nothing else here: the lab's repeats one digest thirty times, which zlib makes 35 times smaller;
+# here each of fifteen stands twice, which becomes three times smaller, as English prose does (Canterbury corpus, alice29.txt: 2.8).
+# Keys come last, since building an index over rows that are there is quicker; in a transaction of its own, so that it finds them committed
+# and marks them so.
 TABLE = """
 SET ROLE hub;
 CREATE TABLE documents (
