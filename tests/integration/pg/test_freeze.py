@@ -30,7 +30,7 @@ REFUSED = [
 PASSED = [
     "TRUNCATE unique_only", "TRUNCATE ledger CASCADE", "ANALYZE", "VACUUM keyless", "VACUUM FULL keyless", "REINDEX TABLE keyless",
     "REINDEX TABLE CONCURRENTLY ledger",
-    "CLUSTER ledger USING ledger_pkey", "REFRESH MATERIALIZED VIEW totals", "LOCK TABLE ledger", "SELECT nextval('counters.ticket')",
+    "CLUSTER ledger USING ledger_pkey", "REFRESH MATERIALIZED VIEW totals", "BEGIN; LOCK TABLE ledger; COMMIT", "SELECT nextval('counters.ticket')",
     "SELECT lo_create(0)", "PREPARE p AS SELECT 1", "LISTEN x", "SET work_mem = '5MB'", "CREATE TEMP TABLE t (a serial PRIMARY KEY, b mood)",
     "CREATE TEMP TABLE t (a int UNIQUE); CREATE INDEX ON t (a); ALTER TABLE t ADD b text; COMMENT ON TABLE t IS 'x'; DROP TABLE t",
     "CREATE TEMP TABLE t AS SELECT * FROM balance; CREATE TEMP VIEW v AS SELECT * FROM t; DROP TABLE t CASCADE",
