@@ -145,7 +145,7 @@ def test_an_old_side_that_came_back_by_itself_is_rewound(armed, writers, to):
         process = world.spawn(to, fault="W8")
         process.communicate(timeout=60)
         old.start()
-        assert world.open_sides() == [to]
+        until(lambda: world.open_sides() == [to], 20, "the watchdog to bring it to its end")
         old.rows("CHECKPOINT", dbname="postgres")
         # Written past the fence by somebody who insists: it is gone with the rewind, and was never acknowledged by the side that serves.
         old.rows("SET default_transaction_read_only = off; CREATE TABLE stray (a int)", dbname="wiki")
