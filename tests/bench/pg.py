@@ -32,7 +32,6 @@ import traceback
 import typing as t
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from pg_verify import ROOT, load, rig
 
