@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 from .._core.errors import FleetError
+from .._core.wait import Deadline
 from .migrations import MIGRATIONS
 
 Row = t.Mapping[str, t.Any]
@@ -108,14 +109,28 @@ def open_for_writing(path: Path) -> SqliteDatabase:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(str(path), timeout=_BUSY_SECONDS)
+        _write_ahead(connection)
         # A journal that is lost with the power would hand the same lease number out twice, hence FULL.
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
     except (OSError, sqlite3.Error) as error:
         raise _unavailable(str(path), error) from error
     database = SqliteDatabase(connection, str(path))
     database.migrate()
     return database
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Several runs that make one store at the same moment: the first write-ahead log wants the file for itself, and SQLite refuses at once
+    where waiting could be a deadlock, whatever the timeout (sqlite.org/c3ref/busy_handler.html)."""
+    deadline = Deadline(_BUSY_SECONDS)
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or deadline.expired():
+                raise
+        deadline.pause(0.02)
 
 
 def open_copy(path: Path) -> SqliteDatabase:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._store import dsn, process
+from ansible_collections.bowline.fleet.plugins.module_utils._store import dsn, process, sqlite
 from ansible_collections.bowline.fleet.plugins.module_utils._store.journal import checked, failure_of, planned, refusal, reports_of
 from ansible_collections.bowline.fleet.plugins.module_utils._store.migrations import MIGRATIONS
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import unix, utc
@@ -34,6 +34,23 @@ HERE = process.owner_of(os.getpid())
 ])
 def test_place(given, environ, path):
     assert dsn.place(given, environ) == dsn.Place(Path(path))
+
+
+def test_a_store_that_another_run_makes_is_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "store.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    pauses = []
+
+    def pause(_deadline, _seconds):
+        pauses.append(other.execute("COMMIT"))
+
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite.Deadline, "expired", lambda _deadline: len(pauses) > 1)
+    monkeypatch.setattr(sqlite.Deadline, "pause", pause)
+    open_for_writing(path).close()
+    assert len(pauses) == 1
+    other.close()
 
 
 @pytest.mark.parametrize("given", ["postgresql://u:canary@h/db", "sqlite://host/x", "sqlite://", "store.db", "sqlite:///x?ephemral=true"])
