@@ -266,7 +266,7 @@ EXAMPLES = r"""
       type: command
       pause: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, hold, --seconds, "20", --drain, "5"]]
       resume: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, switch, "{side}"]]
-      check: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, status]]
+      check: [[/usr/bin/python3, /usr/libexec/bowline/bowline-edge.pyz, --directory, /var/lib/bowline/edge, ask, "{side}"]]
   delegate_to: hub-old
   register: switch
 

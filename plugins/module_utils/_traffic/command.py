@@ -27,6 +27,7 @@ def main(argv: t.Sequence[str]) -> int:
         "hold": lambda: edge.hold(options.seconds, options.drain),
         "route": lambda: edge.route(options.side),
         "warmup": lambda: edge.warmup(options.side),
+        "ask": lambda: edge.ask(options.side),
         "release": edge.release,
         "switch": lambda: edge.switch(options.side),
         "status": edge.status,
@@ -52,8 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     hold.add_argument("--drain", type=float, default=5.0, help="seconds to wait for the requests that are being served (default: 5)")
     route = verbs.add_parser("route", help="send requests to a side")
     route.add_argument("side", choices=SIDES)
-    warmup = verbs.add_parser("warmup", help="ask a side, past hold and route, until it answers")
+    warmup = verbs.add_parser("warmup", help="ask a side, past hold and route, until it answers; be newer than its edge")
     warmup.add_argument("side", choices=SIDES)
+    ask = verbs.add_parser("ask", help="ask a side as warmup does and change nothing; as slow as switch, to tell a pause beforehand")
+    ask.add_argument("side", choices=SIDES)
     verbs.add_parser("release", help="end the hold")
     switch = verbs.add_parser("switch", help="route, warmup and release with one start of this program, for inside a write pause")
     switch.add_argument("side", choices=SIDES)

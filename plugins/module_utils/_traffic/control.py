@@ -93,11 +93,25 @@ class Edge:
         return {"changed": before.route != wanted, "route": after.route, "epoch": after.epoch, "serves": side}
 
     def warmup(self, side: str, service: str | None = None) -> dict[str, t.Any]:
-        """Ask ``side`` past hold and route until it answers 200 often enough in a row; raises FleetError ``warmup_failed``.
+        """`ask`, and be newer than a peer that answers.
 
         A peer tells its own epoch. When it is not older than ours (its clock is ahead), ours is raised before anything is released, so that
         the edge that was switched last has the newest epoch, however the clocks differ.
         """
+        answered, headers = self._ask(side, service)
+        if self.spec().route_to(side) == "peer":
+            self._outlive(int(headers.get("x-bowline-epoch", "0")))
+        return answered
+
+    def ask(self, side: str) -> dict[str, t.Any]:
+        """Ask ``side`` past hold and route until it answers 200 often enough in a row, and change nothing; raises FleetError ``warmup_failed``.
+
+        It takes about as long as `switch`, so the length of a write pause can be told beforehand.
+        """
+        return self._ask(side, None)[0]
+
+    def _ask(self, side: str, service: str | None) -> tuple[dict[str, t.Any], dict[str, str]]:
+        """How it went, and the headers of the last answer."""
         spec = self.spec()
         route = spec.route_to(side)
         begun = time.monotonic()
@@ -127,9 +141,7 @@ class Edge:
                     seen = error.message.rstrip(".")
             if not passed:
                 deadline.pause(0.05)
-        if route == "peer":
-            self._outlive(int(headers.get("x-bowline-epoch", "0")))
-        return {"side": side, "tried": tried, "ms": round((time.monotonic() - begun) * 1000)}
+        return {"side": side, "tried": tried, "ms": round((time.monotonic() - begun) * 1000)}, headers
 
     def release(self) -> dict[str, t.Any]:
         """End the hold, and close upgraded connections to the side that requests do not go to, so that they connect anew."""

@@ -296,6 +296,18 @@ def test_warmup_passes_hold_and_route(world):
         assert (code, answer["tried"]) == (0, 5)
 
 
+def test_ask_changes_nothing_although_the_peer_is_newer(world):
+    ahead = Edge(world.new.directory, clock=lambda: time.time() + 3600)
+    ahead.route("legacy")
+    ahead.route("new")
+    world.cli("legacy", "route", "new")
+    before = Edge(world.legacy.directory).state()
+    for side in ("legacy", "new"):
+        code, answer = world.cli("legacy", "ask", side)
+        assert (code, answer["side"], answer["tried"]) == (0, side, 5)
+    assert Edge(world.legacy.directory).state() == before
+
+
 def test_the_edge_that_switches_outlives_a_peer_whose_clock_is_ahead(world, traffic_rig):
     ahead = Edge(world.new.directory, clock=lambda: time.time() + 3600)
     ahead.route("new")
