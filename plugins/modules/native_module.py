@@ -12,6 +12,8 @@ description:
     stops, restarts or masks in dependency order.
   - A unit that runs is touched only when its own text differs or one of its inputs is younger than its start. A run that was killed is
     finished by the next one.
+  - Where a service shall be active, restarts by systemd from before this run are named in RV(plan) and forgotten (C(reset-failed)), so that checks
+    of restarts count from this run on.
   - Units carry the marks C(X-Bowline-Stack), C(X-Bowline-Module) and C(X-Bowline-Digest) and are found by them.
 author: The bowline contributors (@bowline)
 version_added: 1.0.0

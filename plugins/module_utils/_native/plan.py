@@ -15,7 +15,7 @@ from .._core.result import Step
 from .model import MARK, STATES, Observed, Unit, UnitState
 
 # In this order the acts of a plan are done; one verb at a time, over all units.
-VERBS = ("stop", "disable", "unmask", "remove", "write", "daemon_reload", "mask", "enable", "restart", "reload", "start")
+VERBS = ("stop", "disable", "unmask", "remove", "write", "daemon_reload", "mask", "enable", "reset_failed", "restart", "reload", "start")
 _DISRUPTIVE = ("stop", "restart")
 
 
@@ -136,7 +136,8 @@ def _unit_acts(unit: Unit, observed: Observed, wanted: str, changing: t.Collecti
     if wanted == "active" and not state.enabled:
         acts.append(Act("enable", unit.name, "its service shall be active"))
     if state.running:
-        return acts + _refresh(unit, state, observed, changing, rewritten=text != unit.text)
+        refresh = _refresh(unit, state, observed, changing, rewritten=text != unit.text)
+        return acts + (refresh or _forgive(unit, state) if wanted == "active" else refresh)
     if wanted == "active":
         acts.append(Act("start", unit.name, f"it is {state.active}"))
     return acts
@@ -153,6 +154,14 @@ def _off(unit: Unit, state: UnitState, wanted: str) -> list[Act]:
     if wanted == "inactive" and state.masked:
         acts.append(Act("unmask", unit.name, "its service shall be inactive"))
     return acts
+
+
+def _forgive(unit: Unit, state: UnitState) -> list[Act]:
+    """Restarts by systemd count from here on, as after a start of ours: one from before this run is no reason to refuse for ever what has
+    run well since. A unit that is still being restarted keeps its number."""
+    if state.active != "active" or not state.restarts:
+        return []
+    return [Act("reset_failed", unit.name, f"systemd restarted it {state.restarts} times before this run")]
 
 
 def _refresh(unit: Unit, state: UnitState, observed: Observed, changing: t.Collection[str], rewritten: bool) -> list[Act]:

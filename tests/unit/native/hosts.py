@@ -88,9 +88,10 @@ class FakeHost:
             self._set(unit, active="failed")
             raise self.failure(unit, "it broke")
         changes: dict[str, dict[str, t.Any]] = {
-            "start": {"active": "active", "since": self.tick()},
-            "restart": {"active": "active", "since": self.tick()},
+            "start": {"active": "active", "since": self.tick(), "restarts": 0},
+            "restart": {"active": "active", "since": self.tick(), "restarts": 0},
             "reload": {"since": self.tick()},
+            "reset_failed": {"restarts": 0},
             "stop": {"active": "inactive"},
             "enable": {"file": "enabled"},
             "disable": {"file": "disabled"},

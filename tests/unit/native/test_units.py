@@ -249,3 +249,18 @@ def test_unit_files_are_found_by_name_or_by_mark_only(tmp_path):
 
 def test_values_with_equal_signs_are_kept():
     assert parse_properties("A=b=c\nD=\n") == {"A": "b=c", "D": ""}
+
+
+def test_restarts_of_before_this_run_are_said_once_and_forgotten(host):
+    host.units[DB] = UnitState(**{**vars(host.units[DB]), "restarts": 2})
+    done = twice(host, stack())
+    assert done["plan"] == [{"action": f"reset_failed {DB}", "reason": "systemd restarted it 2 times before this run", "disruptive": False}]
+
+
+@pytest.mark.parametrize(("change", "services"), [
+    pytest.param({"active": "activating"}, {}, id="it is still being restarted"),
+    pytest.param({"active": "active"}, {"postgres": "present"}, id="nobody said that it shall run"),
+])
+def test_restarts_that_go_on_are_not_forgotten(host, change, services):
+    host.units[DB] = UnitState(**{**vars(host.units[DB]), "restarts": 2, **change})
+    assert actions(run(stack(services=services), host, check_mode=True)) == []
