@@ -141,7 +141,9 @@ class World:
 
     def run_installed(self, kind: str, folder: Path) -> Run:
         """The playbook that `install` has put below ``folder``, by its name and from there: of this clone nothing but the inventory."""
-        known = {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "ANSIBLE_CONFIG": os.devnull}
+        settings = folder / "ansible.cfg"
+        settings.write_text("", encoding="utf-8")
+        known = {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "ANSIBLE_CONFIG": str(settings)}
         run = Run(kind, self._log(f"{kind}-installed"), f"bowline.fleet.{kind}", cwd=folder, **known)
         run.end()
         return run
