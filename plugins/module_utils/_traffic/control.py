@@ -98,8 +98,9 @@ class Edge:
         A peer tells its own epoch. When it is not older than ours (its clock is ahead), ours is raised before anything is released, so that
         the edge that was switched last has the newest epoch, however the clocks differ.
         """
-        answered, headers = self._ask(side, service)
-        if self.spec().route_to(side) == "peer":
+        spec = self.spec()
+        answered, headers = self._ask(spec, side, service)
+        if spec.route_to(side) == "peer":
             self._outlive(int(headers.get("x-bowline-epoch", "0")))
         return answered
 
@@ -108,11 +109,10 @@ class Edge:
 
         It takes about as long as `switch`, so the length of a write pause can be told beforehand.
         """
-        return self._ask(side, None)[0]
+        return self._ask(self.spec(), side, None)[0]
 
-    def _ask(self, side: str, service: str | None) -> tuple[dict[str, t.Any], dict[str, str]]:
+    def _ask(self, spec: EdgeSpec, side: str, service: str | None) -> tuple[dict[str, t.Any], dict[str, str]]:
         """How it went, and the headers of the last answer."""
-        spec = self.spec()
         route = spec.route_to(side)
         begun = time.monotonic()
         deadline = Deadline(spec.warmup.timeout)
