@@ -62,7 +62,7 @@ GOOD = {
         step("C9", "done", 0, 2, True, {"pg_move": {"phase": "armed", "serving": "legacy"}}),
         step("C11", "done", 2, 5, True, {"pg_move": {"phase_before": "armed", "serving": "new"}}),
         step("C13", "done", 5, 7, False, {"pg_move": {"phase": "new", "serving": "new", "window_ms": 187.4, "rollback": {"armed": True}}}),
-        step("C16", "done", 7, 8, False, {"traffic_probe": {"requests": 400, "failed": 0, "max_ms": 34, "longest_write_gap_ms": 210, "series": SERIES}}),
+        step("C16", "done", 7, 8, False, {"traffic_probe": {"requests": 400, "failed": 0, "failures": [], "max_ms": 34, "longest_write_gap_ms": 210, "series": SERIES}}),
     ],
 }
 FAILURE = {"code": "link_auth", "message": "password rejected", "remedy": "correct the passfile", "details": {}}
@@ -161,7 +161,7 @@ def test_the_result_has_the_agreed_keys_and_null_for_what_was_not_measured():
             {"id": "C16", "name": "name of C16", "seconds": 1, "changed": False},
         ],
         "planned_steps": ["C9", "C11", "C13", "C16"],
-        "probe": {"requests": 400, "failed": 0, "max_ms": 34, "longest_write_gap_ms": 210},
+        "probe": {"requests": 400, "failed": 0, "failures": [], "max_ms": 34, "longest_write_gap_ms": 210},
         "served_by_old_after_release": None,
         "rollback": {"armed": True, "seconds_to_200": None},
         "failure": None,

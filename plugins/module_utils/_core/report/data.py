@@ -124,7 +124,7 @@ def operation_result(data: t.Any, report: t.Optional[str] = None) -> dict[str, t
         "seconds": run.seconds,
         "steps": [{"id": step.id, "name": step.name, "seconds": step.seconds, "changed": step.changed} for step in ran],
         "planned_steps": [step.id for step in (ran if check else run.steps)],
-        "probe": {key: probe.get(key) for key in ("requests", "failed", "max_ms", "longest_write_gap_ms")} if probe else None,
+        "probe": {key: probe.get(key) for key in ("requests", "failed", "failures", "max_ms", "longest_write_gap_ms")} if probe else None,
         "served_by_old_after_release": run.figure("served_by_old_after_release"),
         "rollback": {"armed": (rollback or {}).get("armed"), "seconds_to_200": run.figure("seconds_to_200")},
         "failure": run.failure,

@@ -197,7 +197,15 @@ def _probe(run: Run) -> str:
         ),
         ("Answered by the old side after the release", run.figure("served_by_old_after_release")),
     ]
-    return _table(("Probe", ""), [(name, "not measured" if value is None else value) for name, value in rows], "pairs")
+    figures = _table(("Probe", ""), [(name, "not measured" if value is None else value) for name, value in rows], "pairs")
+    failures = [line for line in probe.get("failures") or [] if isinstance(line, t.Mapping)]
+    if not failures:
+        return figures
+    lines = [
+        (clock(unix(line.get("t"))), line.get("worker"), line.get("address"), line.get("side"), line.get("error") or line.get("status"), line.get("ms"))
+        for line in failures
+    ]
+    return figures + _table(("Failed at", "Worker", "Address", "Answered by", "Status or error", "After ms"), lines)
 
 
 def _window(run: Run) -> str:
