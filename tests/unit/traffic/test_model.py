@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -94,6 +95,13 @@ def test_the_peer_is_verified_by_chain_and_name():
         assert words in server
     assert "ca-file @system-ca" in render.config(replace(SPEC, peer=replace(SPEC.peer, ca_file=None)))
     assert "[2001:db8::1]:443 ssl" in render.config(replace(SPEC, peer=replace(SPEC.peer, address="2001:db8::1")))
+
+
+def test_the_edge_keeps_an_idle_connection_longer_than_any_proxy_does():
+    # HAProxy closes it after the shorter one of the two.
+    minutes = {name: int(value) for name, value in re.findall(r"timeout (client|http-keep-alive) (\d+)m$", render.config(SPEC), re.M)}
+    nginx, traefik, caddy = 60, 90, 120
+    assert min(minutes["client"], minutes["http-keep-alive"]) * 60 > max(nginx, traefik, caddy)
 
 
 def test_the_mark_changes_with_everything_that_a_reload_makes_effective():
