@@ -147,7 +147,7 @@ def application() -> str:
     session = client.Client(_reach(), headers=HEADERS)
     if session.request("GET", f"{BUCKET}/collections/archive").status != 200:
         _made(client.Client(_reach()).request("PUT", f"/v1/accounts/{LOGIN['user']}", {"data": {"password": LOGIN["password"]}}))
-        for path in (BUCKET, f"{BUCKET}/collections/writes", f"{BUCKET}/collections/probe"):
+        for path in (BUCKET, *(f"{BUCKET}/collections/{name}" for name in ("writes", "probe", "smoke"))):
             _made(session.request("PUT", path))
         _psql(DATABASE, "insert into objects (id, parent_id, resource_name, data, deleted)"
                         " select 'note-' || n, '/buckets/notes/collections/archive', 'record',"
