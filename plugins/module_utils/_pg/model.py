@@ -73,6 +73,7 @@ FAILURES = {
 }
 
 SIDES = ("legacy", "new")
+OTHER = {"legacy": "new", "new": "legacy"}
 FORWARD, REVERSE = "pgcut_fwd", "pgcut_rev"
 # CREATE DATABASE, locks and settings are done from here: the database itself may not exist yet, and advisory locks live per database.
 MAINTENANCE = "postgres"

@@ -14,12 +14,11 @@ from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import fence
 from .control import IN_RECOVERY, Control
-from .model import FORWARD, REVERSE, Options
+from .model import FORWARD, OTHER, REVERSE, Options
 from .physical_plan import Node, Nodes
 from .postgres import Server
 
 SLOT = {"legacy": FORWARD, "new": REVERSE}
-OTHER = {"legacy": "new", "new": "legacy"}
 # A server that is starting or ending refuses connections; recovery of a crashed one may take long and is waited for elsewhere.
 _BETWEEN = 5.0
 

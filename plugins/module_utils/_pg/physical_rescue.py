@@ -14,8 +14,8 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import fence
-from .model import Options
-from .physical_facts import OTHER, Road, ask, sites
+from .model import OTHER, Options
+from .physical_facts import Road, ask, sites
 from .physical_settle import epoch_of, forget_way_back, open_target, reopen, settle
 from .router import Clients, clients
 from .watchdog import FENCE, HOLD, OPENED, STOP, own_lock

@@ -15,8 +15,8 @@ from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import engine, fence, pair, physical, physical_facts, physical_follow, physical_plan, physical_seed, physical_settle, watchdog
-from .model import SIDES, Finding, Link, Options
-from .physical_facts import OTHER, Site
+from .model import OTHER, SIDES, Finding, Link, Options
+from .physical_facts import Site
 from .physical_plan import Nodes
 from .physical_window import PhysicalWindow, ready
 from .router import clients

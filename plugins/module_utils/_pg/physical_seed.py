@@ -14,8 +14,8 @@ from .._core.errors import FleetError
 from .._core.wait import Deadline, wait_for
 from . import pair, roles
 from .faults import hit
-from .model import FORWARD, REVERSE, Link
-from .physical_facts import OTHER, SLOT, Site, Sites, ask, unpromoted
+from .model import FORWARD, OTHER, REVERSE, Link
+from .physical_facts import SLOT, Site, Sites, ask, unpromoted
 from .postgres import Server, ident, literal
 
 # What pg_rewind reads through its connection (PostgreSQL documentation, pg_rewind, notes).

@@ -18,7 +18,7 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import pgbouncer
-from .model import Finding, Options, Router
+from .model import OTHER, Finding, Options, Router
 from .pgbouncer import Address, Console, Late, quoted
 
 # Verbs that run while nobody can write.
@@ -31,6 +31,8 @@ class Clients:
 
     # Whether a client keeps a new session only if it takes writes. Else sessions that began before the opening have to be ended after it.
     choosy = False
+    # Whether a verb inside the window waits for an answer of the application.
+    asks = False
 
     def pause(self, side: str) -> None:
         """Hold the clients of ``side``; returns when none of their requests is on its way."""
@@ -54,8 +56,8 @@ class Clients:
         """What would make the verbs fail; reads only."""
         return []
 
-    def inside_ms(self) -> float:
-        """What route, warmup and resume will take, measured now and without effect."""
+    def inside_ms(self, side: str) -> float:
+        """What route, warmup and resume will take when ``side`` is to serve, measured now and without effect."""
         return 0.0
 
     def close(self) -> None:
@@ -81,6 +83,8 @@ class Libpq(Clients):
 
 class Commands(Clients):
     """Lists of argv; ``{side}`` in a word is the side that shall serve."""
+
+    asks = True
 
     def __init__(self, router: Router, runner: Runner | None) -> None:
         self._router = router
@@ -111,16 +115,25 @@ class Commands(Clients):
             )
         ]
 
-    def inside_ms(self) -> float:
-        """Commands inside the window, times the median of a round of the commands in ``check`` divided by their number."""
+    def inside_ms(self, side: str) -> float:
+        """Commands inside the window, times the median of a round of the commands in ``check`` divided by their number.
+
+        An application that is started later cannot be asked yet; then the other one, which serves, is.
+        """
         if not self._router.check:
             return 0.0
+        try:
+            return self._check_ms(side) * self._inside()
+        except FleetError:
+            return self._check_ms(OTHER[side]) * self._inside()
+
+    def _check_ms(self, side: str) -> float:
         times = []
         for _sample in range(_SAMPLES):
             started = time.monotonic()
-            self._run("check", self._router.check, "legacy")
+            self._run("check", self._router.check, side)
             times.append((time.monotonic() - started) * 1000 / len(self._router.check))
-        return statistics.median(times) * self._inside()
+        return statistics.median(times)
 
     def _inside(self) -> int:
         return sum(len(getattr(self._router, verb)) for verb in _INSIDE)
@@ -218,7 +231,7 @@ class PgBouncer(Clients):
                 if "is not paused" not in error.details.get("said", ""):
                     raise
 
-    def inside_ms(self) -> float:
+    def inside_ms(self, side: str) -> float:
         """The file is read, and six questions are asked; what replacing the file takes is not known without doing it."""
         started = time.monotonic()
         pgbouncer.entries(pgbouncer.read(self._router.config))

@@ -13,7 +13,7 @@ from .._core.errors import FleetError
 from . import freeze, pair, sessions, sync
 from .carry import Carrier
 from .catalog import drift
-from .model import FORWARD, REVERSE, Facts, Options
+from .model import FORWARD, MAINTENANCE, REVERSE, Facts, Options
 from .plan import ABANDONED, ABANDONED_FENCED, serving
 from .postgres import Server
 from .router import Clients
@@ -73,6 +73,8 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
 def predicted_window_ms(options: Options, clients: Clients, road: pair.Course, *, copied: bool) -> float:
     """What the window of a switch along ``road`` will take: its statements, the reads of W5 and the router, timed now. Reads only.
 
+    A router that waits for an answer of the application waits for a new session of it, too: W8 ends those that it had on the target.
+
     The database is on the target only once it is ``copied``; before, W5 is taken to be one statement on each side.
     """
     freezing = 0 if options.verify == "none" else _STATEMENTS_FREEZE
@@ -84,7 +86,16 @@ def predicted_window_ms(options: Options, clients: Clients, road: pair.Course, *
         carrier.look()
         reads = (time.monotonic() - started) * 1000
     statements = source * (_STATEMENTS_SOURCE + freezing) + target * (_STATEMENTS_TARGET + freezing)
-    return round(_FIXED_MS + statements + reads + clients.inside_ms(), 1)
+    answer = clients.inside_ms(road.target.side)
+    if answer and clients.asks:
+        answer += _session_ms(road.target)
+    return round(_FIXED_MS + statements + reads + answer, 1)
+
+
+def _session_ms(server: Server) -> float:
+    started = time.monotonic()
+    server.fresh(MAINTENANCE).close()
+    return (time.monotonic() - started) * 1000
 
 
 def _statement_ms(server: Server) -> float:

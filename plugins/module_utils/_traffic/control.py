@@ -99,39 +99,31 @@ class Edge:
         the edge that was switched last has the newest epoch, however the clocks differ.
         """
         spec = self.spec()
-        answered, headers = self._ask(spec, side, service)
+        answered, headers = self._ask(spec, side, service, spec.warmup.timeout)
         if spec.route_to(side) == "peer":
             self._outlive(int(headers.get("x-bowline-epoch", "0")))
         return answered
 
     def ask(self, side: str) -> dict[str, t.Any]:
-        """Ask ``side`` past hold and route until it answers 200 often enough in a row, and change nothing; raises FleetError ``warmup_failed``.
+        """Ask ``side`` past hold and route as a warm-up does, and change nothing; raises FleetError ``warmup_failed`` at the first answer but 200.
 
         It takes about as long as `switch`, so the length of a write pause can be told beforehand.
         """
-        return self._ask(self.spec(), side, None)[0]
+        return self._ask(self.spec(), side, None, 0.0)[0]
 
-    def _ask(self, spec: EdgeSpec, side: str, service: str | None) -> tuple[dict[str, t.Any], dict[str, str]]:
-        """How it went, and the headers of the last answer."""
+    def _ask(self, spec: EdgeSpec, side: str, service: str | None, patience: float) -> tuple[dict[str, t.Any], dict[str, str]]:
+        """Until there are enough answers in a row, for ``patience`` seconds. How it went, and the headers of the last answer."""
         route = spec.route_to(side)
         begun = time.monotonic()
-        deadline = Deadline(spec.warmup.timeout)
+        deadline = Deadline(patience)
         seen, passed, tried = "nothing", 0, 0
         headers: dict[str, str] = {}
         while passed < spec.warmup.count:
-            if tried and deadline.expired():
-                raise FleetError(
-                    "warmup_failed",
-                    f"GET {spec.warmup.path} on {side} was answered with 200 {passed} times in a row within {spec.warmup.timeout:g} s,"
-                    f" expected {spec.warmup.count}; last seen: {seen}.",
-                    remedy=f"Look at the application of {side}"
-                    + ("." if route == "local" else " and at the certificate that its proxy shows."),
-                    details={"side": side, "tried": tried, "last_seen": seen},
-                )
             tried += 1
             try:
                 name = f"{service or spec.warmup.service}.{route}.sock"
-                status, headers = self.haproxy.get(name, spec.warmup.host, spec.warmup.path, max(deadline.remaining(), 0.1))
+                limit = max(deadline.remaining(), 0.1) if patience else spec.warmup.timeout
+                status, headers = self.haproxy.get(name, spec.warmup.host, spec.warmup.path, limit)
                 seen = " ".join(filter(None, [f"status {status}", headers.get("x-bowline-error", "")]))
                 passed = passed + 1 if status == 200 else 0
             except FleetError as error:
@@ -139,6 +131,16 @@ class Edge:
                 # At the end of the time there is no time left for an answer; the one before says more.
                 if tried == 1 or not deadline.expired():
                     seen = error.message.rstrip(".")
+            if passed < spec.warmup.count and (deadline.expired() if patience else not passed):
+                raise FleetError(
+                    "warmup_failed",
+                    f"GET {spec.warmup.path} on {side} was answered with 200 {passed} times in a row"
+                    + (f" within {patience:g} s" if patience else "")
+                    + f", expected {spec.warmup.count}; last seen: {seen}.",
+                    remedy=f"Look at the application of {side}"
+                    + ("." if route == "local" else " and at the certificate that its proxy shows."),
+                    details={"side": side, "tried": tried, "last_seen": seen},
+                )
             if not passed:
                 deadline.pause(0.05)
         return {"side": side, "tried": tried, "ms": round((time.monotonic() - begun) * 1000)}, headers

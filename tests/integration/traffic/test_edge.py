@@ -325,6 +325,9 @@ def test_a_dead_peer_is_503_and_no_hang(world, traffic_rig):
         begun = time.monotonic()
         assert traffic_rig.Client(world.legacy).get()[0] == 503
         assert time.monotonic() - begun < 8
+        # A warm-up waits for it; who only asks is told at once.
+        code, answer = world.cli("legacy", "ask", "new")
+        assert (code, answer["failure"]["code"], answer["failure"]["details"]["tried"]) == (5, "warmup_failed", 1)
     finally:
         world.new.nginx.start()
         traffic_rig.wait_until("nginx", lambda: traffic_rig.port_open(world.new.port))

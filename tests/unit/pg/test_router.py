@@ -53,7 +53,7 @@ def test_types_without_verbs_run_nothing(type_):
     behind, seen = commands({"type": type_})
     behind.pause("legacy")
     behind.serve("new")
-    assert (seen, behind.findings(), behind.inside_ms()) == ([], [], 0.0)
+    assert (seen, behind.findings(), behind.inside_ms("new")) == ([], [], 0.0)
 
 
 def test_a_failure_names_command_and_code():
@@ -66,14 +66,27 @@ def test_a_failure_names_command_and_code():
 
 def test_only_the_harmless_command_is_timed():
     behind, seen = commands({**COMMANDS, "check": [["edge", "status"]]})
-    assert behind.inside_ms() > 0
+    assert behind.inside_ms("new") > 0
     assert {command for command, _timeout in seen} == {"edge status"}
     assert behind.findings() == []
 
 
+@pytest.mark.parametrize(("silent", "timed"), [((), {"new"}), (("new",), {"new", "legacy"})])
+def test_the_side_that_is_to_serve_is_asked_and_the_other_one_when_it_does_not_answer_yet(silent, timed):
+    asked = set()
+
+    def runner(argv, *, env=None, stdin=None, timeout=None):
+        asked.add(argv[-1])
+        return Completed(int(argv[-1] in silent), "", "")
+
+    behind = clients(options({**COMMANDS, "check": [["edge", "ask", "{side}"]]}), runner)
+    assert behind.inside_ms("new") > 0
+    assert asked == timed
+
+
 def test_without_a_harmless_command_the_prediction_says_what_it_leaves_out():
     behind, seen = commands()
-    assert (behind.inside_ms(), seen) == (0.0, [])
+    assert (behind.inside_ms("new"), seen) == (0.0, [])
     assert [(finding.level, finding.object) for finding in behind.findings()] == [("warn", "router.check")]
 
 
