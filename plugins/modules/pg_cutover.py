@@ -118,7 +118,8 @@ options:
       check:
         description:
           - Commands that change nothing and take as long as the others, for instance one that shows their state.
-          - They are only timed, for RV(predicted_window_ms), which leaves commands out without them.
+          - They are only timed, for RV(predicted_window_ms), which leaves commands out without them. C({side}) is the side that is to serve, or
+            the other one as long as they fail there.
         type: list
         elements: list
       timeout: {description: Seconds for each command and for each answer of PgBouncer., type: float, default: 30}
