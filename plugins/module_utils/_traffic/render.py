@@ -25,8 +25,9 @@ RUN = "run"
 _DIRECTORY_MAX = 60
 
 # Timeouts: a proxy must never reuse a connection that the edge is about to close, so the edge keeps idle ones longer than nginx (60 s),
-# Traefik (90 s) and Caddy (120 s). The shorter one of client and http-keep-alive counts (mux_h1.c, h1_refresh_timeout, HAProxy 2.6). One connection per request towards the servers (http-server-close): a reused one may be closed by the
-# server in the very moment of the request, and a POST must not be repeated. hard-stop-after ends what a reload left behind, tunnels too.
+# Traefik (90 s) and Caddy (120 s); the shorter one of client and http-keep-alive counts (mux_h1.c, h1_refresh_timeout, HAProxy 2.6).
+# One connection per request towards the servers (http-server-close): a reused one may be closed by the server in the very moment of the
+# request, and a POST must not be repeated. hard-stop-after ends what a reload left behind, tunnels too.
 _HEAD = """\
 # Written by bowline.fleet.traffic_edge; changes are overwritten. Side: {side}.
 global

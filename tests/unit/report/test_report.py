@@ -62,7 +62,9 @@ GOOD = {
         step("C9", "done", 0, 2, True, {"pg_move": {"phase": "armed", "serving": "legacy"}}),
         step("C11", "done", 2, 5, True, {"pg_move": {"phase_before": "armed", "serving": "new"}}),
         step("C13", "done", 5, 7, False, {"pg_move": {"phase": "new", "serving": "new", "window_ms": 187.4, "rollback": {"armed": True}}}),
-        step("C16", "done", 7, 8, False, {"traffic_probe": {"requests": 400, "failed": 0, "failures": [], "max_ms": 34, "longest_write_gap_ms": 210, "series": SERIES}}),
+        step("C16", "done", 7, 8, False, {"traffic_probe": {
+            "requests": 400, "failed": 0, "failures": [], "max_ms": 34, "longest_write_gap_ms": 210, "series": SERIES,
+        }}),
     ],
 }
 FAILURE = {"code": "link_auth", "message": "password rejected", "remedy": "correct the passfile", "details": {}}
@@ -170,6 +172,15 @@ def test_the_result_has_the_agreed_keys_and_null_for_what_was_not_measured():
     empty = operation_result(EMPTY)
     assert set(empty) == set(result)
     assert (empty["serving"], empty["window_ms"], empty["probe"], empty["rollback"]) == (None, None, None, {"armed": None, "seconds_to_200": None})
+
+
+def test_a_failed_request_is_shown_with_its_cause():
+    failed = {"t": 1795254005.5, "worker": "late", "address": "10.0.0.2", "side": None, "status": None, "error": "timed out", "ms": 35000.1, "ok": False}
+    data = {"operation": operation(), "steps": [step("C16", "done", 7, 8, False, {"traffic_probe": {"requests": 9, "failed": 1, "failures": [failed]}})]}
+    assert operation_result(data)["probe"]["failures"] == [failed]
+    page = report_html(data)
+    assert all(word in page for word in ("Failed at", "late", "10.0.0.2", "timed out", "35000.1"))
+    assert "Failed at" not in report_html(GOOD)
 
 
 def test_check_plans_what_it_went_through():
