@@ -612,7 +612,7 @@ class Run:
             predicted = status.predicted_window_ms(self._options, self._clients, road, copied=copied)
             if dumped:
                 size = self._legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", self._legacy.dbname)
-                predicted += dump.predicted_seconds(int(size)) * 1000
+                predicted += dump.copy_seconds(int(size)) * 1000
             return predicted
         except FleetError as error:
             self._warnings.append(f"The window cannot be predicted: {error.message}")

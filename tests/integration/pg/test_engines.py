@@ -98,7 +98,7 @@ def test_a_legacy_that_publishes_is_followed_again_after_a_dump(world, writers):
 
 def test_what_a_dump_is_refused_for(replica):
     world = replica
-    failure = failed(world.run("new", engine="dump", max_window=2.2, drain_grace=1), "window_too_long")
+    failure = failed(world.run("new", engine="dump", max_window=1.3, drain_grace=1), "window_too_long")
     assert "max_window" in failure["remedy"]
     failure = failed(world.run("new"), "no_engine")
     assert all(word in failure["remedy"] for word in ("allow_legacy_restart", "Physical", "engine: dump"))

@@ -57,7 +57,8 @@ class Bouncer:
     def __init__(self, world, *, mode="transaction") -> None:
         self.world = world
         self.port = free_port()
-        self.home = world.home / f"bouncer-{self.port}"
+        # A port may come again.
+        self.home = world.home / f"bouncer-{self.port}-{time.monotonic_ns()}"
         self.home.mkdir()
         self.config, self.log = self.home / "pgbouncer.ini", self.home / "log"
         users = self.home / "users.txt"

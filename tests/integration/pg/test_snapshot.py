@@ -246,6 +246,8 @@ def test_a_killed_run_leaves_a_partial_that_the_next_one_removes(snapshots):
         # The orphan of the killed run still waits, and its files are its owner's alone.
         orphan = dumping(legacy)
         assert orphan and all(path.stat().st_mode & 0o077 == 0 for path in snapshots.directory.rglob("*"))
+        # A snapshot is named by its second, and a quick machine would take the same name again.
+        until(lambda: time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) not in left[0], "the next second")
         second = snapshots.spawn("present")
         until(lambda: dumping(legacy) and not dumping(legacy) & orphan, "the orphan to end and a new pg_dump to wait")
         assert not (snapshots.directory / left[0]).exists()
