@@ -216,6 +216,7 @@ def test_other_databases_are_fenced_too_and_opened_without_a_trace(armed):
     assert after == {"wiki": ["work_mem=5MB"], "frozen": ["default_transaction_read_only=on"]}
     world.new.rows("ALTER DATABASE wiki RESET work_mem", dbname="postgres")
     world.new.rows("DROP DATABASE frozen", dbname="postgres")
+    until(lambda: not world.legacy.rows("SELECT 1 FROM pg_database WHERE datname = 'frozen'", dbname="postgres"), 10, "the standby to follow")
 
 
 # --- before and after -----------------------------------------------------------------------------------------------------------------
