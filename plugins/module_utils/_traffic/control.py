@@ -93,13 +93,13 @@ class Edge:
         return {"changed": before.route != wanted, "route": after.route, "epoch": after.epoch, "serves": side}
 
     def warmup(self, side: str, service: str | None = None) -> dict[str, t.Any]:
-        """`ask`, and be newer than a peer that answers.
+        """Ask until ``side`` answers, and be newer than a peer that does; raises FleetError ``warmup_failed``.
 
         A peer tells its own epoch. When it is not older than ours (its clock is ahead), ours is raised before anything is released, so that
         the edge that was switched last has the newest epoch, however the clocks differ.
         """
         spec = self.spec()
-        answered, headers = self._ask(spec, side, service, spec.warmup.timeout)
+        answered, headers = self._ask(spec, side, service, wait=True)
         if spec.route_to(side) == "peer":
             self._outlive(int(headers.get("x-bowline-epoch", "0")))
         return answered
@@ -109,21 +109,20 @@ class Edge:
 
         It takes about as long as `switch`, so the length of a write pause can be told beforehand.
         """
-        return self._ask(self.spec(), side, None, 0.0)[0]
+        return self._ask(self.spec(), side, None, wait=False)[0]
 
-    def _ask(self, spec: EdgeSpec, side: str, service: str | None, patience: float) -> tuple[dict[str, t.Any], dict[str, str]]:
-        """Until there are enough answers in a row, for ``patience`` seconds. How it went, and the headers of the last answer."""
+    def _ask(self, spec: EdgeSpec, side: str, service: str | None, *, wait: bool) -> tuple[dict[str, t.Any], dict[str, str]]:
+        """Until there are enough answers in a row; ``wait`` goes on after another one. How it went, and the headers of the last answer."""
         route = spec.route_to(side)
         begun = time.monotonic()
-        deadline = Deadline(patience)
+        deadline = Deadline(spec.warmup.timeout)
         seen, passed, tried = "nothing", 0, 0
         headers: dict[str, str] = {}
         while passed < spec.warmup.count:
             tried += 1
             try:
                 name = f"{service or spec.warmup.service}.{route}.sock"
-                limit = max(deadline.remaining(), 0.1) if patience else spec.warmup.timeout
-                status, headers = self.haproxy.get(name, spec.warmup.host, spec.warmup.path, limit)
+                status, headers = self.haproxy.get(name, spec.warmup.host, spec.warmup.path, max(deadline.remaining(), 0.1))
                 seen = " ".join(filter(None, [f"status {status}", headers.get("x-bowline-error", "")]))
                 passed = passed + 1 if status == 200 else 0
             except FleetError as error:
@@ -131,12 +130,11 @@ class Edge:
                 # At the end of the time there is no time left for an answer; the one before says more.
                 if tried == 1 or not deadline.expired():
                     seen = error.message.rstrip(".")
-            if passed < spec.warmup.count and (deadline.expired() if patience else not passed):
+            if passed < spec.warmup.count and (deadline.expired() or not (passed or wait)):
                 raise FleetError(
                     "warmup_failed",
-                    f"GET {spec.warmup.path} on {side} was answered with 200 {passed} times in a row"
-                    + (f" within {patience:g} s" if patience else "")
-                    + f", expected {spec.warmup.count}; last seen: {seen}.",
+                    f"GET {spec.warmup.path} on {side} was answered with 200 {passed} times in a row after {time.monotonic() - begun:.1f} s,"
+                    f" expected {spec.warmup.count}; last seen: {seen}.",
                     remedy=f"Look at the application of {side}"
                     + ("." if route == "local" else " and at the certificate that its proxy shows."),
                     details={"side": side, "tried": tried, "last_seen": seen},
