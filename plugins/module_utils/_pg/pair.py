@@ -46,16 +46,8 @@ def course(legacy: Server, new: Server, to: str) -> Course:
 
 
 def conninfo(link: Link, to: Server, name: str, dbname: str = "") -> str:
-    """How a server's own process reaches ``to``. The password stands in the passfile, never here.
-
-    Timeouts that an operator set on the source would end a long copy, so the link switches them off for itself.
-    """
+    """How a server's own process reaches ``to``. The password stands in the passfile, never here."""
     reach = link.reach[to.side]
-    timeouts = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
-    if to.admin.version >= 140000:
-        timeouts.append("idle_session_timeout")
-    if to.admin.version >= 170000:
-        timeouts.append("transaction_timeout")
     words = {
         "host": reach.host,
         "port": str(reach.port),
@@ -69,7 +61,6 @@ def conninfo(link: Link, to: Server, name: str, dbname: str = "") -> str:
         "keepalives_idle": "5",
         "keepalives_interval": "2",
         "keepalives_count": "3",
-        "options": " ".join(f"-c {timeout}=0" for timeout in timeouts),
     }
     return " ".join(f"{word}='{_escaped(value)}'" for word, value in words.items() if value)
 

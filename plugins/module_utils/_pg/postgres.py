@@ -44,6 +44,10 @@ _SETTINGS = {
     "bytea_output": "hex",
     "xmloption": "content",
     "lc_monetary": "C",
+    "quote_all_identifiers": "off",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "row_security": "on",
 }
 _QUIET = {
     "log_statement": "none",
@@ -56,6 +60,16 @@ _QUIET = {
     "pg_stat_statements.track": "none",
     "pg_stat_statements.track_utility": "off",
 }
+
+
+# What a database's owner sets holds before a session's first statement: a role to become, a time to be ended after, whose = is meant. Settings of the
+# connection's start win over them. Of all versions from 12 on; a name that a server does not know would end the connection.
+_START = ("role=none", "search_path=", "statement_timeout=0", "lock_timeout=0", "idle_in_transaction_session_timeout=0", "default_transaction_read_only=off")
+
+
+def start_options(*more: str) -> str:
+    """Words for ``options`` of a connection, or PGOPTIONS of a program, that keep settings of others out from the first moment on."""
+    return " ".join(f"-c {setting}" for setting in (*_START, *more))
 
 
 def load() -> t.Any:
@@ -266,6 +280,7 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
         "keepalives_count": 3,
         "tcp_user_timeout": 8000,
         "client_encoding": "UTF8",
+        "options": start_options(),
     }
     try:
         connection = psycopg.connect(

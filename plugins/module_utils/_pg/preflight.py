@@ -171,6 +171,13 @@ _RULES = (
         "ALTER ROLE … RESET default_transaction_read_only.",
     ),
     (
+        "becoming",
+        "fail",
+        "preflight_failed",
+        "{} sets role for everybody who comes, the workers of replication too.",
+        "ALTER DATABASE … RESET role; ALTER ROLE … SET role gives it to the accounts that are meant.",
+    ),
+    (
         "unlogged",
         "warn",
         "unlogged_table",

@@ -17,6 +17,7 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.runner import Completed, Runner
 from .model import Endpoint
+from .postgres import start_options
 
 _DEBIAN = Path("/usr/lib/postgresql")
 # Followed by the process id of its owner.
@@ -88,8 +89,7 @@ class Programs:
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",
             "PGAPPNAME": self._application,
-            "PGOPTIONS": "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c pgcut.bypass=on"
-            " -c session_replication_role=replica",
+            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica"),
             "LC_ALL": "C.UTF-8",
         }
         if endpoint.password:

@@ -187,6 +187,31 @@ def keep_link_role(server: Server, link: Link) -> bool:
         session.close()
 
 
+# What a database's owner sets for everybody would stop the link: a time to be ended after, a role to become. What an account has of its own
+# wins over it. Options of a subscription's connection do not do everywhere: earlier minors of 15 and later put their own in place of them
+# (libpqrcv_connect in libpqwalreceiver.c).
+_LINK_SETTINGS = {
+    "role": "none",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+
+
+def _keep_settings(session: Session, user: str) -> bool:
+    """Give the link's account its own settings, of those that this server knows. Whether anything was written."""
+    known = "SELECT name FROM pg_settings WHERE name = ANY (%s)"
+    entries = "SELECT unnest(s.setconfig) AS entry FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE setdatabase = 0 AND rolname = %s"
+    names = ["role", *(row["name"] for row in session.rows(known, list(_LINK_SETTINGS)))]
+    has = {row["entry"] for row in session.rows(entries, user)}
+    missing = [name for name in names if f"{name}={_LINK_SETTINGS[name]}" not in has]
+    for name in missing:
+        session.run(f"ALTER ROLE {ident(user)} SET {ident(name)} = {literal(_LINK_SETTINGS[name])}")
+    return bool(missing)
+
+
 def _keep_link_role(session: Session, link: Link) -> bool:
     name, before = ident(link.user), session.rows(link_role(session), link.user)
     wrote = False
@@ -204,7 +229,7 @@ def _keep_link_role(session: Session, link: Link) -> bool:
         verifier = session.raw.pgconn.encrypt_password(link.password.encode(), link.user.encode(), b"scram-sha-256").decode()
         session.run(f"ALTER ROLE {name} PASSWORD {literal(verifier)}")
         wrote = True
-    return wrote
+    return _keep_settings(session, link.user) or wrote
 
 
 def verifies(user: str, password: str, verifier: str | None) -> bool:

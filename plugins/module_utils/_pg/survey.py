@@ -49,6 +49,8 @@ _OBJECTS: dict[str, str] = {
     "unfencing": "SELECT a.rolname || coalesce(' in ' || d.datname, '') AS name FROM pg_db_role_setting s JOIN pg_roles a ON a.oid ="
     " s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
     " WHERE c LIKE 'default\\_transaction\\_read\\_only=%' AND (s.setdatabase = 0 OR d.datname = current_database()) ORDER BY 1",
+    "becoming": "SELECT 'database ' || d.datname AS name FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
+    " WHERE s.setrole = 0 AND d.datname = current_database() AND c LIKE 'role=%' ORDER BY 1",
     "timeouts": "SELECT split_part(c, '=', 1) || ' = ' || split_part(c, '=', 2) || coalesce(' for ' || a.rolname, '') AS name"
     " FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles a ON a.oid = s.setrole, unnest(s.setconfig) c"
     " WHERE d.datname = current_database() AND c ~ '^[a-z_]*_timeout=' ORDER BY 1",

@@ -30,6 +30,7 @@ def load(name: str):
 
 rig = load("rig")
 load("compare")
+load("traps")
 load("managed")
 
 
