@@ -31,6 +31,7 @@ def load(name: str):
 rig = load("rig")
 load("compare")
 load("managed")
+load("enemy")
 
 
 @pytest.fixture(scope="session")
