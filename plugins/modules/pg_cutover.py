@@ -69,7 +69,10 @@ options:
     type: dict
     suboptions:
       user:
-        description: Role of the subscriptions, made on both servers with C(LOGIN), C(REPLICATION), C(BYPASSRLS) and C(pg_read_all_data).
+        description:
+          - Role of the subscriptions, made on both servers with C(LOGIN), C(REPLICATION), C(BYPASSRLS) and C(pg_read_all_data).
+          - A role of this name that exists is given no right. When it lacks one of these, or has members who are no superusers, it is refused with
+            C(link_role). Before PostgreSQL 14, where only a superuser reads every table, it is made by hand.
         type: str
         default: pgcut_repl
       password:
@@ -190,8 +193,8 @@ options:
       - Whether changes of the schema are refused on the serving side, since they are not replicated. Temporary tables, TRUNCATE, ANALYZE,
         REINDEX and REFRESH MATERIALIZED VIEW pass.
       - With V(false) RV(rollback) says C(armed) false, and a schema that differs is C(schema_drift) with the objects.
-      - A change that cannot wait is made on both sides, the one that follows first, in sessions with C(SET pgcut.bypass = on). The next run
-        with O(state=armed), V(new) or V(legacy) takes new tables in.
+      - A change that cannot wait is made on both sides, the one that follows first, by a superuser in sessions with C(SET pgcut.bypass = on). The
+        next run with O(state=armed), V(new) or V(legacy) takes new tables in.
     type: bool
     default: true
   seed_jobs: {description: Parallel jobs for indexes; 0 is one per processor., type: int, default: 0}
@@ -233,6 +236,17 @@ options:
       - Its RV(window_ms) is what the next switch will take. It never opens the side that does not serve, and always reports a change.
     type: bool
     default: false
+  accept_owner_code:
+    description:
+      - Functions of owners who are no superusers that may run with the rights of a superuser, each as C(schema.function(argument types)). Every other
+        one is refused with C(owner_code) before it runs, and that failure lists them as they are written here.
+      - A row that is written calls functions, by CHECK constraints, domains, generated columns, indexes and keys of partitions. Rows are written with the
+        rights of a superuser by replication while one of the servers is older than PostgreSQL 16, by O(engine=dump), for unlogged tables and for tables
+        of a superuser. Keys of partitions and CHECK constraints over the whole row are evaluated by every copy of a schema.
+      - Whoever owns an accepted function can become superuser by it on both servers. RV(evidence) names what was accepted.
+    type: list
+    elements: str
+    default: []
   accept_loss:
     description:
       - With O(state=legacy), opens legacy without what new did not send, when no lossless way is left because new does not answer or nothing
@@ -442,7 +456,7 @@ rollback:
   returned: success
   type: dict
 evidence:
-  description: The facts of both catalogs at the end.
+  description: C(facts) of both catalogs at the end, and C(accepted_owner_code), the functions of O(accept_owner_code) that may have run.
   returned: success
   type: dict
 failure:
@@ -478,6 +492,7 @@ SPEC = {
     "guarantee": {"type": "str", "choices": ["async", "sync"], "default": "async"},
     "trial_window": {"type": "bool", "default": False},
     "accept_loss": {"type": "bool", "default": False},
+    "accept_owner_code": {"type": "list", "elements": "str", "default": []},
 }
 
 

@@ -92,6 +92,15 @@ options:
   file:
     description: With O(state=restored), a foreign archive of C(pg_dump) instead of a snapshot. Its roles must exist on O(target).
     type: path
+  accept_owner_code:
+    description:
+      - With O(state=tested) and O(state=restored), functions of the dump that may run with the rights of a superuser on O(target), each as
+        C(schema.function(argument types)); see M(bowline.fleet.pg_cutover). Every other one is refused with C(owner_code), which lists them so, after the
+        schema was restored and before a row is; the scratch database is removed, and one that is restored for good stays closed.
+      - Where owners are not restored, because a role is missing on O(target), every function counts that belongs to no extension.
+    type: list
+    elements: str
+    default: []
   fenced:
     description: With O(state=restored), whether the database refuses writes. One that was opened is not closed again.
     type: bool
@@ -170,7 +179,9 @@ snapshot:
       type: dict
       returned: success
 evidence:
-  description: What was judged before a dump as C(database_bytes), C(free_bytes), C(compress) and C(pg_dump).
+  description: >-
+    What was judged before a dump as C(database_bytes), C(free_bytes), C(compress) and C(pg_dump); after a restore C(accepted_owner_code), the
+    functions of O(accept_owner_code) that may have run.
   returned: success
   type: dict
 failure:
@@ -195,6 +206,7 @@ SPEC = {
     "retention": {"type": "float", "default": 7776000},
     "elsewhere": {"type": "list", "elements": "dict", "default": []},
     "file": {"type": "path"},
+    "accept_owner_code": {"type": "list", "elements": "str", "default": []},
     "fenced": {"type": "bool", "default": True},
 }
 

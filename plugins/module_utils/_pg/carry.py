@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import typing as t
+from contextlib import nullcontext
 
 from .._core.errors import FleetError
-from . import catalog, large, verify
+from . import catalog, large, owner_code, relations, verify
 from .pair import Course
-from .postgres import Session, ident, literal
+from .postgres import Row, Session, ident, literal
 
 _CHUNK = 400
 
@@ -33,8 +34,13 @@ def reading(names: t.Sequence[tuple[str, str]]) -> list[str]:
     return [" UNION ALL ".join(parts[start : start + _CHUNK]) for start in range(0, len(parts), _CHUNK)]
 
 
-def values(session: Session, statements: t.Sequence[str]) -> dict[int, tuple[int, bool]]:
-    return {row["n"]: (row["v"], row["c"]) for text in statements for row in session.rows(text)}
+def values(session: Session, names: t.Sequence[tuple[str, str]], statements: t.Sequence[str]) -> dict[int, tuple[int, bool]]:
+    """What ``statements`` (`reading` of ``names``) say."""
+    if session.restricts:
+        return {row["n"]: (row["v"], row["c"]) for text in statements for row in session.rows(text)}
+    with session.block():
+        relations.sequences(session, names)
+        return {row["n"]: (row["v"], row["c"]) for text in statements for row in session.rows(text)}
 
 
 def setting(names: t.Sequence[tuple[str, str]], wanted: t.Mapping[int, tuple[int, bool]]) -> str:
@@ -46,8 +52,9 @@ def setting(names: t.Sequence[tuple[str, str]], wanted: t.Mapping[int, tuple[int
 class Carrier:
     """Carries sequences, unlogged tables and large objects from the source to the target of one switch."""
 
-    def __init__(self, road: Course) -> None:
+    def __init__(self, road: Course, accepted: t.Collection[str] = ()) -> None:
         self._road = road
+        self._accepted = accepted
         self._names = sequence_names(road.source.db)
         self._reading = reading(self._names)
         self._wanted: dict[int, tuple[int, bool]] = {}
@@ -56,8 +63,8 @@ class Carrier:
 
     def sequences(self) -> int:
         """Set every sequence that differs; `prove` reads them back. How many there are."""
-        self._wanted = values(self._road.source.db, self._reading)
-        present = values(self._road.target.db, self._reading)
+        self._wanted = values(self._road.source.db, self._names, self._reading)
+        present = values(self._road.target.db, self._names, self._reading)
         different = {number: value for number, value in self._wanted.items() if present[number] != value}
         if different:
             self._road.target.db.run(setting(self._names, different))
@@ -65,12 +72,12 @@ class Carrier:
 
     def unlogged(self) -> int:
         """Carry the unlogged tables that differ. How many; without any this costs nothing."""
-        return carry_unlogged(self._road.source.db, self._road.target.db, self._unlogged) if self._unlogged else 0
+        return carry_unlogged(self._road.source.db, self._road.target.db, self._unlogged, self._accepted) if self._unlogged else 0
 
     def look(self) -> None:
         """Read what `sequences` and `objects` begin with, and nothing else: that takes most of their time."""
         for server in (self._road.source, self._road.target):
-            values(server.db, self._reading)
+            values(server.db, self._names, self._reading)
             if self._objects:
                 large.held(server.db)
 
@@ -83,7 +90,7 @@ class Carrier:
 
         A sequence is in no snapshot, and from the opening on it moves, so no comparison afterwards could tell.
         """
-        present = values(self._road.target.db, self._reading)
+        present = values(self._road.target.db, self._names, self._reading)
         different = [".".join(self._names[number]) for number, value in self._wanted.items() if present.get(number) != value]
         if different:
             raise FleetError(
@@ -94,18 +101,35 @@ class Carrier:
             )
 
 
-def carry_unlogged(source: Session, target: Session, tables: t.Sequence[tuple[str, str]]) -> int:
-    """Make the unlogged ``tables`` of ``target`` those of ``source``, each in one transaction. How many differed."""
+def carry_unlogged(source: Session, target: Session, tables: t.Sequence[tuple[str, str]], accepted: t.Collection[str] = ()) -> int:
+    """Make the unlogged ``tables`` of ``target`` those of ``source``, each in one transaction. How many differed.
+
+    The rows are written with the rights of the control session, so code of the owners has to be among ``accepted``: FleetError "owner_code".
+    """
     touched = 0
     for table in tables:
-        text = verify.total_text(table, "hash")
-        if source.rows(text) != target.rows(text):
-            columns = ", ".join(ident(name) for name in catalog.stored_columns(source, table))
-            source.copy(
-                f"COPY {ident(*table)} ({columns}) TO STDOUT",
-                target,
-                f"DELETE FROM ONLY {ident(*table)}",
-                f"COPY {ident(*table)} ({columns}) FROM STDIN",
-            )
+        if _total(source, table) != _total(target, table):
+            owner_code.refuse(target, accepted, everything=False)
+            with target.views() if accepted else nullcontext():
+                _refill(source, target, table)
             touched += 1
     return touched
+
+
+def _total(session: Session, table: tuple[str, str]) -> list[Row]:
+    text = verify.total_text(table, "hash")
+    if session.restricts:
+        return session.rows(text)
+    with session.block():
+        relations.read(session, [table])
+        return session.rows(text)
+
+
+def _refill(source: Session, target: Session, table: tuple[str, str]) -> None:
+    columns = ", ".join(ident(name) for name in catalog.stored_columns(source, table))
+
+    def emptied() -> None:
+        relations.write(target, [table])
+        target.run(f"DELETE FROM ONLY {ident(*table)}")
+
+    source.copy(f"COPY {ident(*table)} ({columns}) TO STDOUT", target, emptied, f"COPY {ident(*table)} ({columns}) FROM STDIN")

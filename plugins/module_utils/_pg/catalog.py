@@ -97,6 +97,18 @@ def identity_indexes(session: Session) -> list[str]:
     ]
 
 
+def valid_checks(session: Session) -> list[str]:
+    """CHECK constraints that every row keeps, as pg_dump's table of contents shows them: schema, table or domain, name."""
+    return [
+        str(row["name"])
+        for row in session.rows(
+            "SELECT n.nspname || ' ' || coalesce(c.relname, y.typname) || ' ' || k.conname AS name FROM pg_constraint k"
+            " JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type y ON y.oid = k.contypid"
+            f" WHERE k.contype = 'c' AND k.convalidated AND {IN_USER_SCHEMA} ORDER BY 1"
+        )
+    ]
+
+
 def extension_tables(session: Session) -> list[tuple[str, str]]:
     return [
         (row["nspname"], row["relname"])

@@ -20,11 +20,11 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import catalog, freeze, large, pair, seed, sessions
+from . import catalog, large, owner_code, pair, seed, sessions
 from .model import COPYING, OUTLINE, Finding, Options
 from .pair import Course
 from .postgres import Server, ident, literal
-from .programs import Programs, programs, without, without_views
+from .programs import Programs, programs, without, without_helper, without_views
 from .window import Window
 
 # Bytes of the database (indexes included) that dump and restore move per second. Measured on loopback, two cores, fsync on, PostgreSQL 15:
@@ -95,14 +95,14 @@ class Copy:
         source, target = self._road.source, self._road.target
         for server in (source, target):
             sessions.end_copies(server)
+        seed.prepare(source, target, self._options, everything=True)
         with self._programs() as tools:
             archive = tools.folder / "schema.dump"
-            self._ran("pg_dump", tools.run("pg_dump", source.endpoint, ["--schema-only", *self._dump_words(archive, "custom")]))
+            words = ["--schema-only", seed.WITHOUT_HELPER, *self._dump_words(archive, "custom")]
+            self._ran("pg_dump", tools.run("pg_dump", source.endpoint, words))
             words = ["--section=pre-data", *self._restore_words(tools, archive, tools.listing(archive))]
             self._ran("pg_restore", tools.run("pg_restore", target.endpoint, words))
         large.carry(source.db, target.db)
-        if self._options.ddl_freeze:
-            freeze.on(target)
         stage(target, OUTLINE)
 
     def ready(self) -> None:
@@ -112,6 +112,8 @@ class Copy:
             # A copy that was given up is cleaned away and made anew by the next run; this one shall be, too.
             stage(self._road.target, COPYING)
             raise _drift(drifted)
+        for server in (self._road.source, self._road.target):
+            owner_code.refuse(server.db, self._options.accept_owner_code, everything=True)
 
     def rows(self, seconds: float) -> None:
         """Bring rows, then keys, indexes, constraints and triggers. Nobody can write on either side. Raises FleetError at ``seconds``."""
@@ -129,7 +131,7 @@ class Copy:
         finally:
             holder.close()
         seed.refresh_views(source, target)
-        target.db.run("ANALYZE")
+        seed.analyze(target)
         drifted = catalog.drift(source, target)
         if drifted:
             raise _drift(drifted)
@@ -152,7 +154,7 @@ class Copy:
         source, target = self._road.source.endpoint, self._road.target.endpoint
         self._ran("pg_dump", tools.run("pg_dump", source, words, timeout=_some(limit)))
         # Views are filled as after every other switch, not by their entries: a function in one may need the search_path of the database.
-        words = [jobs, *self._restore_words(tools, archive, without_views(tools.listing(archive)))]
+        words = [jobs, *self._restore_words(tools, archive, without_helper(without_views(tools.listing(archive))))]
         self._ran("pg_restore", tools.run("pg_restore", target, words, timeout=_some(limit)))
 
     def _dump_words(self, archive: Path, form: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from . import helper
 from .catalog import UNFOLLOWED
 from .fence import is_fenced, settings_of
 from .model import FORWARD, REVERSE, Facts, Pair, SideFacts
@@ -25,10 +26,14 @@ class Half:
 
 
 def read(server: Server) -> Half:
-    """The facts of one server. Errors pass through: a side that cannot be read is never "not fenced"."""
+    """The facts of one server. Errors pass through: a side that cannot be read is never "not fenced".
+
+    Raises FleetError "name_taken" where others have made what stands under our names: no fact is read from that.
+    """
     settings = settings_of(server.admin, server.dbname)
     if settings is None:
         return Half(SideFacts(exists=False), {}, {})
+    helper.judge(server)
     slots = {
         row["slot"]["slot_name"]: row["slot"]
         for row in server.admin.rows(

@@ -5,7 +5,8 @@
 """The DDL freeze: event triggers on the side that serves, since a change of schema is not replicated.
 
 Temporary tables, ANALYZE, TRUNCATE and REFRESH MATERIALIZED VIEW pass. The triggers are there on both sides once the copy is complete, so
-the freeze moves with the serving side by itself; sessions of a cutover pass it by ``pgcut.bypass``.
+the freeze moves with the serving side by itself; sessions of a cutover pass it by ``pgcut.bypass``,
+which anybody may set and which counts for superusers only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from .postgres import Server, Session
 _ON = """
 CREATE OR REPLACE FUNCTION pgcut.frozen() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $frozen$
 BEGIN
-  IF current_setting('pgcut.bypass', true) = 'on' OR tg_tag IN ('REFRESH MATERIALIZED VIEW', 'REINDEX') THEN RETURN; END IF;
+  IF tg_tag IN ('REFRESH MATERIALIZED VIEW', 'REINDEX') THEN RETURN; END IF;
+  IF current_setting('pgcut.bypass', true) = 'on' AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN RETURN; END IF;
   -- What is done CONCURRENTLY commits in between and would leave an invalid index or half a partition behind when it is refused at its end.
   -- It runs in no function and no transaction, so this is its own text.
   IF tg_event = 'ddl_command_start' AND current_query() !~* '\\mconcurrently\\M' THEN RETURN; END IF;
@@ -27,7 +29,7 @@ BEGIN
   END IF;
   RAISE EXCEPTION 'The schema of this database is frozen: a cutover by bowline.fleet is under way.'
     USING ERRCODE = 'object_not_in_prerequisite_state',
-    HINT = 'Run this DDL after the cutover has been finished, or on both sides, the one that follows first, with SET pgcut.bypass = on.';
+    HINT = 'Run this DDL after the cutover has been finished, or on both sides, the one that follows first, as a superuser with SET pgcut.bypass = on.';
 END $frozen$;
 DROP EVENT TRIGGER IF EXISTS pgcut_start;
 DROP EVENT TRIGGER IF EXISTS pgcut_ddl;

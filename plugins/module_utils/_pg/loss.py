@@ -19,7 +19,7 @@ import typing as t
 from .._core.errors import FleetError
 from .._core.result import Step
 from .._core.wait import Deadline
-from . import catalog, fence, freeze, pair, sessions, sync
+from . import catalog, fence, freeze, pair, relations, sessions, sync
 from .facts import Half
 from .faults import hit
 from .model import FORWARD, REVERSE, Endpoint, Facts, Options
@@ -210,7 +210,9 @@ def differing(legacy: Server, new: Server) -> list[dict[str, t.Any]]:
         for server in (legacy, new):
             server.db.settings({"statement_timeout": str(int(deadline.remaining() * 1000) + 1)})
             try:
-                counts[server.side] = server.db.value(f"SELECT count(*) FROM ONLY {ident(*table)}")
+                with server.db.block():
+                    relations.read(server.db, [table])
+                    counts[server.side] = server.db.value(f"SELECT count(*) FROM ONLY {ident(*table)}")
             except FleetError:
                 counts[server.side] = None
             server.db.settings({"statement_timeout": "0"})
@@ -263,12 +265,12 @@ def _ids(server: Server) -> dict[str, int]:
         f" AND (a.atthasdef OR a.attidentity <> '') AND {catalog.IN_USER_SCHEMA} AND n.nspname <> 'pgcut'"
         f" ORDER BY pg_relation_size(c.oid) DESC, 1, 2 LIMIT {_TABLES}"
     )
-    ids = {
-        f"{row['nspname']}.{row['relname']}": server.db.value(
-            f"SELECT max({ident(row['attname'])})::bigint FROM {ident(row['nspname'], row['relname'])}"
-        )
-        for row in found
-    }
+    ids = {}
+    for row in found:
+        name = (row["nspname"], row["relname"])
+        with server.db.block():
+            relations.read(server.db, [name])
+            ids[".".join(name)] = server.db.value(f"SELECT max({ident(row['attname'])})::bigint FROM {ident(*name)}")
     return {name: int(value) for name, value in ids.items() if value is not None}
 
 
@@ -342,10 +344,11 @@ def _stop_applying(legacy: Server) -> None:
 def _count_on(server: Server) -> tuple[dict[str, int], list[str]]:
     """Move each sequence behind the largest value that its columns hold: replication brings rows, and no sequences."""
     found = server.db.rows(
-        "SELECT n.nspname, c.relname, s.seqincrement > 0 AS up, array_remove(array_agg(DISTINCT u.col), NULL) AS columns"
+        "SELECT n.nspname, c.relname, s.seqincrement > 0 AS up, array_remove(array_agg(DISTINCT u.col), NULL) AS columns,"
+        " coalesce(jsonb_agg(DISTINCT jsonb_build_array(u.nspname, u.relname)) FILTER (WHERE u.col IS NOT NULL), '[]') AS tables"
         " FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN LATERAL (SELECT format('(SELECT %s(%I)::bigint FROM %I.%I)', CASE WHEN s.seqincrement > 0 THEN 'max' ELSE 'min' END,"
-        "   a.attname, tn.nspname, tc.relname) AS col"
+        "   a.attname, tn.nspname, tc.relname) AS col, tn.nspname, tc.relname"
         "  FROM (SELECT d.refobjid AS rel, d.refobjsubid AS att FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid"
         "    AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0"
         "   UNION SELECT f.adrelid, f.adnum FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid"
@@ -362,11 +365,14 @@ def _count_on(server: Server) -> tuple[dict[str, int], list[str]]:
             continue
         pick, beyond = ("greatest", ">") if row["up"] else ("least", "<")
         sequence = ident(row["nspname"], row["relname"])
-        set_to = server.db.rows(
-            f"SELECT setval({literal(sequence)}::regclass, v.top) AS value FROM {sequence} s,"
-            f" LATERAL (SELECT {pick}({', '.join(row['columns'])}) AS top) v"
-            f" WHERE v.top {beyond} s.last_value OR v.top = s.last_value AND NOT s.is_called"
-        )
+        with server.db.block():
+            relations.sequences(server.db, [(row["nspname"], row["relname"])])
+            relations.read(server.db, [(table[0], table[1]) for table in row["tables"]])
+            set_to = server.db.rows(
+                f"SELECT setval({literal(sequence)}::regclass, v.top) AS value FROM {sequence} s,"
+                f" LATERAL (SELECT {pick}({', '.join(row['columns'])}) AS top) v"
+                f" WHERE v.top {beyond} s.last_value OR v.top = s.last_value AND NOT s.is_called"
+            )
         if set_to:
             moved[name] = int(set_to[0]["value"])
     return moved, uncounted

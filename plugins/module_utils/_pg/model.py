@@ -58,6 +58,10 @@ FAILURES = {
     "server_timeout": "Finding of level warn: the database sets a timeout, which link and control sessions switch off for themselves.",
     "slot_limit": "Finding of level warn: a setting of the server can make a replication slot lose its log.",
     "unlogged_table": "Finding of level warn: rows of an unlogged table are compared and carried inside the window.",
+    "owner_code": "Code of an owner who is no superuser would run with the rights of one; the functions are named, and accept_owner_code accepts them.",
+    "name_taken": "What stands under a name of the cutover (schema pgcut, pgcut_fwd, pgcut_rev) was made by somebody else; nothing was changed.",
+    "link_role": "The role of the link exists already and lacks rights, or others are its members; it was given nothing.",
+    "object_changed": "A table or sequence was replaced, or got a rule or trigger that fires always, while it was used; it was not touched.",
     "target_not_fenced": "It is not proven that the new side takes no writes, so legacy was not opened.",
     "sync_unavailable": "guarantee: sync cannot be given; the side that serves goes on without it.",
     "conflict": "The state that was asked for contradicts the side that serves.",
@@ -186,6 +190,7 @@ class Options:
     trial_window: bool = False
     accept_loss: bool = False
     snapshot: Order | None = None
+    accept_owner_code: tuple[str, ...] = ()
 
     def endpoint(self, side: str) -> Endpoint:
         return self.legacy if side == "legacy" else self.new
@@ -280,6 +285,7 @@ def parse(params: t.Mapping[str, t.Any]) -> Options:
     known["router"] = _router(params.get("router") or {}, known)
     known["snapshot"] = _order(params["snapshot"], params["legacy"]["dbname"]) if params.get("snapshot") else None
     known["ignore_databases"] = tuple(params.get("ignore_databases") or ())
+    known["accept_owner_code"] = tuple(params.get("accept_owner_code") or ())
     known.setdefault("state", "info")
     return Options(**known)
 

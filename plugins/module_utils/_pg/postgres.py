@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import typing as t
+from contextlib import contextmanager
 from dataclasses import replace
 
 from .._core.errors import FleetError
@@ -17,9 +18,15 @@ from .model import MAINTENANCE, Endpoint
 
 Row = t.Dict[str, t.Any]
 
+# A session with rights inside a database whose objects belong to lesser users runs none of their code: names are found in no schema of
+# theirs (search_path), and what a user may name instead of a table, a view or a foreign table, is refused by the server. 12.20, 13.16,
+# 14.13, 15.8, 16.4 and newer know that setting (CVE-2024-7348; ApplyRetrieveRule in src/backend/rewrite/rewriteHandler.c: only views with an
+# OID of 16384 and above); what older ones need is in `relations`. session_replication_role is set in `connect`. docs/adr/0034.
+_RESTRICT = "restrict_nonsystem_relation_kind"
 # A control session must not be stopped by what an operator set for the application, nor by our own fence and freeze. Settings that a
 # version does not know are left out by the query. client_connection_check_interval ends a backend whose client was killed.
 _SETTINGS = {
+    _RESTRICT: "view, foreign-table",
     "default_transaction_read_only": "off",
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
@@ -110,6 +117,28 @@ class Session:
         self.raw = connection
         self.version = int(connection.info.server_version)
         self.pid = int(connection.info.backend_pid)
+        # Whether the server refuses views and foreign tables of users in this session.
+        self.restricts = False
+
+    @contextmanager
+    def views(self) -> t.Iterator[None]:
+        """Let views be read meanwhile: only around what the server runs as the owner of the object (REFRESH, ANALYZE), or what was accepted."""
+        self.settings({_RESTRICT: ""})
+        try:
+            yield
+        finally:
+            if not self.closed:
+                self.settings({_RESTRICT: _SETTINGS[_RESTRICT]})
+
+    @contextmanager
+    def block(self) -> t.Iterator[None]:
+        """One transaction; a part of the one that is open already, if there is one."""
+        psycopg = load()
+        try:
+            with self.raw.transaction():
+                yield
+        except psycopg.Error as error:
+            raise self._failure(error, "COMMIT") from error
 
     def rows(self, text: str, *params: t.Any) -> list[Row]:
         """All rows as dicts; an empty list for a statement without a result."""
@@ -134,13 +163,13 @@ class Session:
             )
         return next(iter(found[0].values()))
 
-    def copy(self, text: str, target: Session, before: str, into: str) -> None:
+    def copy(self, text: str, target: Session, before: t.Callable[[], None], into: str) -> None:
         """Send the rows of ``COPY … TO STDOUT`` to ``COPY … FROM STDIN`` of ``target``, after ``before`` in one transaction there."""
         psycopg = load()
         side, said = target, into
         try:
             with target.raw.transaction():
-                target.raw.execute(before)
+                before()
                 with target.raw.cursor().copy(into) as sink:
                     side, said = self, text
                     with self.raw.cursor().copy(text) as source:
@@ -298,9 +327,12 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
         # Event triggers of the application would fire for the cutover's own DDL, on one side only, and write rows there.
         session.settings({"session_replication_role": "replica"})
     # What a control session commits is not what guarantee: sync promises, and waiting for the other side it could not help a dead pair.
-    session.run(
-        "SELECT pg_catalog.set_config('synchronous_commit', 'local', false)"
-        " WHERE pg_catalog.strpos(pg_catalog.current_setting('synchronous_standby_names'), 'pgcut_') > 0"
+    session.restricts = bool(
+        session.rows(
+            "SELECT coalesce(current_setting(%s, true), '') <> '' AS restricts, CASE WHEN strpos(current_setting("
+            "'synchronous_standby_names'), 'pgcut_') > 0 THEN set_config('synchronous_commit', 'local', false) END",
+            _RESTRICT,
+        )[0]["restricts"]
     )
     return session
 

@@ -11,7 +11,7 @@ import typing as t
 
 from .catalog import Keyless
 from .model import Finding, Options
-from .roles import unable
+from .roles import unfit, unfit_text
 from .survey import Collation, Seen
 
 # REPLICA IDENTITY FULL without an index makes every UPDATE on the follower read the whole table.
@@ -33,13 +33,14 @@ def judge(
     findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
     before = found in ("empty", "prepared")
     if new is None:
-        return [*findings, *_alone(options, legacy)]
+        return [*findings, *_alone(options, legacy), *_link_role(options, "legacy", legacy, True)]
     findings += [*_server("new", new), *_versions(legacy, new)]
+    finished = found in ("new_only", "finished")
+    if not finished:
+        findings += [*_link_role(options, "legacy", legacy, before), *_link_role(options, "new", new, before)]
     if before:
         findings += [*_alone(options, legacy), *_fit(options, legacy, new), *_empty(options, found, new), *_room(legacy, new)]
         findings += [*_sorting(legacy, new)]
-    elif found not in ("new_only", "finished"):
-        findings += [*_link_role(options, "legacy", legacy), *_link_role(options, "new", new)]
     findings += [_schema(name) for name in drifted]
     return sorted(findings, key=lambda finding: finding.level)
 
@@ -139,6 +140,13 @@ _RULES = (
         "preflight_failed",
         "Trigger {} fires for replicated rows too.",
         "ALTER TABLE … ENABLE TRIGGER it, without ALWAYS or REPLICA.",
+    ),
+    (
+        "firing_rules",
+        "fail",
+        "preflight_failed",
+        "Rule {} fires for the cutover's own statements too.",
+        "ALTER TABLE … ENABLE RULE it, without ALWAYS or REPLICA.",
     ),
     (
         "firing_event_triggers",
@@ -291,13 +299,13 @@ def _alone(options: Options, legacy: Seen) -> list[Finding]:
                     "Move it by a run of its own, or name it in ignore_databases.",
                 )
             )
-    if options.link is not None and not options.link.password and unable(legacy.link_role):
+    if options.link is not None and not options.link.password and legacy.link_role is None:
         findings.append(
             Finding(
                 "link_password",
                 "warn",
                 options.link.user,
-                f"The link's role {options.link.user} {unable(legacy.link_role)} on legacy; it is made, without password.",
+                f"The link's role {options.link.user} does not exist on legacy; it is made, without password.",
                 "Give link.password, or create the role with its password on both servers.",
             )
         )
@@ -455,20 +463,19 @@ def _library(used: Collation, version: str) -> str:
     return ".".join(version.split(".")[:2]) if used.provider == "i" else version
 
 
-def _link_role(options: Options, side: str, seen: Seen) -> list[Finding]:
-    """The role is made with the copy; from then on nothing repairs it."""
-    lacks = unable(seen.link_role) if options.link is not None else ""
-    if not lacks:
+def _link_role(options: Options, side: str, seen: Seen, before: bool) -> list[Finding]:
+    """The role is made with the copy; one that exists is given nothing, and from then on nothing repairs it."""
+    if options.link is None:
         return []
-    return [
-        Finding(
-            "link_auth",
-            "fail",
-            f"{side}.{options.link.user if options.link else ''}",
-            f"The link's role {options.link.user if options.link else ''} {lacks} on {side}.",
-            "ALTER ROLE … LOGIN REPLICATION BYPASSRLS, and GRANT pg_read_all_data to it.",
-        )
-    ]
+    user = options.link.user
+    problem = unfit(seen.link_role, seen.version)
+    if problem:
+        code = "link_role" if before or (seen.link_role or {}).get("members") else "link_auth"
+        return [Finding(code, "fail", f"{side}.{user}", *unfit_text(user, side, problem, seen.version))]
+    if before or seen.link_role is not None:
+        return []
+    remedy = "ALTER ROLE … LOGIN REPLICATION BYPASSRLS, and GRANT pg_read_all_data to it."
+    return [Finding("link_auth", "fail", f"{side}.{user}", f"The link's role {user} does not exist on {side}.", remedy)]
 
 
 def _empty(options: Options, found: str, new: Seen) -> list[Finding]:
@@ -493,7 +500,7 @@ def _schema(name: str) -> Finding:
         "fail",
         name,
         f"The schema differs: {name}.",
-        "Run the same DDL on the other side, in a session with SET pgcut.bypass = on (and SET default_transaction_read_only = off on the side"
+        "Run the same DDL on the other side, as a superuser in a session with SET pgcut.bypass = on (and SET default_transaction_read_only = off on the side"
         " that follows), then run again.",
     )
 

@@ -82,6 +82,17 @@ class Programs:
             raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
         return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
 
+    def text(self, archive: Path, lines: t.Sequence[str]) -> str:
+        """The statements of these entries of ``archive``, which are not run. Raises FleetError "restore_failed"."""
+        if not lines:
+            return ""
+        listing = self.folder / "text.list"
+        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        done = self._runner([find("pg_restore", self._bindirs), f"--use-list={listing}", "--file=-", str(archive)])
+        if done.rc != 0:
+            raise FleetError("restore_failed", f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
+        return done.out
+
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:
         values = {
             "PGSSLMODE": endpoint.sslmode,
@@ -121,8 +132,11 @@ def _kind(line: str) -> str:
     return found.group(2) if found else ""
 
 
-def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str]) -> list[str]:
-    """The entries that the copy needs: keys, and the indexes that are replica identities (names as in the archive)."""
+def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str], checks: t.Collection[str] = ()) -> list[str]:
+    """The entries that the copy needs: keys, and the indexes that are replica identities (names as in the archive).
+
+    And ``checks``, which pg_dump puts apart where a function of theirs takes the row: behind the copy, they would be run over all rows.
+    """
     chosen = []
     for line in lines:
         kind = _kind(line)
@@ -130,7 +144,28 @@ def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str]) -> list[st
             chosen.append(line)
         elif kind.startswith("INDEX ") and not kind.startswith(_ATTACH) and any(f" {name} " in f" {kind} " for name in identity_indexes):
             chosen.append(line)
+        elif kind.startswith("CHECK CONSTRAINT ") and any(f" {name} " in f" {kind} " for name in checks):
+            chosen.append(line)
     return chosen
+
+
+def without_helper(lines: t.Sequence[str]) -> list[str]:
+    """Entries without the keys of our own tables, which are made with them."""
+    return [line for line in lines if not _kind(line).startswith("CONSTRAINT pgcut ")]
+
+
+def evaluated(lines: t.Sequence[str], superusers: t.Collection[str] | None) -> list[str]:
+    """Entries behind the rows that call functions with the rights of a superuser: an index is built as the owner of its table.
+
+    ``superusers`` are those owners that are, None where nobody is set as owner.
+    """
+    built = ("CONSTRAINT ", "INDEX ", "STATISTICS ")
+    return [
+        line
+        for line in lines
+        if _kind(line).startswith("CHECK CONSTRAINT ")
+        or (_kind(line).startswith(built) and (superusers is None or any(line.endswith(f" {name}") for name in superusers)))
+    ]
 
 
 def without_views(lines: t.Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import typing as t
 
+from .._core.errors import FleetError
 from .model import Link
 from .postgres import Row, Server, Session, ident, literal
 
@@ -166,18 +167,24 @@ def copy_settings(legacy: Server, new: Server) -> None:
 
 
 def link_role(session: Session) -> str:
-    """The query for the link's role: its attributes and whether it may read every table."""
+    """The query for the link's role: its attributes, whether it may read every table, and who may act as it without being a superuser.
+
+    A member that may only pass it on can make itself more (PostgreSQL 16 notes so who created a role), so it counts as well.
+    """
     reads = "pg_has_role(a.oid, 'pg_read_all_data', 'USAGE')" if session.version >= 140000 else "a.rolsuper"
     return (
-        f"SELECT a.rolcanlogin AND a.rolreplication AND a.rolbypassrls OR a.rolsuper AS able, {reads} OR a.rolsuper AS reads, a.rolpassword"
-        " FROM pg_authid a WHERE a.rolname = %s"
+        "WITH RECURSIVE below AS (SELECT m.roleid AS top, m.member FROM pg_auth_members m UNION"
+        " SELECT b.top, m.member FROM below b JOIN pg_auth_members m ON m.roleid = b.member)"
+        f" SELECT a.rolcanlogin AND a.rolreplication AND a.rolbypassrls OR a.rolsuper AS able, {reads} OR a.rolsuper AS reads, a.rolpassword,"
+        " ARRAY(SELECT m.rolname::text FROM below b JOIN pg_authid m ON m.oid = b.member WHERE b.top = a.oid AND NOT m.rolsuper ORDER BY 1)"
+        " AS members FROM pg_authid a WHERE a.rolname = %s"
     )
 
 
 def keep_link_role(server: Server, link: Link) -> bool:
-    """Make or repair the link's role: login, replication, reads everything. Whether anything was written.
+    """Make the link's role: login, replication, reads everything. Whether anything was written.
 
-    Without ``link.password`` an existing password is kept.
+    One that exists is given no right, whoever made it: FleetError "link_role". Without ``link.password`` its password is kept.
     """
     session = server.fresh("postgres")
     session.quiet()
@@ -214,22 +221,47 @@ def _keep_settings(session: Session, user: str) -> bool:
 
 def _keep_link_role(session: Session, link: Link) -> bool:
     name, before = ident(link.user), session.rows(link_role(session), link.user)
-    wrote = False
-    if not before:
-        session.run(f"CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS")
-        wrote = True
-    elif not before[0]["able"]:
-        session.run(f"ALTER ROLE {name} LOGIN REPLICATION BYPASSRLS")
-        wrote = True
-    if not before or not before[0]["reads"]:
+    side = session.endpoint.side
+    problem = unfit(before[0] if before else None, session.version)
+    if problem:
+        message, remedy = unfit_text(link.user, side, problem, session.version)
+        raise FleetError("link_role", f"{message} It was given nothing.", remedy=remedy, details={"side": side, "role": link.user})
+    stored = before[0]["rolpassword"] if before else None
+    renew = bool(link.password) and not verifies(link.user, link.password, stored)
+    if before and not renew:
+        return _keep_settings(session, link.user)
+    # At once, so that a role which exists is whole: a run that was killed leaves no half made one to be told from somebody else's.
+    with session.block():
+        if not before:
+            session.run(f"CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name}")
+        if renew:
+            verifier = session.raw.pgconn.encrypt_password(link.password.encode(), link.user.encode(), b"scram-sha-256").decode()
+            session.run(f"ALTER ROLE {name} PASSWORD {literal(verifier)}")
+    _keep_settings(session, link.user)
+    return True
+
+
+def unfit(row: Row | None, version: int) -> str:
+    """Why the link's role, which this run would not make, must not be used; empty when it may, or can be made here."""
+    if row is None:
         # pg_read_all_data came with PostgreSQL 14; before it only a superuser reads tables that do not exist yet.
-        session.run(f"GRANT pg_read_all_data TO {name}" if session.version >= 140000 else f"ALTER ROLE {name} SUPERUSER")
-        wrote = True
-    if link.password and not verifies(link.user, link.password, before[0]["rolpassword"] if before else None):
-        verifier = session.raw.pgconn.encrypt_password(link.password.encode(), link.user.encode(), b"scram-sha-256").decode()
-        session.run(f"ALTER ROLE {name} PASSWORD {literal(verifier)}")
-        wrote = True
-    return _keep_settings(session, link.user) or wrote
+        return "" if version >= 140000 else "does not exist, and a role that reads every table is a superuser before PostgreSQL 14"
+    if row["members"]:
+        return f"has members who are no superusers ({', '.join(row['members'])}), and they would get what it may"
+    return f"exists and {unable(row)}" if unable(row) else ""
+
+
+def unfit_text(user: str, side: str, problem: str, version: int) -> tuple[str, str]:
+    """Message and remedy for `unfit`."""
+    name = ident(user)
+    if version < 140000:
+        by_hand = f"If you mean it, by hand: CREATE ROLE {name} LOGIN; ALTER ROLE {name} SUPERUSER;"
+    else:
+        by_hand = f"If it is meant for this, by hand: ALTER ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name};"
+    return (
+        f"The link's role {user} {problem}, on {side}.",
+        f"{by_hand} Take its members from it (REVOKE {name} FROM …), or name another role in link.user, which is made.",
+    )
 
 
 def verifies(user: str, password: str, verifier: str | None) -> bool:

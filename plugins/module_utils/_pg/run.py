@@ -21,6 +21,7 @@ from . import (
     facts,
     fence,
     loss,
+    owner_code,
     pair,
     physical,
     physical_facts,
@@ -98,6 +99,7 @@ class Run:
         self._loss: dict[str, t.Any] | None = None
         self._choice = engine.Choice("", "")
         self._restarted: float | None = None
+        self._owner_code: list[str] = []
 
     def close(self) -> None:
         self._legacy.close()
@@ -291,6 +293,7 @@ class Run:
         drifted = catalog.drift(self._legacy, self._new) if copied else []
         publishes = not dumped and (seen[0].settings["wal_level"] == "logical" or self._choice.restart)
         self._findings = [*self._choice.findings, *preflight.judge(self._options, found, seen[0], seen[1], drifted, publishes=publishes)]
+        self._findings += self._judge_owner_code(seen, dumped)
         if dumped and plan.serving(found) == "legacy":
             self._findings += dump.findings(self._options, seen[0].size, dump.free_bytes())
         if self._options.state in ("preflight", *SIDES):
@@ -300,12 +303,20 @@ class Run:
         if strict:
             refuse(self._findings)
 
+    def _judge_owner_code(self, seen: t.Sequence[survey.Seen], dumped: bool) -> list[Finding]:
+        """Rows are written with the rights of a superuser where a side that follows is older than 16, and by engine dump."""
+        everything = dumped or seen[0].version < owner_code.AS_OWNER
+        used = owner_code.concerned([use for side in seen for use in side.owner_code], everything)
+        self._owner_code = owner_code.accepted(used, self._options.accept_owner_code)
+        return owner_code.findings(used, self._options.accept_owner_code)
+
     def _planned(self) -> dict[str, t.Any]:
         """The new server does not exist yet, an earlier step of the same play makes it: what can be known without it."""
         user = self._options.link.user if self._options.link else ""
         self._choose(engine.ability(self._legacy, Control(self._options.legacy, self._runner)), engine.Ability(), planned=True)
         seen = survey.look(self._legacy, roles.link_role, user)
         self._findings = [*self._choice.findings, *preflight.judge(self._options, "empty", seen, None)]
+        self._findings += self._judge_owner_code([seen], self._choice.engine == "dump")
         if self._options.state != "preflight":
             refuse(self._findings)
         manner = plan.Manner(self._choice.seed, publishes=self._choice.engine != "dump")
@@ -366,7 +377,8 @@ class Run:
                 self._cleanup(serves)
             elif step.action == "arm":
                 road = pair.course(self._legacy, self._new, "new" if serves == "legacy" else "legacy")
-                seed.complete(road, self._options.wait_timeout)
+                seed.complete(road, self._options.wait_timeout, self._options.accept_owner_code)
+                owner_code.refuse_replicated(road.source.db, self._options.accept_owner_code)
                 pair.arm(road, self._link)
             elif step.action == "finish":
                 self._finish()
@@ -460,7 +472,7 @@ class Run:
         return dump.Copy(pair.course(self._legacy, self._new, "new"), self._options, self._runner)
 
     def _window(self, road: pair.Course, kind: type[Window], guard: watchdog.Watchdog) -> Window:
-        parts = (road, self._options, self._clients, guard, Carrier(road), self._frozen)
+        parts = (road, self._options, self._clients, guard, Carrier(road, self._options.accept_owner_code), self._frozen)
         return dump.CopyWindow(*parts).bring_by(self._copy()) if self._copies(road) else kind(*parts)
 
     def _ready(self, road: pair.Course) -> None:
@@ -596,7 +608,7 @@ class Run:
             before={"phase": found, "serving": plan.serving(found)},
             after={"phase": reached, "serving": plan.serving(reached)},
             warnings=self._warnings,
-            evidence={"facts": status.described(after), **self._size()},
+            evidence={"facts": status.described(after), **self._size(), "accepted_owner_code": self._owner_code},
             rollback=status.rollback(self._legacy, self._new, after, plan.phase(after)),
         )
         return {**told, **self._common(found, reached, predicted)}

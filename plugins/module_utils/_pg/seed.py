@@ -16,19 +16,14 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
-from . import carry, catalog, fence, freeze, large, pair, roles
+from . import carry, catalog, fence, freeze, helper, large, owner_code, pair, relations, roles
 from .model import FORWARD, REVERSE, Link, Options
-from .postgres import Server, ident, literal
+from .postgres import Server, Session, ident, literal
 from .programs import Programs, keys, passes, programs, without
 
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
-
-_HELPER = """
-CREATE SCHEMA IF NOT EXISTS pgcut;
-CREATE TABLE IF NOT EXISTS pgcut.marker (id int PRIMARY KEY, epoch text NOT NULL, at timestamptz NOT NULL);
-INSERT INTO pgcut.marker SELECT n, '', now() FROM generate_series(1, 4) n ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS pgcut.identity (nspname text, relname text, was text NOT NULL, PRIMARY KEY (nspname, relname));
-"""
+# The schema pgcut is made on each side, so that the freeze is there before anything else is.
+WITHOUT_HELPER = "--exclude-schema=pgcut"
 
 
 def _draft(name: str) -> str:
@@ -64,7 +59,7 @@ class Seed:
             pair.try_link(follower, source, self._link)
 
     def _helper(self) -> None:
-        self._legacy.db.run(_HELPER)
+        helper.make(self._legacy, rows=True)
         for server in (self._legacy, self._new):
             pair.quick_start(server)
 
@@ -114,22 +109,26 @@ class Seed:
         self._new.admin.run(f"ALTER DATABASE {ident(name)} SET pgcut.stage = {literal(stage)}")
 
     def _schema(self) -> None:
+        prepare(self._legacy, self._new, self._options, everything=False)
         with self._programs() as tools:
             archive, lines = self._dump(tools)
             self._restore(tools, archive, ["--exit-on-error", "--section=pre-data"], lines)
             self._restore(tools, archive, ["--exit-on-error"], self._keys(lines))
         # Rows that an extension's script has put into its own tables arrive with the copy as well.
         for table in catalog.extension_tables(self._new.db):
-            self._new.db.run(f"TRUNCATE {ident(*table)} CASCADE")
+            with self._new.db.block():
+                relations.write(self._new.db, [table])
+                self._new.db.run(f"TRUNCATE {ident(*table)} CASCADE")
 
     def _follow(self) -> None:
+        owner_code.refuse_replicated(self._new.db, self._options.accept_owner_code)
         pair.publish(self._legacy, FORWARD)
         pair.keep_slot(self._legacy, FORWARD)
         pair.subscribe(self._new, self._legacy, self._link, FORWARD, copy=True)
 
     def _copy(self) -> None:
         """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
-        take_in(pair.course(self._legacy, self._new, "new"))
+        take_in(pair.course(self._legacy, self._new, "new"), self._options.accept_owner_code)
         deadline = Deadline(self._options.wait_timeout)
         errors = pair.apply_errors(self._new, FORWARD) or 0
         while True:
@@ -180,13 +179,13 @@ class Seed:
                 details={"objects": different},
             )
         large.carry(self._legacy.db, self._new.db)
-        carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db))
+        carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db), self._options.accept_owner_code)
         refresh_views(self._legacy, self._new)
-        self._new.db.run("ANALYZE")
+        analyze(self._new)
         self._stage(STAGE_COMPLETE, self._new.dbname)
 
     def _keys(self, lines: t.Sequence[str]) -> list[str]:
-        return keys(lines, catalog.identity_indexes(self._legacy.db))
+        return keys(lines, catalog.identity_indexes(self._legacy.db), catalog.valid_checks(self._legacy.db))
 
     def _programs(self) -> t.ContextManager[Programs]:
         return programs(self._runner, self._options.new.bindir, self._options.legacy.bindir)
@@ -196,7 +195,14 @@ class Seed:
         done = tools.run(
             "pg_dump",
             self._options.legacy,
-            [f"--dbname={self._legacy.dbname}", "--format=custom", "--schema-only", "--lock-wait-timeout=60s", f"--file={archive}"],
+            [
+                f"--dbname={self._legacy.dbname}",
+                "--format=custom",
+                "--schema-only",
+                WITHOUT_HELPER,
+                "--lock-wait-timeout=60s",
+                f"--file={archive}",
+            ],
         )
         if done.rc != 0:
             raise FleetError(
@@ -221,6 +227,23 @@ class Seed:
         return done.err.strip()
 
 
+def prepare(legacy: Server, new: Server, options: Options, *, everything: bool) -> None:
+    """Before the schema is brought to ``new``: nobody but a superuser changes it from here on, and what it would run is accepted.
+
+    Keys of partitions and separate CHECK constraints are evaluated while a schema is restored; with ``everything`` the rows are, too.
+    """
+    owner_code.refuse(legacy.db, options.accept_owner_code, everything=everything)
+    helper.make(new, rows=False)
+    if options.ddl_freeze:
+        freeze.on(new)
+
+
+def analyze(server: Server) -> None:
+    """The server does this as the owner of each table (analyze_rel in src/backend/commands/analyze.c), whose indexes may read views."""
+    with server.db.views():
+        server.db.run("ANALYZE")
+
+
 def is_complete(new: Server) -> bool:
     """Whether a copy was finished once, so that both schemas were equal then."""
     return (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.stage") == STAGE_COMPLETE
@@ -233,7 +256,7 @@ def nobody_listens() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in poll.poll(0))
 
 
-def take_in(road: pair.Course) -> None:
+def take_in(road: pair.Course, accepted: t.Collection[str]) -> None:
     """Tables that were made on both sides after the copy: let the target's subscription follow them, from an empty table on."""
     tables = catalog.unfollowed(road.target.db, road.ahead)
     if not tables:
@@ -242,13 +265,16 @@ def take_in(road: pair.Course) -> None:
         for table in catalog.keyless(server.db):
             give_identity(server, table, keep=server is road.source)
     for name in tables:
-        road.target.db.run(f"DELETE FROM ONLY {ident(*name)}")
+        with road.target.db.block():
+            relations.write(road.target.db, [name])
+            road.target.db.run(f"DELETE FROM ONLY {ident(*name)}")
+    owner_code.refuse_replicated(road.target.db, accepted)
     road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
 
 
-def complete(road: pair.Course, seconds: float) -> None:
+def complete(road: pair.Course, seconds: float, accepted: t.Collection[str]) -> None:
     """`take_in`, and wait until everything is in step."""
-    take_in(road)
+    take_in(road, accepted)
     wait_for(
         lambda: road.target.db.value(
             "SELECT count(*) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid"
@@ -274,11 +300,11 @@ def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) 
     last: FleetError | None = None
     for _attempt in range(5):
         try:
-            server.db.run(
-                f"SET lock_timeout = '2s'; ALTER TABLE {ident(table.schema, table.name)} REPLICA IDENTITY {how}; RESET lock_timeout"
-            )
+            _identify(server.db, (table.schema, table.name), how, "2s")
             return
         except FleetError as error:
+            if error.code == "object_changed":
+                raise
             last = error
             time.sleep(0.5)
     raise last if last is not None else FleetError("sql_error", "No attempt was made.")
@@ -286,23 +312,34 @@ def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) 
 
 def restore_identities(server: Server) -> None:
     """Give every table the replica identity that it had before."""
-    for row in server.db.rows("SELECT nspname, relname, was FROM pgcut.identity ORDER BY 1, 2"):
+    for row in server.db.rows(
+        "SELECT i.* FROM pgcut.identity i JOIN pg_namespace n ON n.nspname = i.nspname"
+        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = i.relname AND c.relkind IN ('r', 'p') ORDER BY 1, 2"
+    ):
         how = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}.get(row["was"], "DEFAULT")
-        server.db.run(f"ALTER TABLE IF EXISTS {ident(row['nspname'], row['relname'])} REPLICA IDENTITY {how}")
+        _identify(server.db, (row["nspname"], row["relname"]), how, "0")
+
+
+def _identify(session: Session, table: relations.Name, how: str, patience: str) -> None:
+    with session.block():
+        session.run(f"SET LOCAL lock_timeout = {literal(patience)}")
+        relations.alter(session, [table])
+        session.run(f"ALTER TABLE ONLY {ident(*table)} REPLICA IDENTITY {how}")
 
 
 def refresh_views(source: Server, target: Server) -> None:
     """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it.
 
     What a view reads inside of a function is in no catalog, so one that fails is tried again after the others. With the search_path of the
-    database, as its owner does it: such functions may rely on it. Raises FleetError "seed_error".
+    database, as its owner does it: such functions may rely on it. The server runs it with the rights of the owner. Raises FleetError "seed_error".
     """
     left = catalog.filled_views(source.db)
     while left:
         failed: dict[tuple[str, str], FleetError] = {}
         for name in left:
             try:
-                target.db.run(f"SET LOCAL search_path TO DEFAULT; REFRESH MATERIALIZED VIEW {ident(*name)}")
+                with target.db.views():
+                    target.db.run(f"SET LOCAL search_path TO DEFAULT; REFRESH MATERIALIZED VIEW {ident(*name)}")
             except FleetError as error:
                 failed[name] = error
         if len(failed) == len(left):

@@ -98,7 +98,9 @@ class Run:
         if steps:
             target.admin.run("SELECT 1")
         if steps and not self._check:
-            told = Restorer(target, self._runner).test(kept)
+            restorer = Restorer(target, self._runner, self._params.get("accept_owner_code") or ())
+            told = restorer.test(kept)
+            self._evidence["accepted_owner_code"] = restorer.owner_code
             snapshot_files.write_tested(kept, {**told, "unix": time.time()})
         return self._told(steps, "untested" if steps else "tested", "tested", kept)
 
@@ -113,10 +115,11 @@ class Run:
             kept = self._existing()
             archive = kept.file("dump")
             wanted = f"{kept.name} {snapshot_files.check(kept)[archive.name]}"
-        restorer = Restorer(target, self._runner)
+        restorer = Restorer(target, self._runner, self._params.get("accept_owner_code") or ())
         steps = restorer.plan(wanted, bool(self._params["fenced"]))
         if steps and not self._check:
             restorer.restore(steps, archive, wanted, kept)
+            self._evidence["accepted_owner_code"] = restorer.owner_code
         warnings = [] if kept or not steps else ["A foreign dump has no manifest, so what was restored is compared with nothing."]
         return self._told(steps, "other" if steps else wanted, wanted, kept, warnings)
 

@@ -12,7 +12,7 @@ import threading
 import typing as t
 
 from .._core.errors import FleetError
-from . import carry, large
+from . import carry, large, relations
 from .catalog import IN_USER_SCHEMA
 from .postgres import Server, Session, ident, literal
 from .verify import total_text
@@ -28,7 +28,7 @@ class Frozen:
 
     def __init__(self, server: Server) -> None:
         self._session = server.fresh(server.dbname)
-        self._session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._session.run(relations.look(self._session))
         self.name = str(self._session.value("SELECT pg_export_snapshot()"))
 
     def thaw(self) -> None:
@@ -39,7 +39,7 @@ def imported(server: Server, snapshot: str) -> Session:
     """A session of its own that sees ``snapshot``."""
     session = server.fresh(server.dbname)
     session.settings({"lock_timeout": LOCK_WAIT})
-    session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    session.run(relations.look(session))
     session.run(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
     return session
 
@@ -73,7 +73,9 @@ class Reading:
             session = imported(self._server, self._snapshot)
             while not self._stopped.is_set():
                 table = self._todo.get_nowait()
-                row = session.rows(total_text((table["schema"], table["name"]), _MODE))[0]
+                name = (table["schema"], table["name"])
+                relations.read(session, [name])
+                row = session.rows(total_text(name, _MODE))[0]
                 self._done.append({**table, "rows": int(row["rows"]), "hash": row["sum"]})
         except queue.Empty:
             pass
@@ -120,7 +122,7 @@ def _tables(session: Session) -> list[dict[str, t.Any]]:
 
 def _sequences(session: Session) -> list[dict[str, t.Any]]:
     names = carry.sequence_names(session)
-    seen = carry.values(session, carry.reading(names))
+    seen = carry.values(session, names, carry.reading(names))
     steps = {
         (row["nspname"], row["relname"]): int(row["seqincrement"])
         for row in session.rows(

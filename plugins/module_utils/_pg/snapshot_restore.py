@@ -16,9 +16,9 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.result import Step
 from .._core.runner import Runner
-from . import fence, roles, snapshot_content, snapshot_files, snapshot_plan
+from . import fence, owner_code, roles, snapshot_content, snapshot_files, snapshot_plan
 from .postgres import Server, ident, literal
-from .programs import Programs, programs, without
+from .programs import Programs, evaluated, programs, without
 from .snapshot_dump import ROOM, need
 from .snapshot_files import Kept
 
@@ -33,16 +33,18 @@ _STATEMENT = re.compile(
 class Restorer:
     """Restores into ``server``. Nothing of a scratch database is left, whatever happens; a killed run's is dropped by the next one."""
 
-    def __init__(self, server: Server, runner: Runner) -> None:
+    def __init__(self, server: Server, runner: Runner, accepted: t.Collection[str] = ()) -> None:
         self._server = server
         self._runner = runner
+        self._accepted = accepted
+        self.owner_code: list[str] = []
 
     # --- the test -----------------------------------------------------------------------------------------------------------------
 
     def test(self, kept: Kept) -> dict[str, t.Any]:
         """Restore ``kept`` into a scratch database and compare; returns the record that is kept beside it.
 
-        Raises FleetError "locked", "disk_space", "restore_failed", "manifest_differs".
+        Raises FleetError "locked", "disk_space", "owner_code", "restore_failed", "manifest_differs".
         """
         manifest = snapshot_files.manifest_of(kept)
         self._room(int(manifest["database"]["bytes"]))
@@ -116,8 +118,26 @@ class Restorer:
             listing.write_text("".join(f"{line}\n" for line in lines if line not in over), encoding="utf-8")
             words = ["--exit-on-error", f"--jobs={jobs}", f"--dbname={name}", f"--use-list={listing}"]
             words += [] if owned else ["--no-owner", "--no-privileges"]
-            self._run(tools, name, [*words, str(archive)])
+            self._run(tools, name, [*words, "--section=pre-data", str(archive)])
+            self._refuse_owner_code(name, tools.text(archive, evaluated(lines, self._superusers() if owned else None)), owned=owned)
+            self._run(tools, name, [*words, "--section=data", "--section=post-data", str(archive)])
         return [line.split(" ", 3)[-1] for line in over]
+
+    def _superusers(self) -> list[str]:
+        return [str(row["rolname"]) for row in self._server.admin.rows("SELECT rolname FROM pg_roles WHERE rolsuper")]
+
+    def _refuse_owner_code(self, name: str, later: str, *, owned: bool) -> None:
+        """Between the schema and the rows: whose functions rows, and ``later`` the entries behind them, would run. Raises "owner_code".
+
+        Without the owners everything is the control role's, so every function that the dump has brought counts as somebody else's.
+        """
+        server = self._server.beside(name)
+        try:
+            found = [*owner_code.uses(server.db, brought=not owned), *owner_code.written(server.db, later, brought=not owned)]
+            owner_code.refuse_uses(server.db, found, self._accepted)
+        finally:
+            server.close()
+        self.owner_code = owner_code.accepted(found, self._accepted)
 
     def _run(self, tools: Programs, name: str, words: t.Sequence[str]) -> None:
         done = tools.run("pg_restore", self._server.endpoint, words, application=f"bowline {name}")
@@ -185,7 +205,8 @@ class Restorer:
         else:
             admin.run(f"GRANT CONNECT, TEMPORARY ON DATABASE {ident(name)} TO PUBLIC")
         self._server.forget()
-        self._server.db.run("ANALYZE")
+        with self._server.db.views():
+            self._server.db.run("ANALYZE")
         admin.run(
             f"ALTER DATABASE {ident(name)} SET pgcut.restored = {literal(wanted)}; ALTER DATABASE {ident(name)} RESET pgcut.stage"
         )

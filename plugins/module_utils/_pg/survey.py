@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .catalog import IN_USER_SCHEMA, Keyless, keyless
+from .owner_code import Use, uses
 from .postgres import Row, Server, Session
 
 _OBJECTS: dict[str, str] = {
@@ -23,6 +24,8 @@ _OBJECTS: dict[str, str] = {
     " WHERE c.relkind = 'f' ORDER BY 1",
     "firing_triggers": "SELECT n.nspname || '.' || c.relname || '.' || g.tgname AS name FROM pg_trigger g JOIN pg_class c"
     " ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R') ORDER BY 1",
+    "firing_rules": "SELECT n.nspname || '.' || c.relname || '.' || r.rulename AS name FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND r.ev_enabled IN ('A', 'R') ORDER BY 1",
     "firing_event_triggers": "SELECT evtname::text AS name FROM pg_event_trigger WHERE evtenabled IN ('A', 'R') AND evtname NOT LIKE 'pgcut\\_%'"
     " ORDER BY 1",
     # The end of a sequence is its own, or that of the column that owns it (a smallserial made before PostgreSQL 10, a widened sequence).
@@ -108,6 +111,7 @@ class Seen:
     tablespaces: tuple[str, ...] = ()
     sorted_by: t.Mapping[tuple[str, str], str] = field(default_factory=dict)
     collations: tuple[Collation, ...] = ()
+    owner_code: tuple[Use, ...] = ()
 
 
 _WANTED = (
@@ -176,6 +180,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         tablespaces=_names(admin, "SELECT spcname::text AS name FROM pg_tablespace"),
         sorted_by=_sorted_by(admin),
         collations=_collations(server.db) if here else (),
+        owner_code=tuple(uses(server.db)) if here else (),
     )
 
 

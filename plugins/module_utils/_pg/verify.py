@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 
 from .._core.errors import FleetError
 from .._core.wait import Deadline
-from . import catalog, large
+from . import catalog, large, relations
 from .pair import Course
 from .postgres import Server, Session, ident, literal
 
@@ -45,11 +45,13 @@ class Total:
 def row_hash(mode: str) -> str:
     """An expression of type bigint over the row ``pgcut_row``. The text is compared by bytes, whatever the collation.
 
-    With a star, because ``pgcut_row`` alone would be a column of that name where there is one.
+    With a star, because ``pgcut_row`` alone would be a column of that name where there is one. By the output function, because a cast to
+    text would first look for one that the owner of the table has made (pg_cast; find_coercion_pathway in src/backend/parser/parse_coerce.c).
     """
+    text = "textin(record_out(pgcut_row.*))"
     if mode == "md5":
-        return "('x' || left(md5((pgcut_row.*)::text), 16))::bit(64)::bigint"
-    return 'hashtextextended((pgcut_row.*)::text COLLATE "C", 0)'
+        return f"('x' || left(md5({text}), 16))::bit(64)::bigint"
+    return f'hashtextextended({text} COLLATE "C", 0)'
 
 
 def total_text(table: tuple[str, str], mode: str) -> str:
@@ -96,7 +98,7 @@ class Verification:
     def freeze(self) -> None:
         """Freeze a snapshot on both sides. Inside the window, so only this is done here."""
         for side, session in self._holders.items():
-            session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            session.run(relations.look(session))
             self._snapshots[side] = str(session.value("SELECT pg_export_snapshot()"))
 
     def snapshot(self, side: str) -> str:
@@ -168,6 +170,7 @@ class Verification:
             while not errors and not deadline.expired():
                 table = todo.get_nowait()
                 session.settings({"statement_timeout": str(int(deadline.remaining() * 1000) + 1000)})
+                relations.read(session, [table])
                 row = session.rows(total_text(table, self._mode))[0]
                 done[table] = Total(int(row["rows"]), row["sum"])
         except queue.Empty:
@@ -178,7 +181,7 @@ class Verification:
     def _imported(self, server: Server) -> Session:
         """A session of its own that sees the frozen snapshot."""
         session = server.fresh(server.dbname)
-        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.run(relations.look(session))
         session.run(f"SET TRANSACTION SNAPSHOT {literal(self._snapshots[server.side])}")
         return session
 
@@ -191,6 +194,8 @@ class Verification:
 
     def _differing(self, table: tuple[str, str], key: t.Sequence[str]) -> list[str]:
         sides = [self._holders[server.side] for server in (self._road.source, self._road.target)]
+        for session in sides:
+            relations.read(session, [table])
         text = bucket_text(table, key, self._mode)
         source, target = ({row["bucket"]: (row["rows"], row["sum"]) for row in session.rows(text)} for session in sides)
         found: list[str] = []

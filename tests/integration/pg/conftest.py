@@ -32,6 +32,7 @@ rig = load("rig")
 load("compare")
 load("traps")
 load("managed")
+load("enemy")
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ BYPASS = "-c default_transaction_read_only=off -c pgcut.bypass=on -c statement_t
 # No event trigger of the database under test.
 QUIET = "SET session_replication_role = replica"
 ODD = Path(__file__).parent / "odd.sql"
-ROLES = ("hub", "readers", "pgcut_repl", "odd_owner", 'Ünlauter "Gast"', "odd_reader", "odd_definer", "mallory")
+ROLES = ("hub", "readers", "pgcut_repl", "odd_owner", 'Ünlauter "Gast"', "odd_reader", "odd_definer", "low", "mallory")
 
 SCHEMA = """
 CREATE ROLE hub LOGIN PASSWORD 'canary-app-3c2';

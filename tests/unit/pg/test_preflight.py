@@ -20,7 +20,7 @@ WORKERS = "max_logical_replication_workers"
 SETTINGS = {"wal_level": "logical", "max_replication_slots": "10", "max_wal_senders": "10", WORKERS: "4", "max_slot_wal_keep_size": "-1"}
 IDLE = "idle_replication_slot_timeout"
 DATABASE = {"datcollate": "C.UTF-8", "datctype": "C.UTF-8", "encoding": "UTF8", "size": 1}
-ABLE = {"able": True, "reads": True}
+ABLE = {"able": True, "reads": True, "members": []}
 LEGACY = Seen(150000, SETTINGS, True, "1", 10, 10, (), DATABASE, 1000, {"plpgsql": "1.0"}, {}, ("C.utf8",), 0, ABLE, {})
 NEW = replace(LEGACY, sorted_by={("i", "de"): "153.120"}, system="2", database=None, extensions={}, available={"plpgsql": "1.0"})
 
@@ -123,9 +123,20 @@ def test_a_link_role_without_password_is_said_beforehand():
 
 
 def test_a_link_role_that_lost_a_right_is_said_once_nothing_repairs_it():
-    weak = {"able": True, "reads": False}
-    assert found(new=replace(NEW, link_role=weak)) == []
+    weak = {"able": True, "reads": False, "members": []}
+    assert [(finding.code, finding.level) for finding in found(new=replace(NEW, link_role=weak))] == [("link_role", "fail")]
     assert [(finding.code, finding.object) for finding in found(new=replace(NEW, link_role=weak), phase="armed")] == [("link_auth", "new.pgcut_repl")]
+
+
+def test_nobody_else_acts_as_the_link_role():
+    shared = {"able": True, "reads": True, "members": ["mallory"]}
+    for phase in ("empty", "armed"):
+        assert [(finding.code, finding.object) for finding in found(legacy=replace(LEGACY, link_role=shared), phase=phase)] == [
+            ("link_role", "legacy.pgcut_repl")]
+
+
+def test_before_14_the_link_role_is_made_by_hand():
+    assert ["SUPERUSER" in finding.remedy for finding in found(legacy=replace(LEGACY, link_role=None, version=130000)) if finding.code == "link_role"] == [True]
 
 
 def test_partitions_over_text_are_named_with_a_collation():
