@@ -169,6 +169,7 @@ RESTORED = {
     "check": ("CREATE TABLE low.t (a int CHECK (low.evil(a)))", "int"),
     "check that is put apart": ("CREATE TABLE low.t (a int); SELECT", "low.t"),
     "index": ("CREATE TABLE low.t (a int); CREATE INDEX ON low.t ((low.evil(a)))", "int"),
+    "partition key": ("CREATE TABLE low.t (a int) PARTITION BY LIST ((a > 0 AND low.evil(1))); CREATE TABLE low.one PARTITION OF low.t DEFAULT", "int"),
     "view": ("CREATE TABLE low.t (a int); CREATE MATERIALIZED VIEW low.m AS SELECT low.evil(a) FROM low.t", "int"),
 }
 
@@ -177,7 +178,7 @@ LONG = pytest.mark.skipif(os.environ.get("BOWLINE_FAULTS") != "all", reason="mak
 
 
 @pytest.mark.parametrize(("what", "owned"), [
-    ("check", True), ("check that is put apart", True), ("view", False),
+    ("check", True), ("partition key", True), ("check that is put apart", True), ("view", False),
     pytest.param("view", True, marks=LONG), pytest.param("index", True, marks=LONG), pytest.param("index", False, marks=LONG)])
 def test_a_snapshot_is_restored_only_where_its_code_is_accepted(databases, enemy, snapshots, owned, what):
     text, arguments = RESTORED[what]
