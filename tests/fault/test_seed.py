@@ -162,7 +162,8 @@ def test_timeouts_of_the_database_and_of_its_roles_stop_nothing(empty):
     bulk(world)
     roles = [(cluster, role) for cluster in world.clusters for role in ("postgres", "pgcut_repl")]
     for cluster in world.clusters:
-        cluster.rows(f"CREATE ROLE pgcut_repl LOGIN REPLICATION PASSWORD '{bench.LINK}'", dbname="postgres")
+        cluster.rows(f"CREATE ROLE pgcut_repl LOGIN REPLICATION BYPASSRLS PASSWORD '{bench.LINK}';"
+                     " GRANT pg_read_all_data TO pgcut_repl", dbname="postgres")
     try:
         for name in TIMEOUTS:
             world.legacy.rows(f"ALTER DATABASE {DATABASE} SET {name} = '40ms'", dbname="postgres")

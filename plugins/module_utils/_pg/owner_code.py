@@ -110,6 +110,11 @@ def uses(session: Session, *, brought: bool = False) -> list[Use]:
     return [Use(**row) for row in session.rows(text)]
 
 
+def with_schema(session: Session) -> list[Use]:
+    """What a restore of the schema alone runs, whoever owns it: a snapshot notes it, for a server that has yet to see the schema."""
+    return [use for use in uses(session, brought=True) if use.kind in ("partition", "aggregate")]
+
+
 def written(session: Session, text: str, *, brought: bool) -> list[Use]:
     """Functions that ``text`` may call, statements that were not run yet: those whose name, or the name of a type or operator, is in it."""
     if not text:

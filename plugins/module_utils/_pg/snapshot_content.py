@@ -10,9 +10,10 @@ import hashlib
 import queue
 import threading
 import typing as t
+from dataclasses import asdict
 
 from .._core.errors import FleetError
-from . import carry, large, relations
+from . import carry, large, owner_code, relations
 from .catalog import IN_USER_SCHEMA
 from .postgres import Server, Session, ident, literal
 from .verify import total_text
@@ -61,6 +62,7 @@ class Reading:
         self.extensions = {
             str(row["extname"]): str(row["extversion"]) for row in session.rows("SELECT extname, extversion FROM pg_extension ORDER BY 1")
         }
+        self.evaluated = [asdict(use) for use in owner_code.with_schema(session)]
         session.close()
         for table in tables:
             self._todo.put(table)
@@ -88,7 +90,7 @@ class Reading:
         self._stopped.set()
 
     def content(self) -> dict[str, t.Any]:
-        """``{tables, sequences, large_objects, extensions}``, waiting for all tables. Raises what a worker met.
+        """``{tables, sequences, large_objects, extensions, evaluated}``, waiting for all tables. Raises what a worker met.
 
         A position of a sequence is not part of any snapshot, so it is read twice: what pg_dump saw lies between ``low`` and ``high``.
         """
@@ -102,6 +104,7 @@ class Reading:
             "sequences": [{**entry, "high": later.get((entry["schema"], entry["name"]), entry["low"])} for entry in self.sequences],
             "large_objects": self.objects,
             "extensions": self.extensions,
+            "evaluated": self.evaluated,
         }
 
 

@@ -51,6 +51,7 @@ class Restorer:
         scratch = self.scratch(kept.subject)
         self._lock(scratch)
         missing = self._missing(manifest["roles"])
+        self._refuse_evaluated(manifest, owned=not missing)
         started = time.monotonic()
         try:
             self._make(scratch, manifest["database"], owned=not missing)
@@ -126,6 +127,12 @@ class Restorer:
     def _superusers(self) -> list[str]:
         return [str(row["rolname"]) for row in self._server.admin.rows("SELECT rolname FROM pg_roles WHERE rolsuper")]
 
+    def _refuse_evaluated(self, manifest: t.Mapping[str, t.Any], *, owned: bool) -> None:
+        """Before the schema is restored: functions that this would run already. Raises FleetError "owner_code"."""
+        trusted = self._superusers() if owned else []
+        found = [owner_code.Use(**entry) for entry in manifest.get("evaluated", ()) if entry["owner"] not in trusted]
+        owner_code.refuse_uses(self._server.admin, found, self._accepted)
+
     def _refuse_owner_code(self, name: str, later: str, *, owned: bool) -> None:
         """Between the schema and the rows: whose functions rows, and ``later`` the entries behind them, would run. Raises "owner_code".
 
@@ -192,6 +199,7 @@ class Restorer:
         admin, name = self._server.admin, self._server.dbname
         if manifest and kept:
             self._room(int(manifest["database"]["bytes"]))
+            self._refuse_evaluated(manifest, owned=True)
             self._roles(kept.file("globals.sql").read_text(encoding="utf-8"), manifest["roles"])
         self._server.forget()
         self._make(name, manifest["database"] if manifest else None, owned=True)

@@ -169,6 +169,7 @@ RESTORED = {
     "check": ("CREATE TABLE low.t (a int CHECK (low.evil(a)))", "int"),
     "check that is put apart": ("CREATE TABLE low.t (a int); SELECT", "low.t"),
     "index": ("CREATE TABLE low.t (a int); CREATE INDEX ON low.t ((low.evil(a)))", "int"),
+    "partition key": ("CREATE TABLE low.t (a int) PARTITION BY LIST ((a > 0 AND low.evil(1))); CREATE TABLE low.one PARTITION OF low.t DEFAULT", "int"),
     "view": ("CREATE TABLE low.t (a int); CREATE MATERIALIZED VIEW low.m AS SELECT low.evil(a) FROM low.t", "int"),
 }
 
@@ -177,7 +178,7 @@ LONG = pytest.mark.skipif(os.environ.get("BOWLINE_FAULTS") != "all", reason="mak
 
 
 @pytest.mark.parametrize(("what", "owned"), [
-    ("check", True), ("check that is put apart", True), ("view", False),
+    ("check", True), ("partition key", True), ("check that is put apart", True), ("view", False),
     pytest.param("view", True, marks=LONG), pytest.param("index", True, marks=LONG), pytest.param("index", False, marks=LONG)])
 def test_a_snapshot_is_restored_only_where_its_code_is_accepted(databases, enemy, snapshots, owned, what):
     text, arguments = RESTORED[what]
@@ -254,9 +255,23 @@ def test_a_move_refuses_the_code_of_an_owner_and_takes_what_is_accepted(world):
                 client.execute("SET pgcut.bypass = on; CREATE TABLE low.more (a int)")
 
 
-def test_code_that_came_after_the_preflight_is_refused_before_it_is_run(world):
+RESTORE = """#!{python}
+import os, sys, psycopg
+with psycopg.connect(host="127.0.0.1", port={port}, user="postgres", dbname="hub", passfile="{passfile}") as session:
+    frozen = session.execute("SELECT count(*) FROM pg_event_trigger WHERE evtname LIKE 'pgcut%' AND evtenabled = 'A'").fetchone()[0]
+open("{seen}", "a").write(str(frozen) + "\\n")
+os.execv("{real}", ["{real}", *sys.argv[1:]])
+"""
+
+
+def test_code_that_came_after_the_preflight_is_refused_before_it_is_run(world, tmp_path):
     """The freeze is on new before the schema is, so who changes it is a superuser; what he brings is judged again all the same."""
-    seeded = world.ok("seeded", **REST, engine="logical")
+    restore, seen = tmp_path / "pg_restore", tmp_path / "seen"
+    restore.write_text(RESTORE.format(python=sys.executable, port=world.new.port, passfile=world.passfile, seen=seen, real=world.new.bin / "pg_restore"))
+    restore.chmod(0o755)
+    new = {**world.params("seeded")["new"], "bindir": str(tmp_path)}
+    seeded = world.ok("seeded", **REST, engine="logical", new=new)
+    assert set(seen.read_text().split()) == {"3"}
     assert seeded["evidence"]["accepted_owner_code"] == []
     for cluster in world.clusters:
         low = enemies.Enemy(cluster)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import carry, catalog, fence, programs, roles, verify
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import carry, catalog, fence, owner_code, programs, roles, verify
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import connection_failure, ident, literal
 
@@ -89,6 +89,29 @@ def test_the_copy_gets_keys_only_and_the_rest_comes_later(tmp_path):
     assert [line.split(";")[0] for line in first] == ["3400", "3402"]
     rest = programs.without(lines, first)
     assert [line.split(";")[0] for line in rest] == ["218", "3401", "3403", "3405"]
+
+
+CHECKS = ["1; 0 0 CHECK CONSTRAINT low t t_check low", "2; 0 0 CHECK CONSTRAINT low t doubtful low", "3; 0 0 INDEX low t_evil postgres",
+          "4; 0 0 CONSTRAINT low t t_pkey low", "5; 0 0 CONSTRAINT pgcut marker marker_pkey postgres", "6; 0 0 FK CONSTRAINT low t t_fk postgres"]
+
+
+def test_checks_that_hold_for_every_row_are_made_before_there_are_rows():
+    assert [line[0] for line in programs.keys(CHECKS, [], ["low t t_check"])] == ["1", "4", "5"]
+    assert [line[0] for line in programs.without_helper(CHECKS)] == ["1", "2", "3", "4", "6"]
+
+
+@pytest.mark.parametrize(("superusers", "expected"), [(["postgres"], ["1", "2", "3", "5"]), (["root"], ["1", "2"]), (None, ["1", "2", "3", "4", "5"])])
+def test_what_is_evaluated_behind_the_rows_with_the_rights_of_a_superuser(superusers, expected):
+    assert [line[0] for line in programs.evaluated(CHECKS, superusers)] == expected
+
+
+def test_code_of_an_owner_is_named_once_with_its_places():
+    uses = [owner_code.Use("low.f(integer)", "low", f"table low.t{n}", "check", n == 6, False) for n in (*range(7), 6)]
+    [finding] = owner_code.findings(uses, ["low.f"])
+    assert (finding.code, finding.level, finding.object) == ("owner_code", "fail", "low.f(integer)")
+    assert "table low.t0 (CHECK or EXCLUDE)" in finding.message and finding.message.endswith(" ….")
+    assert owner_code.findings(uses, ["low.f(integer)"]) == [] and owner_code.accepted(uses, ["low.f(integer)", "other"]) == ["low.f(integer)"]
+    assert [use.place for use in owner_code.concerned(uses, False)] == ["table low.t6"] * 2 and owner_code.concerned(uses, True) == uses
 
 
 def test_indexes_of_partitions_are_attached_one_after_the_other():
