@@ -10,9 +10,9 @@ import typing as t
 from contextlib import nullcontext
 
 from .._core.errors import FleetError
-from . import catalog, large, owner_code, relations, verify
+from . import catalog, large, owner_code, relations, scan
 from .pair import Course
-from .postgres import Row, Session, ident, literal
+from .postgres import Session, ident, literal
 
 _CHUNK = 400
 
@@ -116,13 +116,13 @@ def carry_unlogged(source: Session, target: Session, tables: t.Sequence[tuple[st
     return touched
 
 
-def _total(session: Session, table: tuple[str, str]) -> list[Row]:
-    text = verify.total_text(table, "hash")
+def _total(session: Session, table: tuple[str, str]) -> scan.Total:
+    copied = bool(scan.unplannable(session, table))
     if session.restricts:
-        return session.rows(text)
+        return scan.total(session, table, "hash", copied=copied)
     with session.block():
         relations.read(session, [table])
-        return session.rows(text)
+        return scan.total(session, table, "hash", copied=copied)
 
 
 def _refill(source: Session, target: Session, table: tuple[str, str]) -> None:

@@ -19,7 +19,7 @@ import typing as t
 from .._core.errors import FleetError
 from .._core.result import Step
 from .._core.wait import Deadline
-from . import catalog, fence, freeze, pair, relations, sessions, sync
+from . import catalog, fence, freeze, pair, relations, scan, sessions, sync
 from .facts import Half
 from .faults import hit
 from .model import FORWARD, REVERSE, Endpoint, Facts, Options
@@ -206,13 +206,14 @@ def differing(legacy: Server, new: Server) -> list[dict[str, t.Any]]:
         if deadline.expired():
             found.append({"table": "…", "legacy": None, "new": None})
             break
-        counts = {}
+        counts: dict[str, int | None] = {}
         for server in (legacy, new):
             server.db.settings({"statement_timeout": str(int(deadline.remaining() * 1000) + 1)})
             try:
                 with server.db.block():
                     relations.read(server.db, [table])
-                    counts[server.side] = server.db.value(f"SELECT count(*) FROM ONLY {ident(*table)}")
+                    copied = bool(scan.unplannable(server.db, table))
+                    counts[server.side] = scan.total(server.db, table, "counts", copied=copied).rows
             except FleetError:
                 counts[server.side] = None
             server.db.settings({"statement_timeout": "0"})

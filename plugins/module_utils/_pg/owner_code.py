@@ -41,6 +41,7 @@ WITH RECURSIVE tables AS (
   UNION SELECT t.place, 'generated', t.always, 'pg_attrdef'::regclass, d.oid FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid
     JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum WHERE a.attgenerated <> ''
   UNION SELECT t.place, 'index', t.always, 'pg_class'::regclass, x.indexrelid FROM tables t JOIN pg_index x ON x.indrelid = t.oid
+  UNION SELECT t.place, 'statistics', t.always, 'pg_statistic_ext'::regclass, s.oid FROM tables t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
   UNION SELECT t.place, 'partition', t.always, 'pg_class'::regclass, t.oid FROM tables t WHERE t.relkind = 'p'
   UNION SELECT t.place, 'type', t.always, 'pg_type'::regclass, t.reltype FROM tables t
   UNION SELECT 'aggregate ' || p.oid::regprocedure::text, 'aggregate', false, 'pg_type'::regclass, y.type FROM pg_aggregate g
@@ -81,6 +82,7 @@ _WORDS = {
     "check": "CHECK or EXCLUDE",
     "generated": "generated column",
     "index": "index",
+    "statistics": "statistics",
     "partition": "partition key",
     "type": "type of a column",
     "aggregate": "first value",

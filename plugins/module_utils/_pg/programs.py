@@ -135,18 +135,19 @@ def _kind(line: str) -> str:
 def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str], checks: t.Collection[str] = ()) -> list[str]:
     """The entries that the copy needs: keys, and the indexes that are replica identities (names as in the archive).
 
-    And ``checks``, which pg_dump puts apart where a function of theirs takes the row: behind the copy, they would be run over all rows.
+    And ``checks``, which pg_dump puts apart where a function of theirs takes the row: behind the copy, they would be run over all rows. And
+    foreign keys: behind the copy and other indexes, the query that validates one is planned with what these indexes call. Workers check none.
     """
     chosen = []
     for line in lines:
         kind = _kind(line)
-        if kind.startswith("CONSTRAINT "):
+        if kind.startswith(("CONSTRAINT ", "FK CONSTRAINT ")):
             chosen.append(line)
         elif kind.startswith("INDEX ") and not kind.startswith(_ATTACH) and any(f" {name} " in f" {kind} " for name in identity_indexes):
             chosen.append(line)
         elif kind.startswith("CHECK CONSTRAINT ") and any(f" {name} " in f" {kind} " for name in checks):
             chosen.append(line)
-    return chosen
+    return sorted(chosen, key=lambda line: _kind(line).startswith("FK "))
 
 
 def without_helper(lines: t.Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
-from . import carry, catalog, fence, freeze, helper, large, owner_code, pair, relations, roles
+from . import carry, catalog, fence, freeze, helper, large, owner_code, pair, relations, roles, scan
 from .model import FORWARD, REVERSE, Link, Options
 from .postgres import Server, Session, ident, literal
 from .programs import Programs, keys, passes, programs, without
@@ -267,7 +267,9 @@ def take_in(road: pair.Course, accepted: t.Collection[str]) -> None:
     for name in tables:
         with road.target.db.block():
             relations.write(road.target.db, [name])
-            road.target.db.run(f"DELETE FROM ONLY {ident(*name)}")
+            # TRUNCATE plans nothing; where it need not be, a table that others refer to can be emptied, too.
+            empty = "TRUNCATE ONLY" if scan.unplannable(road.target.db, name) else "DELETE FROM ONLY"
+            road.target.db.run(f"{empty} {ident(*name)}")
     owner_code.refuse_replicated(road.target.db, accepted)
     road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
 

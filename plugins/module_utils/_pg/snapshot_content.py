@@ -13,10 +13,9 @@ import typing as t
 from dataclasses import asdict
 
 from .._core.errors import FleetError
-from . import carry, large, owner_code, relations
+from . import carry, large, owner_code, relations, scan
 from .catalog import IN_USER_SCHEMA
 from .postgres import Server, Session, ident, literal
-from .verify import total_text
 
 # A table that somebody has locked for longer stops the snapshot, as it would stop everybody who queues behind us.
 LOCK_WAIT = "60s"
@@ -48,7 +47,9 @@ def imported(server: Server, snapshot: str) -> Session:
 class Reading:
     """Counts and hashes every table of ``snapshot`` in threads of its own, while the caller waits for pg_dump."""
 
-    def __init__(self, server: Server, snapshot: str) -> None:
+    def __init__(self, server: Server, snapshot: str, copied: t.Collection[relations.Name] | None = None) -> None:
+        """``copied`` are the tables that have to be scanned by `scan.total` as a manifest's were; None where that is found out."""
+        self._copied = copied
         self._server = server
         self._snapshot = snapshot
         self._todo: queue.SimpleQueue[dict[str, t.Any]] = queue.SimpleQueue()
@@ -77,13 +78,31 @@ class Reading:
                 table = self._todo.get_nowait()
                 name = (table["schema"], table["name"])
                 relations.read(session, [name])
-                row = session.rows(total_text(name, _MODE))[0]
-                self._done.append({**table, "rows": int(row["rows"]), "hash": row["sum"]})
+                seen = self._total(session, name)
+                self._done.append({**table, "rows": seen.rows, "hash": seen.sum})
         except queue.Empty:
             pass
         except FleetError as error:
             self._stopped.set()
             self._errors.append(error)
+
+    def _total(self, session: Session, name: relations.Name) -> scan.Total:
+        """Nothing freezes the schema here: the lock keeps indexes and statistics from being added (CREATE INDEX takes SHARE) while the table is
+        looked at and scanned. A table on which somebody has such a lock is scanned without one, in the way that needs none."""
+        if self._copied is not None:
+            return scan.total(session, name, _MODE, copied=name in self._copied)
+        session.run("SAVEPOINT pgcut_scan")
+        try:
+            session.run(f"LOCK TABLE ONLY {ident(*name)} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT")
+            copied = bool(scan.unplannable(self._server.db, name))
+        except FleetError as error:
+            if error.details.get("sqlstate") != "55P03":
+                raise
+            copied = True
+        try:
+            return scan.total(session, name, _MODE, copied=copied)
+        finally:
+            session.run("ROLLBACK TO SAVEPOINT pgcut_scan")
 
     def stop(self) -> None:
         """The caller failed; the workers end after the table they are at."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.result import Step
 from .._core.runner import Runner
-from . import fence, owner_code, roles, snapshot_content, snapshot_files, snapshot_plan
+from . import fence, owner_code, roles, scan, snapshot_content, snapshot_files, snapshot_plan
 from .postgres import Server, ident, literal
 from .programs import Programs, evaluated, programs, without
 from .snapshot_dump import ROOM, need
@@ -162,7 +162,8 @@ class Restorer:
         server = self._server.beside(name)
         try:
             frozen = snapshot_content.Frozen(server)
-            content = snapshot_content.Reading(server, frozen.name).content()
+            copied = {(entry["schema"], entry["name"]) for entry in manifest["tables"] if scan.Total(0, entry["hash"]).copied}
+            content = snapshot_content.Reading(server, frozen.name, copied).content()
         finally:
             server.close()
         wrong = snapshot_content.differences(manifest, content)

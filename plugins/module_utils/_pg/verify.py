@@ -22,55 +22,30 @@ import queue
 import threading
 import time
 import typing as t
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from .._core.errors import FleetError
 from .._core.wait import Deadline
-from . import catalog, large, relations
+from . import catalog, large, relations, scan
 from .pair import Course
 from .postgres import Server, Session, ident, literal
+from .scan import Total
 
 _KEYS = 10
 _BUCKETS = 256
 
 
-@dataclass(frozen=True)
-class Total:
-    """Rows of one table on one side and the sum of their hashes; "" in mode counts."""
-
-    rows: int
-    sum: str
-
-
-def row_hash(mode: str) -> str:
-    """An expression of type bigint over the row ``pgcut_row``. The text is compared by bytes, whatever the collation.
-
-    With a star, because ``pgcut_row`` alone would be a column of that name where there is one. By the output function, because a cast to
-    text would first look for one that the owner of the table has made (pg_cast; find_coercion_pathway in src/backend/parser/parse_coerce.c).
-    """
-    text = "textin(record_out(pgcut_row.*))"
-    if mode == "md5":
-        return f"('x' || left(md5({text}), 16))::bit(64)::bigint"
-    return f'hashtextextended({text} COLLATE "C", 0)'
-
-
-def total_text(table: tuple[str, str], mode: str) -> str:
-    """One scan of one table; ONLY, because each partition is a table of its own here."""
-    summed = "''::text" if mode == "counts" else f"coalesce(sum({row_hash(mode)}), 0)::text"
-    return f"SELECT count(*) AS rows, {summed} AS sum FROM ONLY {ident(*table)} AS pgcut_row"
-
-
 def bucket_text(table: tuple[str, str], key: t.Sequence[str], mode: str) -> str:
     """Sums by a hash of the key, which bring a difference down to one part of the table."""
     return (
-        f"SELECT {_bucket(key)} AS bucket, count(*) AS rows, sum({row_hash(mode)})::text AS sum"
+        f"SELECT {_bucket(key)} AS bucket, count(*) AS rows, sum({scan.row_hash(mode)})::text AS sum"
         f" FROM ONLY {ident(*table)} AS pgcut_row GROUP BY 1"
     )
 
 
 def rows_text(table: tuple[str, str], key: t.Sequence[str], mode: str, bucket: int) -> str:
     return (
-        f"SELECT ROW({_columns(key)})::text AS key, {row_hash(mode)} AS hash FROM ONLY {ident(*table)} AS pgcut_row"
+        f"SELECT ROW({_columns(key)})::text AS key, {scan.row_hash(mode)} AS hash FROM ONLY {ident(*table)} AS pgcut_row"
         f" WHERE {_bucket(key)} = {bucket}"
     )
 
@@ -92,6 +67,8 @@ class Verification:
         self._seconds = seconds
         self._jobs = jobs
         self._tables = catalog.tables(road.source.db)
+        # Both sides are scanned alike. From here to the comparison the freeze keeps everybody else from adding an index.
+        self._copied = scan.unplannable(road.source.db) | scan.unplannable(road.target.db)
         self._holders = {server.side: server.fresh(server.dbname) for server in (road.source, road.target)}
         self._snapshots: dict[str, str] = {}
 
@@ -171,8 +148,7 @@ class Verification:
                 table = todo.get_nowait()
                 session.settings({"statement_timeout": str(int(deadline.remaining() * 1000) + 1000)})
                 relations.read(session, [table])
-                row = session.rows(total_text(table, self._mode))[0]
-                done[table] = Total(int(row["rows"]), row["sum"])
+                done[table] = scan.total(session, table, self._mode, copied=table in self._copied)
         except queue.Empty:
             pass
         except FleetError as error:
@@ -188,7 +164,7 @@ class Verification:
     def _mismatch(self, table: tuple[str, str], source: Total, target: Total) -> dict[str, t.Any]:
         entry: dict[str, t.Any] = {"table": ".".join(table), "source": asdict(source), "target": asdict(target), "keys": []}
         key = _primary_key(self._holders[self._road.source.side], table)
-        if key and self._mode != "counts":
+        if key and self._mode != "counts" and table not in self._copied:
             entry["keys"] = self._differing(table, key)
         return entry
 

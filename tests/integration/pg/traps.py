@@ -68,7 +68,8 @@ TRAPS = (
         CREATE FUNCTION lair.key_text(lair.key) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
           $f$ BEGIN PERFORM lair.spring('cast_key'); RETURN 'a'; END $f$;
         CREATE CAST (lair.key AS text) WITH FUNCTION lair.key_text(lair.key) AS IMPLICIT;
-        CREATE TABLE lair.keyed (id lair.key PRIMARY KEY, note text); INSERT INTO lair.keyed VALUES ('a', 'x'), ('b', 'y')"""),
+        CREATE TABLE lair.keyed (id lair.key PRIMARY KEY, note text); INSERT INTO lair.keyed VALUES ('a', 'x'), ('b', 'y')""",
+         "lair.cast_me_text", 15),
     Trap("trigger", """
         CREATE TABLE lair.triggered (id int PRIMARY KEY, note text); INSERT INTO lair.triggered VALUES (1, 'x');
         CREATE TRIGGER t BEFORE INSERT OR UPDATE OR DELETE ON lair.triggered FOR EACH ROW EXECUTE FUNCTION lair.fire('trigger')"""),
@@ -85,9 +86,6 @@ TRAPS = (
     Trap("view", """
         CREATE VIEW lair.viewed AS SELECT lair.spring('view') AS a;
         CREATE MATERIALIZED VIEW lair.kept AS SELECT lair.text_of('kept', 'x') AS a"""),
-    Trap("statistics", """
-        CREATE TABLE lair.counted (id int PRIMARY KEY, note text); INSERT INTO lair.counted SELECT n, 'x' FROM generate_series(1, 50) n;
-        CREATE STATISTICS lair.s ON lair.text_of('statistics', note), id FROM lair.counted"""),
     Trap("names", r"""
         CREATE TABLE lair."a""b'; ALTER ROLE mallory SUPERUSER; --" ("id%s {0}" int PRIMARY KEY, "$bowline_fence$" text, "rows" int, pgcut_row text);
         INSERT INTO lair."a""b'; ALTER ROLE mallory SUPERUSER; --" VALUES (1, 'x', 1, 'y');
@@ -122,8 +120,13 @@ DROP TABLE public.ledger;
         INSERT INTO lair.made VALUES (1, 'x')""", "lair.text_of", 15),
     Trap("index", """
         CREATE TABLE lair.indexed (id int PRIMARY KEY, note text); INSERT INTO lair.indexed VALUES (1, 'x');
-        CREATE INDEX ON lair.indexed (lair.text_of('index', note));
-        CREATE INDEX ON lair.indexed (id) WHERE lair.spring('predicate')""", "lair.", 15),
+        CREATE INDEX ON lair.indexed (lair.text_of('index', note))""", "lair.text_of", 15),
+    # Evaluated by the planner of any query over the table, because the arguments are constants: nothing has to be written.
+    Trap("planned", """
+        CREATE TABLE lair.planned (id int PRIMARY KEY, note text, up int REFERENCES lair.planned); INSERT INTO lair.planned VALUES (1, 'x', 1);
+        CREATE INDEX ON lair.planned (id) WHERE lair.spring('predicate');
+        CREATE INDEX ON lair.planned ((note || lair.text_of('expression', 'x')));
+        CREATE STATISTICS lair.s ON (note || lair.text_of('statistics', 'x')), id FROM lair.planned""", "lair.spring", 15),
     Trap("operator", """
         CREATE FUNCTION lair.like(text, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN lair.spring('operator'); END $f$;
         CREATE OPERATOR lair.~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = lair.like);
@@ -159,13 +162,17 @@ DROP TABLE public.ledger;
         CREATE RULE r AS ON DELETE TO lair.always_ruled DO ALSO SELECT lair.spring('always_rule');
         ALTER TABLE lair.always_ruled ENABLE ALWAYS RULE r""", "lair.always_ruled"),
 )
-HARMLESS = tuple(trap for trap in TRAPS if not trap.refused)
 
 
 def refused(majors: tuple[int, int], engine: str = "logical") -> tuple[Trap, ...]:
     """Traps that a move between servers of ``majors`` must name before its first write."""
     oldest = 99 if engine == "dump" else min(majors)
     return tuple(trap for trap in TRAPS if trap.refused and (engine == "dump" and trap.up_to < 99 or oldest <= trap.up_to))
+
+
+def harmless(majors: tuple[int, int], engine: str = "logical") -> tuple[Trap, ...]:
+    """Those that must move along and not be sprung."""
+    return tuple(trap for trap in TRAPS if trap not in refused(majors, engine))
 
 
 class Trapper:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import carry, catalog, fence, owner_code, programs, roles, verify
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import carry, catalog, fence, owner_code, programs, roles, scan, verify
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import connection_failure, ident, literal
 
@@ -53,7 +53,7 @@ def test_sequences_are_set_exactly():
 
 @pytest.mark.parametrize(("mode", "expected"), [("hash", "hashtextextended"), ("md5", "md5("), ("counts", "''::text")])
 def test_one_scan_per_table_without_its_children(mode, expected):
-    text = verify.total_text(("public", "Größe"), mode)
+    text = scan.total_text(("public", "Größe"), mode)
     assert expected in text and 'FROM ONLY "public"."Größe"' in text and text.count("FROM") == 1
 
 
@@ -86,9 +86,9 @@ def test_the_copy_gets_keys_only_and_the_rest_comes_later(tmp_path):
     lines = tools.listing(tmp_path / "x")
     assert not [line for line in lines if "PUBLICATION" in line or "SUBSCRIPTION" in line]
     first = programs.keys(lines, ["unique_only_a"])
-    assert [line.split(";")[0] for line in first] == ["3400", "3402"]
+    assert [line.split(";")[0] for line in first] == ["3400", "3402", "3401"]
     rest = programs.without(lines, first)
-    assert [line.split(";")[0] for line in rest] == ["218", "3401", "3403", "3405"]
+    assert [line.split(";")[0] for line in rest] == ["218", "3403", "3405"]
 
 
 CHECKS = ["1; 0 0 CHECK CONSTRAINT low t t_check low", "2; 0 0 CHECK CONSTRAINT low t doubtful low", "3; 0 0 INDEX low t_evil postgres",
@@ -96,7 +96,7 @@ CHECKS = ["1; 0 0 CHECK CONSTRAINT low t t_check low", "2; 0 0 CHECK CONSTRAINT 
 
 
 def test_checks_that_hold_for_every_row_are_made_before_there_are_rows():
-    assert [line[0] for line in programs.keys(CHECKS, [], ["low t t_check"])] == ["1", "4", "5"]
+    assert [line[0] for line in programs.keys(CHECKS, [], ["low t t_check"])] == ["1", "4", "5", "6"]
     assert [line[0] for line in programs.without_helper(CHECKS)] == ["1", "2", "3", "4", "6"]
 
 
@@ -118,7 +118,7 @@ def test_indexes_of_partitions_are_attached_one_after_the_other():
     lines = ["1; 0 0 FK CONSTRAINT s t k o", "2; 0 0 INDEX s a o", "3; 0 0 INDEX ATTACH s a o", "4; 0 0 TRIGGER s t g o", "5; 0 0 CONSTRAINT s t u o"]
     chosen = [([line[0] for line in some], parallel) for some, parallel in programs.passes(lines)]
     assert chosen == [(["2"], True), (["3"], False), (["1", "4", "5"], True)]
-    assert programs.keys(lines, ["a"]) == [lines[1], lines[4]]
+    assert programs.keys(lines, ["a"]) == [lines[1], lines[4], lines[0]]
 
 
 def test_passwords_reach_programs_by_a_private_file(tmp_path):
