@@ -15,7 +15,7 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from . import snapshot_files, snapshot_plan
-from .model import Order, endpoint, misspelt, subject_problem
+from .model import Order, endpoint, misspelt, subject_problem, weak_tls
 from .postgres import Server, load
 from .snapshot_dump import Maker
 from .snapshot_files import PARTIAL, Folder, Kept
@@ -114,7 +114,7 @@ class Run:
             archive = kept.file("dump")
             wanted = f"{kept.name} {snapshot_files.check(kept)[archive.name]}"
         restorer = Restorer(target, self._runner)
-        steps = restorer.plan(wanted, bool(self._params["fenced"]))
+        steps = restorer.plan(wanted, bool(self._params["fenced"]), kept)
         if steps and not self._check:
             restorer.restore(steps, archive, wanted, kept)
         warnings = [] if kept or not steps else ["A foreign dump has no manifest, so what was restored is compared with nothing."]
@@ -148,6 +148,7 @@ class Run:
         kept = self._folder.named(self._name) if self._name else found[0] if found else None
         if kept is None:
             raise self._missing()
+        snapshot_files.restorable(kept)
         return kept
 
     def _missing(self) -> FleetError:
@@ -169,12 +170,13 @@ class Run:
     ) -> dict[str, t.Any]:
         """Names and times are the world's, so the diff has none of them and check mode's is the real one's."""
         about = {"subject": self._subject, "kind": self._kind}
+        servers = [server.endpoint for server in (self._source, self._target) if server is not None]
         return result(
             steps,
             before={**about, "snapshot": before},
             after={**about, "snapshot": after},
             evidence=self._evidence,
-            warnings=warnings,
+            warnings=[*warnings, *(f"{finding.message} {finding.remedy}" for finding in weak_tls(servers))],
             snapshot=described(kept) if kept else None,
         )
 

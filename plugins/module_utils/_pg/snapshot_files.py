@@ -4,7 +4,7 @@
 
 """Snapshots as files: one directory each, put in place by one rename, proven by SHA-256 sums that ``sha256sum -c`` reads, too.
 
-``<directory>/<name>/<name>.{dump,globals.sql,manifest.json,sha256}`` with ``name`` = ``<subject>-<time>-<kind>``. A run that is killed
+``<directory>/<name>/<name>.{dump,accounts.json,manifest.json,sha256}`` with ``name`` = ``<subject>-<time>-<kind>``. A run that is killed
 leaves ``<name>.partial`` and nothing else. ``<name>.tested.json`` beside them records the newest restore that proved the dump.
 """
 
@@ -15,8 +15,10 @@ import fcntl
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
+import stat
 import time
 import typing as t
 from contextlib import contextmanager
@@ -32,6 +34,9 @@ PARTIAL = ".partial"
 _TIME = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"(?P<subject>.+)-(?P<time>\d{8}T\d{6}Z)-(?P<kind>before|switch)")
 _CHUNK = 1 << 20
+# Of the manifest. Snapshots of the one before kept what pg_dumpall --globals-only writes.
+FORMAT, _OLD = 2, 1
+_GLOBALS = "globals.sql"
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Kept:
         return self.path.name
 
     def file(self, ending: str) -> Path:
-        """``ending`` is dump, globals.sql, manifest.json, sha256 or tested.json."""
+        """``ending`` is dump, accounts.json, manifest.json, sha256 or tested.json."""
         return (self.inside or self.path) / f"{self.name}.{ending}"
 
     def sums(self) -> dict[str, str]:
@@ -97,10 +102,18 @@ class Folder:
         if not self.path.exists():
             if not self.path.parent.is_dir():
                 raise _directory(f"{self.path.parent} does not exist", f"Make {self.path.parent} first, or name another directory.")
+            _judge_parents(self.path)
             return
         if not self.path.is_dir():
             raise _directory(f"{self.path} is not a directory", "Name a directory.")
-        mode = self.path.stat().st_mode & 0o777
+        _judge_parents(self.path)
+        found = self.path.stat()
+        if found.st_uid != os.geteuid():
+            raise _directory(
+                f"{self.path} belongs to {_user(found.st_uid)} and not to {_user(os.geteuid())}, so others could exchange what is in it",
+                f"chown {_user(os.geteuid())} {self.path} after a look at what it holds, or name a directory that only snapshots use.",
+            )
+        mode = found.st_mode & 0o777
         if mode & 0o077 or not os.access(self.path, os.W_OK | os.X_OK):
             raise _directory(
                 f"{self.path} has mode {mode:04o} and is not its owner's alone; dumps hold every row and the verifiers of all roles",
@@ -194,7 +207,8 @@ def write_sums(partial: Path) -> None:
 def check(kept: Kept) -> dict[str, str]:
     """The recorded sums after every file was read and found equal. Raises FleetError "checksum" with every file that is not."""
     recorded = kept.sums()
-    expected = {kept.file(ending).name for ending in ("dump", "globals.sql", "manifest.json")}
+    roles = _GLOBALS if kept.file(_GLOBALS).name in recorded else "accounts.json"
+    expected = {kept.file(ending).name for ending in ("dump", roles, "manifest.json")}
     wrong = [f"{name} has no recorded sum" for name in sorted(expected - set(recorded))]
     for name, value in sorted(recorded.items()):
         path = (kept.inside or kept.path) / name
@@ -212,8 +226,27 @@ def check(kept: Kept) -> dict[str, str]:
 def manifest_of(kept: Kept) -> dict[str, t.Any]:
     """The manifest; call `check` first."""
     loaded = json.loads(kept.file("manifest.json").read_text(encoding="utf-8"))
-    if not isinstance(loaded, dict) or loaded.get("format") != 1:
-        raise _broken(kept, f"{kept.name}.manifest.json has not format 1")
+    if not isinstance(loaded, dict) or loaded.get("format") not in (_OLD, FORMAT):
+        raise _broken(kept, f"{kept.name}.manifest.json has not format {FORMAT}")
+    return loaded
+
+
+def restorable(kept: Kept) -> None:
+    """Raises FleetError "snapshot_format" for a snapshot that keeps its roles as SQL, which would have to be believed and run."""
+    if manifest_of(kept)["format"] == _OLD:
+        raise FleetError(
+            "snapshot_format",
+            f"Snapshot {kept.name} was taken by an earlier version, which kept roles as SQL; those are not run. Nothing was changed.",
+            remedy=f"Take a new one with state present. To restore this one, read {kept.file(_GLOBALS)}, make the roles by hand,"
+            f" and use state restored with file: {kept.file('dump')}.",
+        )
+
+
+def accounts_of(kept: Kept) -> dict[str, t.Any]:
+    """The roles of the snapshot, with their verifiers; call `check` first."""
+    loaded = json.loads(kept.file("accounts.json").read_text(encoding="utf-8"))
+    if not isinstance(loaded, dict) or any(not isinstance(loaded.get(name), list) for name in ("roles", "memberships", "settings")):
+        raise _broken(kept, f"{kept.name}.accounts.json has not roles, memberships and settings")
     return loaded
 
 
@@ -268,6 +301,24 @@ def _flocked(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _judge_parents(path: Path) -> None:
+    """Whoever may write in a folder above can put another one in the place of ``path``; behind a sticky bit only its owner can."""
+    for folder in path.resolve().parents:
+        found = folder.stat()
+        if found.st_uid not in (0, os.geteuid()) or (found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX):
+            raise _directory(
+                f"{folder}, above {path}, belongs to {_user(found.st_uid)} with mode {found.st_mode & 0o7777:04o}, so others could exchange it",
+                f"chown root {folder} and chmod go-w {folder}, or name a directory elsewhere, such as /var/lib/bowline/snapshots.",
+            )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
 
 
 def _directory(seen: str, remedy: str) -> FleetError:

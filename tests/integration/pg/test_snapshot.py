@@ -32,7 +32,8 @@ class Snapshots:
         self.serial = 0
 
     def server(self, cluster, **more) -> dict:
-        known = {"host": "127.0.0.1", "port": cluster.port, "passfile": str(self.world.passfile), "bindir": self.world.params("new")["new"]["bindir"]}
+        known = {"host": "127.0.0.1", "port": cluster.port, "passfile": str(self.world.passfile), "sslmode": "disable",
+                 "bindir": self.world.params("new")["new"]["bindir"]}
         return {**known, **more}
 
     def spawn(self, state: str, **more) -> subprocess.Popen:
@@ -88,7 +89,7 @@ def test_taken_proven_and_left_alone_the_second_time(snapshots):
     assert (foreseen["changed"], foreseen["plan"], foreseen["diff"]) == (True, done["plan"], done["diff"])
     taken = done["snapshot"]
     name = taken["name"]
-    assert snapshots.files() == [name, *(f"{name}/{name}.{ending}" for ending in ("dump", "globals.sql", "manifest.json", "sha256"))]
+    assert snapshots.files() == [name, *(f"{name}/{name}.{ending}" for ending in ("dump", "accounts.json", "manifest.json", "sha256"))]
     again = snapshots.ok("present")
     assert (again["changed"], again["plan"], again["snapshot"]["name"]) == (False, [], name)
     assert taken["rows"] == sum(
@@ -168,7 +169,7 @@ def resum(folder: Path) -> None:
     (folder / f"{folder.name}.sha256").write_text("".join(lines))
 
 
-@pytest.mark.parametrize("ending", ["dump", "globals.sql", "manifest.json", "sha256"])
+@pytest.mark.parametrize("ending", ["dump", "accounts.json", "manifest.json", "sha256"])
 def test_one_flipped_bit_in_any_file_is_found(snapshots, ending):
     name = snapshots.ok("present")["snapshot"]["name"]
     damage(snapshots.directory / name / f"{name}.{ending}")
