@@ -48,10 +48,12 @@ SELECT to_jsonb(a) AS role FROM pg_authid a JOIN used USING (oid) WHERE a.rolnam
 
 # Rights that are not asked for by name: whoever becomes a member of a role, or runs its functions, has them as well.
 _RIGHTS = ("SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
+# As far as roles of the system, which have the same ones above them on every server.
 _ABOVE = """
 WITH RECURSIVE above(name, parent) AS (
   SELECT a.rolname, m.roleid FROM pg_authid a JOIN pg_auth_members m ON m.member = a.oid WHERE a.rolname = ANY (%s)
-  UNION SELECT u.name, m.roleid FROM above u JOIN pg_auth_members m ON m.member = u.parent
+  UNION SELECT u.name, m.roleid FROM above u JOIN pg_authid p ON p.oid = u.parent AND p.rolname !~ '^pg_'
+    JOIN pg_auth_members m ON m.member = u.parent
 )
 SELECT to_jsonb(a) AS role, ARRAY(SELECT p.rolname::text FROM above b JOIN pg_authid p ON p.oid = b.parent WHERE b.name = a.rolname) AS above
 FROM pg_authid a WHERE a.rolname = ANY (%s)

@@ -91,6 +91,7 @@ class Run:
     def tested(self) -> dict[str, t.Any]:
         kept = self._existing()
         snapshot_files.check(kept)
+        snapshot_files.restorable(kept)
         record = snapshot_files.tested(kept)
         age = None if record is None else time.time() - record["unix"]
         steps = snapshot_plan.tested(age, self._params["max_age"])
@@ -113,6 +114,7 @@ class Run:
             kept = self._existing()
             archive = kept.file("dump")
             wanted = f"{kept.name} {snapshot_files.check(kept)[archive.name]}"
+            snapshot_files.restorable(kept)
         restorer = Restorer(target, self._runner)
         steps = restorer.plan(wanted, bool(self._params["fenced"]), kept)
         if steps and not self._check:
@@ -148,7 +150,6 @@ class Run:
         kept = self._folder.named(self._name) if self._name else found[0] if found else None
         if kept is None:
             raise self._missing()
-        snapshot_files.restorable(kept)
         return kept
 
     def _missing(self) -> FleetError:
