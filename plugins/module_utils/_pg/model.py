@@ -69,6 +69,7 @@ FAILURES = {
     "evidence_missing": "The snapshot that a step relies on does not exist on this host.",
     "disk_space": "A file system has too little room for a dump or a restore, or ran full; nothing is left of the attempt.",
     "dump_failed": "pg_dump failed; no snapshot was kept.",
+    "unsafe_path": "Others could read or exchange the directory of the snapshots, or one above it; nothing was changed.",
     "snapshot_format": "The snapshot was taken by an earlier version and keeps its roles as SQL, which is not run; nothing was changed.",
     "checksum": "A file of a snapshot is missing or not what was written.",
     "restore_failed": "A dump could not be restored; the scratch database is gone, a target stays closed for writes.",

@@ -15,16 +15,15 @@ import fcntl
 import hashlib
 import json
 import os
-import pwd
 import re
 import shutil
-import stat
 import time
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .._core import private
 from .._core.errors import FleetError
 from .._core.wait import Deadline
 from .model import subject_problem
@@ -96,29 +95,15 @@ class Folder:
         self.path = path
 
     def judge(self) -> None:
-        """Raises FleetError "invalid_value" when the directory cannot be used. A missing one is made later, its parent must be there."""
+        """Raises FleetError "invalid_value" or "unsafe_path" when it cannot be used. A missing one is made later, its parent must be there."""
         if not self.path.is_absolute():
             raise _directory(f"{self.path} is not an absolute path", "Name an absolute path.")
-        if not self.path.exists():
-            if not self.path.parent.is_dir():
-                raise _directory(f"{self.path.parent} does not exist", f"Make {self.path.parent} first, or name another directory.")
-            _judge_parents(self.path)
-            return
-        if not self.path.is_dir():
-            raise _directory(f"{self.path} is not a directory", "Name a directory.")
-        _judge_parents(self.path)
-        found = self.path.stat()
-        if found.st_uid != os.geteuid():
-            raise _directory(
-                f"{self.path} belongs to {_user(found.st_uid)} and not to {_user(os.geteuid())}, so others could exchange what is in it",
-                f"chown {_user(os.geteuid())} {self.path} after a look at what it holds, or name a directory that only snapshots use.",
-            )
-        mode = found.st_mode & 0o777
-        if mode & 0o077 or not os.access(self.path, os.W_OK | os.X_OK):
-            raise _directory(
-                f"{self.path} has mode {mode:04o} and is not its owner's alone; dumps hold every row and the verifiers of all roles",
-                f"chmod 0700 {self.path} as its owner, or name a directory that only snapshots use.",
-            )
+        if not self.path.exists() and not self.path.parent.is_dir():
+            raise _directory(f"{self.path.parent} does not exist", f"Make {self.path.parent} first, or name another directory.")
+        # Dumps hold every row and the verifiers of all roles.
+        private.folder(str(self.path), make=False, field="directory")
+        if self.path.exists() and not os.access(self.path, os.W_OK | os.X_OK):
+            raise _directory(f"{self.path} cannot be written", f"chmod 0700 {self.path}, or name a directory that only snapshots use.")
 
     def free(self) -> int:
         """Bytes that an unprivileged writer has left on its file system."""
@@ -128,7 +113,7 @@ class Folder:
     def locked(self, seconds: float = 30) -> t.Iterator[None]:
         """One writer at a time; the kernel gives the lock back when the writer dies. Makes the directory. Raises FleetError "locked"."""
         deadline = Deadline(seconds)
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        private.folder(str(self.path), field="directory")
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             while not _flocked(handle):
@@ -301,24 +286,6 @@ def _flocked(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _judge_parents(path: Path) -> None:
-    """Whoever may write in a folder above can put another one in the place of ``path``; behind a sticky bit only its owner can."""
-    for folder in path.resolve().parents:
-        found = folder.stat()
-        if found.st_uid not in (0, os.geteuid()) or (found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX):
-            raise _directory(
-                f"{folder}, above {path}, belongs to {_user(found.st_uid)} with mode {found.st_mode & 0o7777:04o}, so others could exchange it",
-                f"chown root {folder} and chmod go-w {folder}, or name a directory elsewhere, such as /var/lib/bowline/snapshots.",
-            )
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"uid {number}"
 
 
 def _directory(seen: str, remedy: str) -> FleetError:

@@ -453,7 +453,7 @@ def test_a_copy_that_arrived_in_part_is_not_put_in_place(snapshots, tmp_path):
     ("present", {"subject": "cutover/hub"}, "invalid_value", "subject: 'cutover/hub'"),
     ("present", {"directory": "relative"}, "invalid_value", "directory: relative is not an absolute path"),
     ("present", {"directory": "/nowhere/at/all"}, "invalid_value", "directory: /nowhere/at does not exist"),
-    ("present", {"directory": "/tmp"}, "invalid_value", "directory: /tmp has mode"),
+    ("present", {"directory": "/tmp"}, "unsafe_path", "directory: /tmp: lets others write"),
     ("present", {"retention": 1000.0}, "invalid_value", "retention: 1000 s is below the floor"),
     ("present", {"max_age": 0.0}, "invalid_value", "max_age: 0 is not above 0"),
     ("present", {"kind": "switch"}, "invalid_value", "source: a snapshot of kind switch is taken by pg_cutover"),

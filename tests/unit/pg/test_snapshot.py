@@ -221,7 +221,7 @@ def test_a_folder_that_others_could_exchange_is_refused(tmp_path, owner):
         os.chown(path if owner == "folder" else parent, 65534, 65534)
     with pytest.raises(FleetError) as failure:
         folder.judge()
-    assert failure.value.code == "invalid_value" and str(path if owner == "folder" else parent) in failure.value.message
+    assert failure.value.code == "unsafe_path" and failure.value.details["at"] == str(path if owner == "folder" else parent)
     path.rmdir()
     if owner != "folder":
         with pytest.raises(FleetError):
