@@ -27,10 +27,15 @@ options:
       password: {description: 'Its password. It never appears in results, logs, arguments or statements.', type: str}
       passfile: {description: 'Password file of libpq on the host of this task, mode 0600, instead of a password.', type: path}
       sslmode:
-        description: How TLS is used and verified; libpq's default when it is not set.
+        description:
+          - How TLS is used and verified. Unless it is set C(verify-full), where O(legacy.host) is no directory of a socket.
+          - A weaker word is used as it is said, with a finding that tells what somebody in the path gets. The password is then never sent in clear
+            (C(require_auth=!password) of libpq 16 and newer).
         type: str
         choices: [disable, allow, prefer, require, verify-ca, verify-full]
-      sslrootcert: {description: 'CA certificates on the host of this task, to verify the server with.', type: path}
+      sslrootcert:
+        description: CA certificates on the host of this task, to verify the server with. Without it libpq looks for C(~/.postgresql/root.crt).
+        type: path
       container:
         description: Docker container of the server. It names the server in findings, and starts and stops it where that is needed.
         type: str

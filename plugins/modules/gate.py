@@ -51,8 +51,8 @@ options:
       - "C(command): C(argv) (required), C(rc) (0), C(stdout_contains), C(read_only) (false; true lets it run in check mode)."
       - "C(unit): C(unit) (required), C(active) (true), C(enabled) (true), C(restarts) (0, most restarts by systemd); null expects nothing."
       - "C(disk): C(path), which need not exist yet, C(free_bytes) (both required)."
-      - "C(postgres): C(host), C(dbname), C(user) (required), C(port) (5432), C(passfile), C(sslmode), C(sslrootcert);
-        expected are C(read_write) (true or false), C(version) (V(15) or V(15.6))."
+      - "C(postgres): C(host), C(dbname), C(user) (required), C(port) (5432), C(passfile), C(sslmode) (V(verify-full) unless C(host) is a
+        directory of a socket), C(sslrootcert); expected are C(read_write) (true or false), C(version) (V(15) or V(15.6))."
     type: list
     elements: dict
     required: true

@@ -8,20 +8,20 @@ DOCUMENTATION = r"""
 module: pg_snapshot
 short_description: Keep dumps of a PostgreSQL database that are proven by a restore
 description:
-  - A snapshot is one directory C(<directory>/<name>) with a dump in custom format, the roles of the server, a manifest and the SHA-256 sum of
+  - A snapshot is one directory C(<directory>/<name>) with a dump in custom format, the roles it uses, a manifest and the SHA-256 sum of
     each, where the name is C(<subject>-<time>-<kind>). It is put in place by one rename when all of it is on disk, so a run that was killed
     leaves nothing but a C(.partial), which the next run removes.
   - The manifest holds versions, extensions, a count and a hash of the rows of every table taken in the same snapshot as the dump, sequences and
     large objects. V(tested) restores the dump into a scratch database and compares all of it.
-  - The directory has mode 0700 and the files 0600, because C(<name>.globals.sql) holds the password verifiers of all roles. No password is
-    in an argument of a process.
+  - The directory has mode 0700 and the files 0600, because C(<name>.accounts.json) holds the password verifiers of the roles that the database
+    uses. It is data and no SQL. No password is in an argument of a process.
   - The helper schema of M(bowline.fleet.pg_cutover), publications and subscriptions are not part of a dump; RV(snapshot.left_out) names them.
 author: The bowline contributors (@bowline)
 version_added: 1.0.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer]
 requirements:
   - psycopg >= 3.1 (Debian package python3-psycopg)
-  - C(pg_dump), C(pg_dumpall) and C(pg_restore), not older than the server
+  - C(pg_dump) and C(pg_restore), not older than the server
 options:
   state:
     description:
@@ -29,14 +29,15 @@ options:
         there. C(<name>.partial) with all files of O(name), as copied from another host, is put in place.
       - V(tested) has one that was restored into a scratch database on O(target) and equals its manifest. The scratch database is removed. Where a
         role is missing on O(target), owners, grants and policies are passed over and named.
-      - V(restored) has O(target) restored from it, or from O(file), roles that are missing included. The database must not exist, be empty, or
-        be what an interrupted run left. It takes no writes unless O(fenced=false). There is no way back to what is written elsewhere since.
+      - V(restored) has O(target) restored from it, or from O(file), roles that are missing included; a role that has more rights there than it
+        had is refused by name. The database must not exist, be empty, or be what an interrupted run left. It takes no writes unless
+        O(fenced=false). There is no way back to what is written elsewhere since.
       - V(absent) has O(name) removed, which is refused before O(retention) and for the only good copy.
     type: str
     choices: [present, tested, restored, absent]
     default: present
   directory:
-    description: Absolute path on the host of this task. Made with mode 0700; one that others can read is refused.
+    description: Absolute path on the host of this task. Made with mode 0700; one that others can read or exchange is refused.
     type: path
     required: true
   subject: {description: 'First part of the name: 1 to 30 letters, digits, dots, dashes or underscores.', type: str, required: true}
@@ -57,10 +58,15 @@ options:
       password: {description: 'Its password. It never appears in results, logs, arguments or statements.', type: str}
       passfile: {description: 'Password file of libpq on the host of this task, mode 0600, instead of a password.', type: path}
       sslmode:
-        description: How TLS is used and verified; libpq's default when it is not set.
+        description:
+          - How TLS is used and verified. Unless it is set C(verify-full), where O(source.host) is no directory of a socket.
+          - A weaker word is used as it is said, with a warning that tells what somebody in the path gets. The password is then never sent in clear
+            (C(require_auth=!password) of libpq 16 and newer).
         type: str
         choices: [disable, allow, prefer, require, verify-ca, verify-full]
-      sslrootcert: {description: 'CA certificates on the host of this task, to verify the server with.', type: path}
+      sslrootcert:
+        description: CA certificates on the host of this task, to verify the server with. Without it libpq looks for C(~/.postgresql/root.crt).
+        type: path
       container: {description: 'Container of the server. Only for findings and remedies.', type: str}
       data_directory: {description: 'Its data directory. If it is on the host of this task, room for a restore is judged before.', type: path}
       service: {description: 'As M(bowline.fleet.pg_cutover) takes it, so that one connection serves both. Not used.', type: str}

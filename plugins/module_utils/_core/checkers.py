@@ -12,6 +12,7 @@ import ssl
 import time
 import typing as t
 
+from . import libpq
 from .errors import FleetError
 from .gates import REQUIRED, Checker, Keys, Seen, Spec, Tools, anything, flag, number, text, texts, whole
 from .web import EXCHANGE, HTTP, check_exchange, check_http, exchange_writes, http_writes, ms_since, verifying
@@ -129,7 +130,12 @@ def check_postgres(spec: Spec, tools: Tools) -> Seen:
             "psycopg 3 is not installed for this Python.",
             remedy="apt install python3-psycopg, or pip install 'psycopg[binary]'.",
         ) from error
-    options = {key: spec[key] for key in ("host", "port", "dbname", "user", "passfile", "sslmode", "sslrootcert") if spec[key] is not None}
+    options = {key: spec[key] for key in ("host", "port", "dbname", "user", "passfile", "sslrootcert") if spec[key] is not None}
+    told = {
+        "sslmode": libpq.sslmode(spec["host"], spec["sslmode"]),
+        "require_auth": libpq.require_auth(spec["host"], spec["sslmode"], psycopg.pq.version()),
+    }
+    options.update({key: value for key, value in told.items() if value})
     limit = max(1, int(spec["timeout"]))
     # libpq takes no connect_timeout below 2 s.
     options.update(connect_timeout=max(2, limit), options=f"-c statement_timeout={limit * 1000}", application_name="bowline gate")
@@ -139,7 +145,7 @@ def check_postgres(spec: Spec, tools: Tools) -> Seen:
                 "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
             ).fetchone()
     except psycopg.Error as error:
-        return Seen({}, (f"{type(error).__name__}: {' '.join(str(error).split())}",))
+        return Seen({}, (f"{type(error).__name__}: {' '.join(str(error).split())}{_tls_hint(str(error))}",))
     if row is None:
         return Seen({}, ("the server gave no answer",))
     version, recovery, read_only = row
@@ -150,6 +156,12 @@ def check_postgres(spec: Spec, tools: Tools) -> Seen:
     if spec["version"] is not None and str(spec["version"]) not in (seen["version"], str(version // 10000)):
         findings.append(f"the server is version {seen['version']}, {spec['version']} is wanted")
     return Seen(seen, tuple(findings))
+
+
+def _tls_hint(said: str) -> str:
+    if not libpq.is_tls(said):
+        return ""
+    return ". Name the CA of the server with sslrootcert; in a path that is trusted, such as loopback, say sslmode: disable"
 
 
 def _command_writes(spec: Spec) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .postgres import Server, Session, ident, literal
+from .postgres import Server, Session, ident
 
 # Schemas of the system; pgcut is ours and equal on both sides by construction.
 IN_USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
@@ -181,29 +181,6 @@ def stored_columns(session: Session, table: tuple[str, str]) -> list[str]:
             ident(*table),
         )
     ]
-
-
-def create_database_text(legacy: Server, name: str) -> str:
-    """CREATE DATABASE with encoding, locale and owner of the legacy one; from template0, which alone allows that."""
-    row = legacy.admin.rows(
-        "SELECT to_jsonb(d) AS d, pg_encoding_to_char(d.encoding) AS encoding, pg_get_userbyid(d.datdba) AS owner"
-        " FROM pg_database d WHERE d.datname = %s",
-        legacy.dbname,
-    )[0]
-    database = row["d"]
-    words = [
-        f"OWNER {ident(row['owner'])}",
-        "TEMPLATE template0",
-        f"ENCODING {literal(row['encoding'])}",
-        f"LC_COLLATE {literal(database['datcollate'])}",
-        f"LC_CTYPE {literal(database['datctype'])}",
-    ]
-    if database.get("datlocprovider") == "i":
-        # The column was daticulocale in PostgreSQL 15 and 16 and is datlocale since 17.
-        words += ["LOCALE_PROVIDER icu", f"ICU_LOCALE {literal(database.get('datlocale') or database.get('daticulocale'))}"]
-    elif database.get("datlocprovider") == "b":
-        words += ["LOCALE_PROVIDER builtin", f"BUILTIN_LOCALE {literal(database['datlocale'])}"]
-    return f"CREATE DATABASE {ident(name)} WITH {' '.join(words)}"
 
 
 # --- the fingerprint of a schema --------------------------------------------------------------------------------------------------

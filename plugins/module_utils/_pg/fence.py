@@ -18,7 +18,7 @@ import typing as t
 from .._core.errors import FleetError
 from .._core.wait import Deadline
 from .model import Endpoint
-from .postgres import Server, Session, ident, literal
+from .postgres import Server, Session, block, ident, literal
 
 STALE = "PGC01"
 _ON = ("on", "true", "yes", "1")
@@ -73,8 +73,7 @@ def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None) 
         f" WHERE d.datname = {literal(dbname)} AND c LIKE 'pgcut.epoch=%'); BEGIN {compare}"
         f" ALTER DATABASE {name} SET pgcut.epoch = {literal(epoch)}; {fence}; END"
     )
-    tag = "$bowline_" + hashlib.sha256(body.encode()).hexdigest()[:12] + "$"
-    return f"SELECT pg_advisory_xact_lock({key(dbname, 'epoch')}); DO {tag} {body} {tag}"
+    return f"SELECT pg_advisory_xact_lock({key(dbname, 'epoch')}); {block(body)}"
 
 
 def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> bool:

@@ -201,7 +201,8 @@ def told(loss: t.Mapping[str, t.Any]) -> str:
 
 def differing(legacy: Server, new: Server) -> list[dict[str, t.Any]]:
     """Tables whose number of rows differs, largest first, while new still answers. A change of a row in place is not seen by it."""
-    deadline, found = Deadline(_COUNTING), []
+    deadline = Deadline(_COUNTING)
+    found: list[dict[str, t.Any]] = []
     for table in catalog.tables(new.db):
         if deadline.expired():
             found.append({"table": "…", "legacy": None, "new": None})

@@ -10,6 +10,7 @@ import re
 import typing as t
 from dataclasses import asdict, dataclass, field
 
+from .._core import libpq
 from .._core.argspec import unknown_keys
 from .._core.errors import FleetError
 
@@ -22,6 +23,9 @@ FAILURES = {
     "control_failed": "A server could not be started, stopped or asked for its control file; the command and its output are named.",
     "unreachable": "A server did not answer at the address and port that are named.",
     "auth": "A server refused the login of the control connection.",
+    "tls": "The certificate of a server could not be verified, or it speaks no TLS; it was sent no password.",
+    "tls_weak": "Finding of level warn: sslmode is weaker than verify-full; what an attacker in the path gets is named.",
+    "role_unsafe": "A role would get more rights on new than it has on legacy, or its name or a setting of it cannot be copied; nothing was changed.",
     "privileges": "The control user may not do what the cutover needs; it has to be a superuser.",
     "tool_missing": "A program or library is not installed; the package is named.",
     "connection_lost": "A server closed the control connection; the next run reads the facts and continues.",
@@ -68,7 +72,9 @@ FAILURES = {
     "timeout": "Something was not seen in time; what was last seen is named.",
     "evidence_missing": "The snapshot that a step relies on does not exist on this host.",
     "disk_space": "A file system has too little room for a dump or a restore, or ran full; nothing is left of the attempt.",
-    "dump_failed": "pg_dump or pg_dumpall failed; no snapshot was kept.",
+    "dump_failed": "pg_dump failed; no snapshot was kept.",
+    "unsafe_path": "Others could read or exchange the directory of the snapshots, or one above it; nothing was changed.",
+    "snapshot_format": "The snapshot was taken by an earlier version and keeps its roles as SQL, which is not run; nothing was changed.",
     "checksum": "A file of a snapshot is missing or not what was written.",
     "restore_failed": "A dump could not be restored; the scratch database is gone, a target stays closed for writes.",
     "manifest_differs": "What was restored is not what the manifest of the snapshot says.",
@@ -88,7 +94,10 @@ OUTLINE, COPYING = "outline", "copying"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How the module reaches one server. ``host`` may be a socket directory; ``passfile`` and ``sslrootcert`` are paths on this host."""
+    """How the module reaches one server. ``host`` may be a socket directory; ``passfile`` and ``sslrootcert`` are paths on this host.
+
+    ``sslmode`` is what the user said; `tls` is what is used.
+    """
 
     side: str
     host: str
@@ -107,6 +116,10 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"the {self.side} server {self.host}:{self.port}"
+
+    @property
+    def tls(self) -> str:
+        return libpq.sslmode(self.host, self.sslmode)
 
 
 @dataclass(frozen=True)
@@ -254,6 +267,25 @@ class Finding:
 
     def as_dict(self) -> dict[str, str]:
         return asdict(self)
+
+
+def weak_tls(endpoints: t.Iterable[Endpoint], link: Link | None = None) -> list[Finding]:
+    """A finding of level warn for each connection whose server, or the name in its certificate, is not verified."""
+    found = [(endpoint.side, endpoint.host, endpoint.sslmode, "The session is a superuser's.") for endpoint in endpoints]
+    if link is not None:
+        host = ",".join(reach.host for reach in link.reach.values())
+        found.append(("link", host, link.sslmode, "The link's role reads every row."))
+    return [
+        Finding(
+            "tls_weak",
+            "warn",
+            f"{name}.sslmode",
+            f"{libpq.weakness(name, host, given)} {what}",
+            f"Leave {name}.sslmode out (verify-full) and name the CA with sslrootcert, or use a socket directory.",
+        )
+        for name, host, given, what in found
+        if libpq.weakness(name, host, given)
+    ]
 
 
 _ENDPOINT = tuple(name for name in Endpoint.__dataclass_fields__ if name != "side")

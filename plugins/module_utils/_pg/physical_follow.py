@@ -14,13 +14,24 @@ from .model import MAINTENANCE, Link
 from .physical_facts import Road, Site, ask, newest_timeline
 
 # Files of the server's own configuration survive pg_rewind, which would replace them by those of the other side. The copy has a fixed
-# name and is put back by the next run if this one is killed: what it holds is always the original. Everybody may write to /var/tmp, so
-# only a directory of our own is used. The script of a killed run goes on by itself, hence the lock.
+# name and is put back by the next run if this one is killed: what it holds is always the original. Inside of the data directory pg_rewind
+# would remove it. It lies beside it where only the server's user writes, else in /var/tmp, where everybody does: so it is made, or it is a
+# directory of ours already (one lstat tells, and behind the sticky bit nobody else can exchange it), or nothing is done. A test left of &&
+# does not end a shell with set -e, hence the words. The script of a killed run goes on by itself, hence the lock.
 _REWIND = """
 set -eu
 umask 077
-kept=/var/tmp/bowline-$(printf %s "$1" | cksum | cut -d' ' -f1)
-mkdir "$kept" 2>/dev/null || { test -O "$kept" && test ! -L "$kept"; }
+data=$(cd -- "$1" && pwd -P)
+beside=${data%/*}
+kept=/var/tmp/bowline-$(printf %s "$data" | cksum | cut -d' ' -f1)
+case $(stat -c '%u %A' -- "$beside/") in
+  "$(id -u) "?????w*|"$(id -u) "????????w*) ;;
+  "$(id -u) "*) kept=$beside/.${data##*/}.bowline-rewind ;;
+esac
+if ! mkdir "$kept" 2>/dev/null && [ "$(stat -c '%u %F' -- "$kept" 2>&1)" != "$(id -u) directory" ]; then
+  echo "$kept is not a directory of $(id -un): $(stat -c '%U, %F' -- "$kept" 2>&1). Look who made it and remove it" >&2
+  exit 1
+fi
 exec 9> "$kept/.lock"
 flock 9
 if [ ! -e "$kept/.done" ]; then

@@ -15,7 +15,7 @@ from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import engine, fence, pair, physical, physical_facts, physical_follow, physical_plan, physical_seed, physical_settle, watchdog
-from .model import OTHER, SIDES, Finding, Link, Options
+from .model import OTHER, SIDES, Finding, Link, Options, weak_tls
 from .physical_facts import Site
 from .physical_plan import Nodes
 from .physical_window import PhysicalWindow, ready
@@ -80,6 +80,7 @@ class PhysicalRun:
         reasons = physical.conditions(sites.legacy.server, sites.new.server, self._options, self._runner)
         self._findings = [Finding("no_engine", "fail", "engine", f"Engine physical: {reason}.", "Mend it, or choose another engine.")
                           for reason in reasons]
+        self._findings += weak_tls((self._options.legacy, self._options.new), self._options.link)
         if reasons and strict:
             raise FleetError(
                 "no_engine",

@@ -18,7 +18,7 @@ from .._core.wait import Deadline, wait_for
 from . import fence
 from .physical_facts import Road, Site, ask
 from .physical_seed import drop_slot, start_standby, stopped_in_recovery
-from .postgres import Server, Session, literal
+from .postgres import Server, Session, block, literal
 from .router import Clients
 
 SOURCE, TARGET = "source", "target"
@@ -56,7 +56,7 @@ def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None) 
         f" WHERE d.datallowconn AND NOT d.datistemplate AND ({which}) ORDER BY d.datname LOOP"
         f" EXECUTE format('ALTER DATABASE %I SET pgcut.epoch = %L', one.datname, {literal(epoch)}); {body} END LOOP; END"
     )
-    return f"SELECT pg_advisory_xact_lock({fence.key(dbname, 'epoch')}); DO $bowline_fence$ {text} $bowline_fence$"
+    return f"SELECT pg_advisory_xact_lock({fence.key(dbname, 'epoch')}); {block(text)}"
 
 
 def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> bool:

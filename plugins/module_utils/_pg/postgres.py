@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import socket
 import sys
 import typing as t
 from contextlib import contextmanager
 from dataclasses import replace
 
+from .._core import libpq
 from .._core.errors import FleetError
 from .model import MAINTENANCE, Endpoint
 
@@ -58,17 +61,30 @@ _SETTINGS = {
     "array_nulls": "on",
     "row_security": "on",
 }
+# All of them are settable by a superuser at any time (src/backend/utils/misc/guc_tables.c: PGC_SUSET or PGC_USERSET).
 _QUIET = {
+    # pg_stat_activity shows the last statement of a session to members of pg_monitor.
+    "track_activities": "off",
     "log_statement": "none",
     "log_min_duration_statement": "-1",
     "log_min_duration_sample": "-1",
     "log_transaction_sample_rate": "0",
     "log_min_error_statement": "panic",
+    # An error's own message may quote the word at which it was seen; it comes back to us in any case.
+    "log_min_messages": "panic",
+    "log_error_verbosity": "terse",
+    "debug_print_parse": "off",
+    "debug_print_rewritten": "off",
+    "debug_print_plan": "off",
+    "debug_print_raw_parse": "off",
     "pgaudit.log": "none",
     "auto_explain.log_min_duration": "-1",
     "pg_stat_statements.track": "none",
     "pg_stat_statements.track_utility": "off",
 }
+
+# What pg_authid holds of a password (PostgreSQL documentation, pg_authid), and the string that a syntax error would quote.
+_VERIFIER = re.compile(r"SCRAM-SHA-256\S*|md5[0-9a-f]{32}")
 
 
 # What a database's owner sets holds before a session's first statement: a role to become, a time to be ended after, whose = is meant. Settings of the
@@ -107,6 +123,12 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def block(body: str) -> str:
+    """DO with ``body``, between tags that are made of it, so that nothing in it can end it early."""
+    tag = f"$bowline_{hashlib.sha256(body.encode()).hexdigest()[:12]}$"
+    return f"DO {tag} {body} {tag}"
+
+
 class Session:
     """One connection in autocommit. Parameters are bound by the server; several statements in one text are one transaction.
 
@@ -121,6 +143,7 @@ class Session:
         self.pid = int(connection.info.backend_pid)
         # Whether the server refuses views and foreign tables of users in this session.
         self.restricts = False
+        self._quiet = False
 
     @contextmanager
     def views(self) -> t.Iterator[None]:
@@ -151,7 +174,11 @@ class Session:
                 pass
             return list(cursor.fetchall()) if cursor.description else []
         except psycopg.Error as error:
-            raise self._failure(error, text) from error
+            failure = self._failure(error, text)
+            if not self._quiet:
+                raise failure from error
+        # Outside of its handler, because the error that libpq has made quotes the statement, and a traceback would show it.
+        raise failure
 
     def run(self, text: str, *params: t.Any) -> None:
         self.rows(text, *params)
@@ -160,9 +187,8 @@ class Session:
         """The first column of the only row. Raises FleetError "sql_error" when there is not exactly one row."""
         found = self.rows(text, *params)
         if len(found) != 1:
-            raise FleetError(
-                "sql_error", f"{self.endpoint} answered {len(found)} rows where one was expected.", details={"statement": text[:200]}
-            )
+            details = {"statement": " ".join(text.split()[:2]) if self._quiet else text[:200]}
+            raise FleetError("sql_error", f"{self.endpoint} answered {len(found)} rows where one was expected.", details=details)
         return next(iter(found[0].values()))
 
     def lines(self, text: str) -> t.Iterator[bytes]:
@@ -192,8 +218,9 @@ class Session:
             raise side._failure(error, said) from error
 
     def quiet(self) -> None:
-        """From here on no statement of this session reaches the server's log or statistics: verifiers pass through it."""
+        """From here on no statement of this session reaches the server's log, statistics or a failure: verifiers pass through it."""
         self.settings(_QUIET)
+        self._quiet = True
 
     def settings(self, values: t.Mapping[str, str]) -> None:
         self.run(
@@ -225,7 +252,10 @@ class Session:
     def _failure(self, error: t.Any, text: str) -> FleetError:
         state = error.sqlstate or ""
         message = str(error).strip().split("\n", 1)[0]
-        details = {"sqlstate": state, "side": self.endpoint.side, "statement": " ".join(text.split())[:160]}
+        statement = " ".join(text.split())[:160]
+        if self._quiet:
+            message, statement = _VERIFIER.sub("********", message), " ".join(text.split()[:2])
+        details = {"sqlstate": state, "side": self.endpoint.side, "statement": statement}
         if state == "42501":
             return FleetError(
                 "privileges",
@@ -303,7 +333,7 @@ class Server:
 
 
 def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 5) -> Session:
-    """A session that neither fence, freeze nor server-side timeouts stop. Raises FleetError "unreachable" or "auth"."""
+    """A session that neither fence, freeze nor server-side timeouts stop. Raises FleetError "unreachable", "tls" or "auth"."""
     psycopg = load()
     words = {
         "host": endpoint.host,
@@ -312,8 +342,9 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
         "dbname": dbname,
         "password": endpoint.password,
         "passfile": endpoint.passfile,
-        "sslmode": endpoint.sslmode,
+        "sslmode": endpoint.tls,
         "sslrootcert": endpoint.sslrootcert,
+        "require_auth": libpq.require_auth(endpoint.host, endpoint.sslmode, psycopg.pq.version()),
         "application_name": application[:63],
         "connect_timeout": max(2, int(timeout)),
         "keepalives_idle": 5,
@@ -353,6 +384,13 @@ def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError
     """What a refused connection means; libpq gives no SQLSTATE for it, only its text."""
     message = " ".join(said.split()).rstrip(".")
     details = {"side": endpoint.side, "host": endpoint.host, "port": endpoint.port, "said": message}
+    if "requested a cleartext password" in said:
+        return FleetError(
+            "auth",
+            f"{endpoint} asks for the password in clear, and its certificate is not verified (sslmode {endpoint.tls}), so it got none: {message}.",
+            remedy=f"Leave {endpoint.side}.sslmode out (verify-full) and name its CA with {endpoint.side}.sslrootcert.",
+            details=details,
+        )
     if any(word in said for word in ("authentication", "no password supplied", "pg_hba.conf", 'role "')):
         return FleetError(
             "auth",
@@ -360,9 +398,17 @@ def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError
             remedy=f"Check {endpoint.side}.user, its password, that passfile is readable and has mode 0600, and pg_hba.conf of the server.",
             details=details,
         )
+    if libpq.is_tls(said):
+        return FleetError(
+            "tls",
+            f"{endpoint} could not prove who it is (sslmode {endpoint.tls}), so it was sent nothing: {message}.",
+            remedy=f"Name the CA of its certificate with {endpoint.side}.sslrootcert, and the name that is in it with {endpoint.side}.host."
+            f" In a path that you trust, such as loopback, say {endpoint.side}.sslmode: disable.",
+            details=details,
+        )
     return FleetError(
         "unreachable",
         f"{endpoint} could not be reached for database {dbname}: {message}.",
-        remedy=f"Check {endpoint.side}.host and {endpoint.side}.port, that the server runs, and its certificate when sslmode verifies it.",
+        remedy=f"Check {endpoint.side}.host and {endpoint.side}.port, and that the server runs.",
         details=details,
     )

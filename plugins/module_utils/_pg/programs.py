@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 import typing as t
 from contextlib import contextmanager
 from pathlib import Path
 
+from .._core import libpq
 from .._core.errors import FleetError
 from .._core.runner import Completed, Runner
 from .model import Endpoint
@@ -95,7 +97,9 @@ class Programs:
 
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:
         values = {
-            "PGSSLMODE": endpoint.sslmode,
+            "PGSSLMODE": endpoint.tls,
+            # Programs whose libpq is older than 16 do not look at it.
+            "PGREQUIREAUTH": libpq.require_auth(endpoint.host, endpoint.sslmode, sys.maxsize),
             "PGSSLROOTCERT": endpoint.sslrootcert,
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Roles that the database uses, with their verifiers: made on the new server before the schema that names them.
+"""The role of the link: made or repaired on both servers, and judged.
 
-Verifiers pass through sessions whose statements reach no log (`Session.quiet`), and never through a result.
+Its verifier passes through sessions whose statements reach no log (`Session.quiet`), and never through a result.
 """
 
 from __future__ import annotations
@@ -12,158 +12,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import typing as t
 
 from .._core.errors import FleetError
 from .model import Link
 from .postgres import Row, Server, Session, ident, literal
-
-# GUCs whose value is a list of quoted names: pg_db_role_setting stores them ready for use, quoting them again would make one name of it.
-_LISTS = {
-    "search_path",
-    "temp_tablespaces",
-    "session_preload_libraries",
-    "shared_preload_libraries",
-    "local_preload_libraries",
-    "unix_socket_directories",
-}
-_ATTRIBUTES = (
-    ("rolsuper", "SUPERUSER"),
-    ("rolinherit", "INHERIT"),
-    ("rolcreaterole", "CREATEROLE"),
-    ("rolcreatedb", "CREATEDB"),
-    ("rolcanlogin", "LOGIN"),
-    ("rolreplication", "REPLICATION"),
-    ("rolbypassrls", "BYPASSRLS"),
-)
-# Roles that own something, are granted something, or have a setting in the database; then everyone above and below them.
-_USED = """
-WITH RECURSIVE here AS (SELECT oid FROM pg_database WHERE datname = %s), direct AS (
-  SELECT refobjid AS oid FROM pg_shdepend, here WHERE refclassid = 'pg_authid'::regclass AND dbid IN (0, here.oid)
-    AND (dbid <> 0 OR (classid = 'pg_database'::regclass AND objid = here.oid))
-  UNION SELECT setrole FROM pg_db_role_setting s, here WHERE s.setdatabase = here.oid AND setrole <> 0
-  UNION SELECT datdba FROM pg_database d, here WHERE d.oid = here.oid
-), used AS (
-  SELECT oid FROM direct
-  UNION SELECT CASE WHEN m.roleid = u.oid THEN m.member ELSE m.roleid END FROM used u
-    JOIN pg_auth_members m ON u.oid IN (m.roleid, m.member)
-    WHERE (SELECT rolname !~ '^pg_' FROM pg_authid a WHERE a.oid = u.oid)
-)
-SELECT to_jsonb(a) AS role FROM pg_authid a JOIN used USING (oid) WHERE a.rolname !~ '^pg_' AND a.oid <> 10 AND a.rolname <> %s ORDER BY a.rolname
-"""
-
-
-def used_names(session: Session, dbname: str) -> list[str]:
-    """Roles that ``dbname`` cannot do without, and the server's first superuser, which may own objects like any other."""
-    used = [str(row["role"]["rolname"]) for row in session.rows(_USED, dbname, "")]
-    return sorted({*used, str(session.value("SELECT rolname FROM pg_roles WHERE oid = 10"))})
-
-
-def create_text(role: t.Mapping[str, t.Any]) -> str:
-    """CREATE ROLE with the attributes and the verifier of a row of pg_authid."""
-    words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]
-    if role["rolconnlimit"] != -1:
-        words.append(f"CONNECTION LIMIT {role['rolconnlimit']}")
-    if role["rolpassword"]:
-        words.append(f"PASSWORD {literal(role['rolpassword'])}")
-    if role["rolvaliduntil"]:
-        words.append(f"VALID UNTIL {literal(role['rolvaliduntil'])}")
-    return f"CREATE ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
-
-
-def setting_text(target: str, entry: str) -> str:
-    """ALTER … SET for one ``name=value`` of pg_db_role_setting; ``target`` is what follows ALTER."""
-    name, value = entry.split("=", 1)
-    shown = value if name.lower() in _LISTS and value else literal(value)
-    return f"ALTER {target} SET {'.'.join(ident(part) for part in name.split('.'))} TO {shown}"
-
-
-def copy_roles(legacy: Server, new: Server, link: Link) -> list[str]:
-    """Make the roles that are missing on new, and their memberships and settings. A role that exists keeps its attributes and password."""
-    source, target = legacy.fresh("postgres"), new.fresh("postgres")
-    source.quiet()
-    target.quiet()
-    try:
-        return _copy(source, target, legacy.dbname, new.dbname, link)
-    finally:
-        source.close()
-        target.close()
-
-
-def _copy(source: Session, target: Session, legacy_name: str, new_name: str, link: Link) -> list[str]:
-    # As JSON, because rolvaliduntil may be infinity, which no Python type holds.
-    roles = [row["role"] for row in source.rows(_USED, legacy_name, link.user)]
-    present = {row["rolname"]: row["rolpassword"] for row in target.rows("SELECT rolname, rolpassword FROM pg_authid")}
-    made = []
-    for role in roles:
-        if role["rolname"] not in present:
-            target.run(create_text(role))
-            made.append(str(role["rolname"]))
-        elif not present[role["rolname"]] and role["rolpassword"]:
-            target.run(f"ALTER ROLE {ident(role['rolname'])} PASSWORD {literal(role['rolpassword'])}")
-    names = [role["rolname"] for role in roles]
-    for text in _memberships(source, names):
-        target.run(text)
-    for row in source.rows(
-        "SELECT a.rolname, s.setdatabase <> 0 AS here, s.setconfig FROM pg_db_role_setting s JOIN pg_authid a ON a.oid = s.setrole"
-        " WHERE a.rolname = ANY (%s) AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = %s)) ORDER BY 1, 2",
-        names,
-        legacy_name,
-    ):
-        # Settings in the database need the database: they are made by `copy_settings` once it exists.
-        if not row["here"]:
-            for entry in row["setconfig"]:
-                target.run(setting_text(f"ROLE {ident(row['rolname'])}", entry))
-    return made
-
-
-def _memberships(source: Session, names: t.Sequence[str]) -> list[str]:
-    return [
-        f"GRANT {ident(row['parent'])} TO {ident(row['child'])}{' WITH ADMIN OPTION' if row['admin_option'] else ''}"
-        for row in source.rows(
-            "SELECT p.rolname AS parent, c.rolname AS child, bool_or(m.admin_option) AS admin_option FROM pg_auth_members m"
-            " JOIN pg_authid p ON p.oid = m.roleid JOIN pg_authid c ON c.oid = m.member"
-            " WHERE c.rolname = ANY (%s) AND (p.rolname = ANY (%s) OR p.rolname ~ '^pg_') GROUP BY 1, 2 ORDER BY 1, 2",
-            list(names),
-            list(names),
-        )
-    ]
-
-
-def copy_settings(legacy: Server, new: Server) -> None:
-    """Settings, comment, connection limit and grants of the database itself, and settings of roles in it; not our own fence and epoch."""
-    own = legacy.admin.rows(
-        "SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS connections, shobj_description(oid, 'pg_database') AS comment"
-        " FROM pg_database WHERE datname = %s",
-        legacy.dbname,
-    )[0]
-    new.admin.run(f"ALTER DATABASE {ident(new.dbname)} CONNECTION LIMIT {own['connections']}")
-    if own["comment"] is not None:
-        new.admin.run(f"COMMENT ON DATABASE {ident(new.dbname)} IS {literal(own['comment'])}")
-    for row in legacy.admin.rows(
-        "SELECT a.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
-        " LEFT JOIN pg_authid a ON a.oid = s.setrole WHERE d.datname = %s",
-        legacy.dbname,
-    ):
-        name = ident(new.dbname)
-        target = f"DATABASE {name}" if row["rolname"] is None else f"ROLE {ident(row['rolname'])} IN DATABASE {name}"
-        for entry in row["setconfig"]:
-            if not entry.startswith(("pgcut.", "default_transaction_read_only=")):
-                new.admin.run(setting_text(target, entry))
-    acl = legacy.admin.rows(
-        "SELECT a.grantee <> 0 AS named, pg_get_userbyid(a.grantee) AS grantee, a.privilege_type, a.is_grantable"
-        " FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %s",
-        legacy.dbname,
-    )
-    if acl:
-        new.admin.run(f"REVOKE ALL ON DATABASE {ident(new.dbname)} FROM PUBLIC, {ident(own['owner'])}")
-        for row in acl:
-            grantee = ident(row["grantee"]) if row["named"] else "PUBLIC"
-            option = " WITH GRANT OPTION" if row["is_grantable"] else ""
-            new.admin.run(f"GRANT {row['privilege_type']} ON DATABASE {ident(new.dbname)} TO {grantee}{option}")
-
-
-# --- the role of the link ---------------------------------------------------------------------------------------------------------
 
 
 def link_role(session: Session) -> str:

@@ -15,6 +15,7 @@ from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
 from . import (
+    accounts,
     catalog,
     dump,
     engine,
@@ -41,7 +42,7 @@ from . import (
 )
 from .carry import Carrier
 from .control import Control
-from .model import COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, SideFacts, parse
+from .model import COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, SideFacts, parse, weak_tls
 from .physical_run import PhysicalRun
 from .postgres import Server, ident, load
 from .router import clients
@@ -299,6 +300,9 @@ class Run:
         if self._options.state in ("preflight", *SIDES):
             self._findings += self._clients.findings()
         self._findings += sync.judge(self._options, self._legacy, self._new, sync.read(self._legacy, self._new))
+        self._findings += weak_tls((self._options.legacy, self._options.new), self._options.link)
+        if found in ("empty", "prepared"):
+            self._findings += accounts.findings(self._legacy, self._new, self._options.link)
         self._findings.sort(key=lambda finding: finding.level)
         if strict:
             refuse(self._findings)
@@ -317,6 +321,7 @@ class Run:
         seen = survey.look(self._legacy, roles.link_role, user)
         self._findings = [*self._choice.findings, *preflight.judge(self._options, "empty", seen, None)]
         self._findings += self._judge_owner_code([seen], self._choice.engine == "dump")
+        self._findings += [*weak_tls((self._options.legacy, self._options.new), self._options.link), *accounts.findings(self._legacy, None, self._options.link)]
         if self._options.state != "preflight":
             refuse(self._findings)
         manner = plan.Manner(self._choice.seed, publishes=self._choice.engine != "dump")

@@ -12,7 +12,6 @@ COPY of a table plans nothing. So a table that has such functions of a lesser ow
 from __future__ import annotations
 
 import hashlib
-import typing as t
 from dataclasses import dataclass
 
 from .postgres import Session, ident

@@ -16,7 +16,7 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
-from . import carry, catalog, fence, freeze, helper, large, owner_code, pair, relations, roles, scan
+from . import accounts, carry, catalog, database, fence, freeze, helper, large, owner_code, pair, relations, roles, scan
 from .model import FORWARD, REVERSE, Link, Options
 from .postgres import Server, Session, ident, literal
 from .programs import Programs, keys, passes, programs, without
@@ -72,7 +72,7 @@ class Seed:
             freeze.on(self._legacy)
 
     def _globals(self) -> None:
-        roles.copy_roles(self._legacy, self._new, self._link)
+        accounts.copy(self._legacy, self._new, self._link)
 
     def _database(self) -> None:
         """A database of ours that was left half made is made again; one that stands empty is taken over."""
@@ -90,14 +90,14 @@ class Seed:
             self._create(name)
         else:
             self._close(name)
-        roles.copy_settings(self._legacy, self._new)
+        database.give(self._new.admin, name, database.describe(self._legacy.admin, self._legacy.dbname), "seed_error")
 
     def _create(self, name: str) -> None:
         """Under its own name a database is fenced from its first moment on: one statement makes it, another one closes it, and a kill may
         come in between, or while the server is still at the first."""
         draft = _draft(name)
         self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(draft)}")
-        self._new.admin.run(catalog.create_database_text(self._legacy, draft))
+        self._new.admin.run(database.create_text(draft, database.describe(self._legacy.admin, self._legacy.dbname)))
         self._close(draft)
         self._new.admin.run(f"ALTER DATABASE {ident(draft)} RENAME TO {ident(name)}")
 

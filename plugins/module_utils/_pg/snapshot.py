@@ -15,7 +15,7 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from . import snapshot_files, snapshot_plan
-from .model import Order, endpoint, misspelt, subject_problem
+from .model import Order, endpoint, misspelt, subject_problem, weak_tls
 from .postgres import Server, load
 from .snapshot_dump import Maker
 from .snapshot_files import PARTIAL, Folder, Kept
@@ -91,6 +91,7 @@ class Run:
     def tested(self) -> dict[str, t.Any]:
         kept = self._existing()
         snapshot_files.check(kept)
+        snapshot_files.restorable(kept)
         record = snapshot_files.tested(kept)
         age = None if record is None else time.time() - record["unix"]
         steps = snapshot_plan.tested(age, self._params["max_age"])
@@ -115,8 +116,9 @@ class Run:
             kept = self._existing()
             archive = kept.file("dump")
             wanted = f"{kept.name} {snapshot_files.check(kept)[archive.name]}"
+            snapshot_files.restorable(kept)
         restorer = Restorer(target, self._runner, self._params.get("accept_owner_code") or ())
-        steps = restorer.plan(wanted, bool(self._params["fenced"]))
+        steps = restorer.plan(wanted, bool(self._params["fenced"]), kept)
         if steps and not self._check:
             restorer.restore(steps, archive, wanted, kept)
             self._evidence["accepted_owner_code"] = restorer.owner_code
@@ -172,12 +174,13 @@ class Run:
     ) -> dict[str, t.Any]:
         """Names and times are the world's, so the diff has none of them and check mode's is the real one's."""
         about = {"subject": self._subject, "kind": self._kind}
+        servers = [server.endpoint for server in (self._source, self._target) if server is not None]
         return result(
             steps,
             before={**about, "snapshot": before},
             after={**about, "snapshot": after},
             evidence=self._evidence,
-            warnings=warnings,
+            warnings=[*warnings, *(f"{finding.message} {finding.remedy}" for finding in weak_tls(servers))],
             snapshot=described(kept) if kept else None,
         )
 

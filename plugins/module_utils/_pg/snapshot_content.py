@@ -203,43 +203,6 @@ def _within(sequence: t.Mapping[str, t.Any], seen: t.Sequence[t.Any]) -> bool:
     return low > high or low <= value <= high
 
 
-def database(session: Session, dbname: str, create: str) -> dict[str, t.Any]:
-    """What a dump is not restored with: owner, the rest of its CREATE DATABASE (``create``), settings and grants of the database itself.
-
-    No grants at all mean the server's default; our own fence and epoch are no settings of the application.
-    """
-    own = session.rows(
-        "SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS connections, shobj_description(oid, 'pg_database') AS comment"
-        " FROM pg_database WHERE datname = %s",
-        dbname,
-    )[0]
-    owner = str(own["owner"])
-    words = create.split(f" WITH OWNER {ident(owner)} ", 1)[1]
-    settings = [
-        {"role": row["rolname"], "entry": entry}
-        for row in session.rows(
-            "SELECT a.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
-            " LEFT JOIN pg_authid a ON a.oid = s.setrole WHERE d.datname = %s ORDER BY 1",
-            dbname,
-        )
-        for entry in row["setconfig"]
-        if not entry.startswith(("pgcut.", "default_transaction_read_only="))
-    ]
-    grants = session.rows(
-        "SELECT CASE a.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END AS role, a.privilege_type AS privilege,"
-        " a.is_grantable AS grantable FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %s",
-        dbname,
-    )
-    return {
-        "name": dbname,
-        "bytes": int(session.value("SELECT pg_database_size(%s::name)", dbname)),
-        **own,
-        "words": words,
-        "settings": settings,
-        "grants": grants,
-    }
-
-
 def left_out(session: Session) -> dict[str, list[str]]:
     """What belongs to one server and is not dumped: publications and subscriptions, ours not named."""
     return {

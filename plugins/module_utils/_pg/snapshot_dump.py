@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Taking a snapshot: dump, globals and manifest from one frozen snapshot of the database, put in place when all of it is durable."""
+"""Taking a snapshot: dump, accounts and manifest from one frozen snapshot of the database, put in place when all of it is durable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from .._core.errors import FleetError
 from .._core.runner import Runner
-from . import catalog, roles, snapshot_content, snapshot_files
-from .model import Order
+from . import accounts, database, snapshot_content, snapshot_files
+from .model import MAINTENANCE, Order
 from .postgres import Server
 from .programs import Programs, programs
 from .snapshot_files import PARTIAL, Folder, Kept
@@ -47,12 +47,12 @@ class Maker:
     def judge(self) -> dict[str, t.Any]:
         """Everything that would stop `make`, before anything is written: ``{database_bytes, free_bytes, compress, pg_dump}``.
 
-        Raises FleetError "invalid_value", "tool_missing", "disk_space".
+        Raises FleetError "invalid_value", "role_unsafe", "tool_missing", "disk_space".
         """
         self._folder.judge()
+        self._accounts()
         with self._programs() as tools:
             major, version = tools.version("pg_dump")
-            tools.version("pg_dumpall")
             if major < self._server.admin.version // 10000:
                 raise FleetError(
                     "tool_missing",
@@ -103,13 +103,12 @@ class Maker:
             with self._programs() as tools:
                 self._dump(tools, partial / f"{name}.dump", told["compress"], snapshot, _application(name))
                 dumped = time.monotonic() - started
-                self._globals(tools, partial / f"{name}.globals.sql", _application(name))
             content = reading.content()
         finally:
             reading.stop()
-        admin, dbname = self._server.admin, self._server.dbname
+        admin, dbname, known = self._server.admin, self._server.dbname, self._accounts()
         manifest = {
-            "format": 1,
+            "format": snapshot_files.FORMAT,
             "name": name,
             "subject": self._order.subject,
             "kind": self._order.kind,
@@ -118,15 +117,20 @@ class Maker:
             "server": {"host": self._server.endpoint.host, "port": self._server.endpoint.port, "version": admin.version},
             "pg_dump": told["pg_dump"],
             "compress": told["compress"],
-            "database": snapshot_content.database(admin, dbname, catalog.create_database_text(self._server, dbname)),
-            "roles": roles.used_names(admin, dbname),
+            "database": {
+                **database.describe(admin, dbname),
+                "name": dbname,
+                "bytes": int(admin.value("SELECT pg_database_size(%s::name)", dbname)),
+            },
+            "roles": sorted(role["rolname"] for role in known["roles"]),
             "left_out": snapshot_content.left_out(self._server.db),
             "seconds": {"dump": round(dumped, 2), "all": round(time.monotonic() - started, 2)},
             "taken_by": socket.gethostname(),
             **content,
         }
-        text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        snapshot_files.write_private(partial / f"{name}.manifest.json", text)
+        for ending, content in (("accounts.json", known), ("manifest.json", manifest)):
+            text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+            snapshot_files.write_private(partial / f"{name}.{ending}", text)
         snapshot_files.write_sums(partial)
 
     def _dump(self, tools: Programs, path: Path, compress: str, snapshot: str, application: str) -> None:
@@ -144,8 +148,17 @@ class Maker:
         ]
         self._ran("pg_dump", tools, words, application)
 
-    def _globals(self, tools: Programs, path: Path, application: str) -> None:
-        self._ran("pg_dumpall", tools, ["--globals-only", f"--database={self._server.dbname}", f"--file={path}"], application)
+    def _accounts(self) -> dict[str, t.Any]:
+        """The roles with their verifiers, as data: text that is SQL would have to be understood again. Raises FleetError "role_unsafe"."""
+        session = self._server.fresh(MAINTENANCE)
+        session.quiet()
+        try:
+            known = accounts.accounts(session, self._server.dbname)
+            known["roles"].append(accounts.first(session))
+            accounts.refuse(accounts.judge(known, database.describe(session, self._server.dbname)["settings"], None))
+            return known
+        finally:
+            session.close()
 
     def _ran(self, name: str, tools: Programs, words: t.Sequence[str], application: str) -> None:
         done = tools.run(name, self._server.endpoint, words, application=application)

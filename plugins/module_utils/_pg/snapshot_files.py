@@ -4,7 +4,7 @@
 
 """Snapshots as files: one directory each, put in place by one rename, proven by SHA-256 sums that ``sha256sum -c`` reads, too.
 
-``<directory>/<name>/<name>.{dump,globals.sql,manifest.json,sha256}`` with ``name`` = ``<subject>-<time>-<kind>``. A run that is killed
+``<directory>/<name>/<name>.{dump,accounts.json,manifest.json,sha256}`` with ``name`` = ``<subject>-<time>-<kind>``. A run that is killed
 leaves ``<name>.partial`` and nothing else. ``<name>.tested.json`` beside them records the newest restore that proved the dump.
 """
 
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .._core import private
 from .._core.errors import FleetError
 from .._core.wait import Deadline
 from .model import subject_problem
@@ -32,6 +33,9 @@ PARTIAL = ".partial"
 _TIME = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"(?P<subject>.+)-(?P<time>\d{8}T\d{6}Z)-(?P<kind>before|switch)")
 _CHUNK = 1 << 20
+# Of the manifest. Snapshots of the one before kept what pg_dumpall --globals-only writes.
+FORMAT, _OLD = 2, 1
+_GLOBALS = "globals.sql"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Kept:
         return self.path.name
 
     def file(self, ending: str) -> Path:
-        """``ending`` is dump, globals.sql, manifest.json, sha256 or tested.json."""
+        """``ending`` is dump, accounts.json, manifest.json, sha256 or tested.json."""
         return (self.inside or self.path) / f"{self.name}.{ending}"
 
     def sums(self) -> dict[str, str]:
@@ -91,21 +95,15 @@ class Folder:
         self.path = path
 
     def judge(self) -> None:
-        """Raises FleetError "invalid_value" when the directory cannot be used. A missing one is made later, its parent must be there."""
+        """Raises FleetError "invalid_value" or "unsafe_path" when it cannot be used. A missing one is made later, its parent must be there."""
         if not self.path.is_absolute():
             raise _directory(f"{self.path} is not an absolute path", "Name an absolute path.")
-        if not self.path.exists():
-            if not self.path.parent.is_dir():
-                raise _directory(f"{self.path.parent} does not exist", f"Make {self.path.parent} first, or name another directory.")
-            return
-        if not self.path.is_dir():
-            raise _directory(f"{self.path} is not a directory", "Name a directory.")
-        mode = self.path.stat().st_mode & 0o777
-        if mode & 0o077 or not os.access(self.path, os.W_OK | os.X_OK):
-            raise _directory(
-                f"{self.path} has mode {mode:04o} and is not its owner's alone; dumps hold every row and the verifiers of all roles",
-                f"chmod 0700 {self.path} as its owner, or name a directory that only snapshots use.",
-            )
+        if not self.path.exists() and not self.path.parent.is_dir():
+            raise _directory(f"{self.path.parent} does not exist", f"Make {self.path.parent} first, or name another directory.")
+        # Dumps hold every row and the verifiers of all roles.
+        private.folder(str(self.path), make=False, field="directory")
+        if self.path.exists() and not os.access(self.path, os.W_OK | os.X_OK):
+            raise _directory(f"{self.path} cannot be written", f"chmod 0700 {self.path}, or name a directory that only snapshots use.")
 
     def free(self) -> int:
         """Bytes that an unprivileged writer has left on its file system."""
@@ -115,7 +113,7 @@ class Folder:
     def locked(self, seconds: float = 30) -> t.Iterator[None]:
         """One writer at a time; the kernel gives the lock back when the writer dies. Makes the directory. Raises FleetError "locked"."""
         deadline = Deadline(seconds)
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        private.folder(str(self.path), field="directory")
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             while not _flocked(handle):
@@ -194,7 +192,8 @@ def write_sums(partial: Path) -> None:
 def check(kept: Kept) -> dict[str, str]:
     """The recorded sums after every file was read and found equal. Raises FleetError "checksum" with every file that is not."""
     recorded = kept.sums()
-    expected = {kept.file(ending).name for ending in ("dump", "globals.sql", "manifest.json")}
+    roles = _GLOBALS if kept.file(_GLOBALS).name in recorded else "accounts.json"
+    expected = {kept.file(ending).name for ending in ("dump", roles, "manifest.json")}
     wrong = [f"{name} has no recorded sum" for name in sorted(expected - set(recorded))]
     for name, value in sorted(recorded.items()):
         path = (kept.inside or kept.path) / name
@@ -212,8 +211,27 @@ def check(kept: Kept) -> dict[str, str]:
 def manifest_of(kept: Kept) -> dict[str, t.Any]:
     """The manifest; call `check` first."""
     loaded = json.loads(kept.file("manifest.json").read_text(encoding="utf-8"))
-    if not isinstance(loaded, dict) or loaded.get("format") != 1:
-        raise _broken(kept, f"{kept.name}.manifest.json has not format 1")
+    if not isinstance(loaded, dict) or loaded.get("format") not in (_OLD, FORMAT):
+        raise _broken(kept, f"{kept.name}.manifest.json has not format {FORMAT}")
+    return loaded
+
+
+def restorable(kept: Kept) -> None:
+    """Raises FleetError "snapshot_format" for a snapshot that keeps its roles as SQL, which would have to be believed and run."""
+    if manifest_of(kept)["format"] == _OLD:
+        raise FleetError(
+            "snapshot_format",
+            f"Snapshot {kept.name} was taken by an earlier version, which kept roles as SQL; those are not run. Nothing was changed.",
+            remedy=f"Take a new one with state present. To restore this one, read {kept.file(_GLOBALS)}, make the roles by hand,"
+            f" and use state restored with file: {kept.file('dump')}.",
+        )
+
+
+def accounts_of(kept: Kept) -> dict[str, t.Any]:
+    """The roles of the snapshot, with their verifiers; call `check` first."""
+    loaded = json.loads(kept.file("accounts.json").read_text(encoding="utf-8"))
+    if not isinstance(loaded, dict) or any(not isinstance(loaded.get(name), list) for name in ("roles", "memberships", "settings")):
+        raise _broken(kept, f"{kept.name}.accounts.json has not roles, memberships and settings")
     return loaded
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 import typing as t
 from pathlib import Path
@@ -16,8 +15,9 @@ from pathlib import Path
 from .._core.errors import FleetError
 from .._core.result import Step
 from .._core.runner import Runner
-from . import fence, owner_code, roles, scan, snapshot_content, snapshot_files, snapshot_plan
-from .postgres import Server, ident, literal
+from . import accounts, database, fence, owner_code, scan, snapshot_content, snapshot_files, snapshot_plan
+from .model import MAINTENANCE
+from .postgres import Server, Session, ident, literal
 from .programs import Programs, evaluated, programs, without
 from .snapshot_dump import ROOM, need
 from .snapshot_files import Kept
@@ -25,9 +25,6 @@ from .snapshot_files import Kept
 _SHOWN = 20
 # What names a role inside its definition; pg_restore can pass over owners and grants, not over these.
 _NAMES_ROLES = ("POLICY", "USER MAPPING")
-_STATEMENT = re.compile(
-    r"(?:CREATE|ALTER) ROLE (?P<role>\"(?:[^\"]|\"\")+\"|\S+?)[ ;]|GRANT .+? TO (?P<member>\"(?:[^\"]|\"\")+\"|\S+?)[ ;]", re.S
-)
 
 
 class Restorer:
@@ -95,12 +92,11 @@ class Restorer:
         present = {row["rolname"] for row in self._server.admin.rows("SELECT rolname FROM pg_roles")}
         return [name for name in names if name not in present]
 
-    def _make(self, name: str, database: t.Mapping[str, t.Any] | None, *, owned: bool) -> None:
+    def _make(self, name: str, described: t.Mapping[str, t.Any] | None, *, owned: bool) -> None:
         self._drop(name)
-        owner = f"OWNER {ident(database['owner'])} " if database and owned else ""
-        words = database["words"] if database else "TEMPLATE template0"
+        text = database.create_text(name, described, owned=owned) if described else f"CREATE DATABASE {ident(name)} WITH TEMPLATE template0"
         try:
-            self._server.admin.run(f"CREATE DATABASE {ident(name)} WITH {owner}{words}")
+            self._server.admin.run(text)
         except FleetError as error:
             raise self._failed(name, error.message) from error
         # Rows of the application: nobody but superusers gets in before its own grants are there.
@@ -177,14 +173,17 @@ class Restorer:
 
     # --- for good -----------------------------------------------------------------------------------------------------------------
 
-    def plan(self, wanted: str, fenced: bool) -> tuple[Step, ...]:
-        """The steps of `restore`; reads only."""
+    def plan(self, wanted: str, fenced: bool, kept: Kept | None) -> tuple[Step, ...]:
+        """The steps of `restore`; reads only. Raises FleetError "conflict" or "role_unsafe"."""
         settings = fence.settings_of(self._server.admin, self._server.dbname)
         empty = settings is not None and not self._server.db.value(
             "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"
         )
-        return snapshot_plan.restored(wanted, settings is not None, empty, settings or {}, fenced)
+        steps = snapshot_plan.restored(wanted, settings is not None, empty, settings or {}, fenced)
+        if kept is not None and any(step.action == "restore" for step in steps):
+            self._judge(kept, snapshot_files.manifest_of(kept), self._server.admin)
+        return steps
 
     def restore(self, steps: t.Sequence[Step], archive: Path, wanted: str, kept: Kept | None) -> None:
         """Bring the target database to ``steps``: closed for writes from its first second, open only when that is asked for."""
@@ -201,7 +200,7 @@ class Restorer:
         if manifest and kept:
             self._room(int(manifest["database"]["bytes"]))
             self._refuse_evaluated(manifest, owned=True)
-            self._roles(kept.file("globals.sql").read_text(encoding="utf-8"), manifest["roles"])
+            self._roles(kept, manifest)
         self._server.forget()
         self._make(name, manifest["database"] if manifest else None, owned=True)
         admin.run(f"ALTER DATABASE {ident(name)} SET pgcut.stage = 'restoring'")
@@ -223,54 +222,25 @@ class Restorer:
     def _open(self) -> None:
         fence.turn(self._server.admin, self._server.dbname, f"{fence.new_epoch()}:restored", False)
 
-    def _roles(self, globals_text: str, names: t.Sequence[str]) -> None:
-        """Make the roles that are missing, with their verifiers. One that exists keeps its password and attributes."""
-        session = self._server.fresh("postgres")
+    def _roles(self, kept: Kept, manifest: t.Mapping[str, t.Any]) -> None:
+        """Make the roles that are missing, with their verifiers. One that exists keeps its password, attributes and settings."""
+        session = self._server.fresh(MAINTENANCE)
         session.quiet()
         try:
-            for text in wanted_globals(globals_text, self._missing(names)):
-                session.run(text)
+            self._judge(kept, manifest, session)
+            accounts.make(session, snapshot_files.accounts_of(kept), "restore_failed", every=False)
         finally:
             session.close()
 
-    def _settings(self, database: t.Mapping[str, t.Any]) -> None:
-        admin, name = self._server.admin, ident(self._server.dbname)
-        admin.run(f"ALTER DATABASE {name} CONNECTION LIMIT {int(database['connections'])}")
-        if database["comment"] is not None:
-            admin.run(f"COMMENT ON DATABASE {name} IS {literal(database['comment'])}")
-        for setting in database["settings"]:
-            target = f"DATABASE {name}" if setting["role"] is None else f"ROLE {ident(setting['role'])} IN DATABASE {name}"
-            admin.run(roles.setting_text(target, setting["entry"]))
-        if database["grants"]:
-            admin.run(f"REVOKE ALL ON DATABASE {name} FROM {ident(database['owner'])}")
-        for grant in database["grants"]:
-            to = ident(grant["role"]) if grant["role"] is not None else "PUBLIC"
-            option = " WITH GRANT OPTION" if grant["grantable"] else ""
-            admin.run(f"GRANT {grant['privilege']} ON DATABASE {name} TO {to}{option}")
-        if not database["grants"]:
-            admin.run(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO PUBLIC")
+    def _judge(self, kept: Kept, manifest: t.Mapping[str, t.Any], session: Session) -> None:
+        """Raises FleetError "role_unsafe" before anything is written."""
+        accounts.refuse(accounts.judge(snapshot_files.accounts_of(kept), manifest["database"]["settings"], session))
 
-
-def wanted_globals(text: str, names: t.Collection[str]) -> list[str]:
-    """The statements of a pg_dumpall --globals-only that make ``names`` and their memberships, in its order. Pure.
-
-    Settings of a role in one database are in the manifest, because that database may have another name now.
-    """
-    chosen, begun = [], ""
-    for line in text.split("\n"):
-        if not begun and (not line or line.startswith(("--", "\\"))):
-            continue
-        begun = f"{begun}\n{line}" if begun else line
-        if begun.count("'") % 2 == 0 and begun.endswith(";"):
-            found = _STATEMENT.match(begun)
-            if found and " IN DATABASE " not in begun and _unquoted(found["role"] or found["member"]) in names:
-                chosen.append(begun)
-            begun = ""
-    return chosen
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+    def _settings(self, described: t.Mapping[str, t.Any]) -> None:
+        admin, name = self._server.admin, self._server.dbname
+        database.give(admin, name, described, "restore_failed")
+        if not described["grants"]:
+            admin.run(f"GRANT CONNECT, TEMPORARY ON DATABASE {ident(name)} TO PUBLIC")
 
 
 def foreign(path: Path) -> None:

@@ -24,7 +24,7 @@ from .._core.wait import Deadline
 from . import fence, sessions
 from .control import Control, waited
 from .model import Options
-from .postgres import Server, literal
+from .postgres import Server, block, literal
 from .router import clients
 
 # What the module says through the pipe, in this order. Between "commit" and "opened" nobody but the target's catalog knows the outcome.
@@ -260,4 +260,4 @@ def _fenced(server: Server) -> bool:
 
 def _note(server: Server, text: str) -> None:
     """A line in the server's log: the watchdog has nobody else to tell."""
-    server.admin.run(f"DO $bowline$ BEGIN RAISE LOG USING MESSAGE = {literal('bowline watchdog ' + text)}; END $bowline$")
+    server.admin.run(block(f"BEGIN RAISE LOG USING MESSAGE = {literal('bowline watchdog ' + text)}; END"))

@@ -203,7 +203,7 @@ def test_login_keeps_cookie_and_token_and_shows_neither(app, servers, tmp_path):
 
 
 def database(port, **keys):
-    return {"type": "postgres", "host": "127.0.0.1", "port": port, "dbname": "hub", "user": "fenced", **keys}
+    return {"type": "postgres", "host": "127.0.0.1", "port": port, "dbname": "hub", "user": "fenced", "sslmode": "disable", **keys}
 
 
 def test_postgres(postgres, closed_port, tmp_path):

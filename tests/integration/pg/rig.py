@@ -243,7 +243,9 @@ class World:
 
     def params(self, state: str, **more) -> dict:
         def endpoint(cluster: Cluster) -> dict:
-            return {"host": cluster.host, "port": cluster.port, "dbname": DATABASE, "passfile": str(self.passfile), "bindir": str(cluster.bin)}
+            words = {"host": cluster.host, "port": cluster.port, "dbname": DATABASE, "passfile": str(self.passfile), "bindir": str(cluster.bin)}
+            # Loopback, or a network of our own. Servers that prove who they are: test_accounts.py, the lab.
+            return {**words, "sslmode": "disable"}
 
         def reach(to: Cluster, seen_by: Cluster) -> dict:
             return {"host": to.host, "port": to.port, "passfile": str(seen_by.home / "link.pgpass")}

@@ -90,7 +90,7 @@ def test_rows_that_arrived_do_not_go_back(world):
 def test_the_commit_of_an_epoch_that_was_ended_changes_nothing(world):
     """W7 against the watchdog: whoever comes second finds another epoch."""
     cluster = world.legacy
-    session = connect(Endpoint("legacy", "127.0.0.1", cluster.port, "hub", passfile=str(world.passfile)), "postgres", "test")
+    session = connect(Endpoint("legacy", "127.0.0.1", cluster.port, "hub", passfile=str(world.passfile), sslmode="disable"), "postgres", "test")
     try:
         assert fence.turn(session, "hub", "7:open", True)
         assert fence.turn(session, "hub", "7:abort", True, "7:open") is True
@@ -106,7 +106,7 @@ def test_the_commit_of_an_epoch_that_was_ended_changes_nothing(world):
 def test_two_that_turn_the_same_epoch_at_once_do_not_both_win(world):
     """The advisory lock orders them: the second one waits and then compares."""
     cluster = world.legacy
-    session = connect(Endpoint("legacy", "127.0.0.1", cluster.port, "hub", passfile=str(world.passfile)), "postgres", "test")
+    session = connect(Endpoint("legacy", "127.0.0.1", cluster.port, "hub", passfile=str(world.passfile), sslmode="disable"), "postgres", "test")
     try:
         fence.turn(session, "hub", "8:open", True)
         with cluster.connect("postgres", autocommit=False) as other:

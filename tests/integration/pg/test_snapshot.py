@@ -32,7 +32,8 @@ class Snapshots:
         self.serial = 0
 
     def server(self, cluster, **more) -> dict:
-        known = {"host": "127.0.0.1", "port": cluster.port, "passfile": str(self.world.passfile), "bindir": self.world.params("new")["new"]["bindir"]}
+        known = {"host": "127.0.0.1", "port": cluster.port, "passfile": str(self.world.passfile), "sslmode": "disable",
+                 "bindir": self.world.params("new")["new"]["bindir"]}
         return {**known, **more}
 
     def spawn(self, state: str, **more) -> subprocess.Popen:
@@ -88,7 +89,7 @@ def test_taken_proven_and_left_alone_the_second_time(snapshots):
     assert (foreseen["changed"], foreseen["plan"], foreseen["diff"]) == (True, done["plan"], done["diff"])
     taken = done["snapshot"]
     name = taken["name"]
-    assert snapshots.files() == [name, *(f"{name}/{name}.{ending}" for ending in ("dump", "globals.sql", "manifest.json", "sha256"))]
+    assert snapshots.files() == [name, *(f"{name}/{name}.{ending}" for ending in ("accounts.json", "dump", "manifest.json", "sha256"))]
     again = snapshots.ok("present")
     assert (again["changed"], again["plan"], again["snapshot"]["name"]) == (False, [], name)
     assert taken["rows"] == sum(
@@ -168,7 +169,7 @@ def resum(folder: Path) -> None:
     (folder / f"{folder.name}.sha256").write_text("".join(lines))
 
 
-@pytest.mark.parametrize("ending", ["dump", "globals.sql", "manifest.json", "sha256"])
+@pytest.mark.parametrize("ending", ["dump", "accounts.json", "manifest.json", "sha256"])
 def test_one_flipped_bit_in_any_file_is_found(snapshots, ending):
     name = snapshots.ok("present")["snapshot"]["name"]
     damage(snapshots.directory / name / f"{name}.{ending}")
@@ -215,6 +216,26 @@ def test_a_dump_that_lost_its_middle_does_not_pass_by_new_sums(snapshots):
     resum(path.parent)
     snapshots.failed("tested", "restore_failed")
     assert not any(entry.startswith("bowline_scratch") for entry in databases(snapshots.world.new))
+
+
+def test_a_snapshot_of_an_earlier_version_is_restored_by_its_dump_alone(snapshots):
+    """It kept roles as SQL. It is looked at and kept as before; nothing of that SQL is run, and the remedy works."""
+    name = snapshots.ok("present")["snapshot"]["name"]
+    folder = snapshots.directory / name
+    (folder / f"{name}.accounts.json").rename(folder / f"{name}.globals.sql")
+    (folder / f"{name}.globals.sql").write_text("CREATE ROLE intruder SUPERUSER;\n")
+    (folder / f"{name}.manifest.json").write_text(json.dumps({**read_manifest(snapshots, name), "format": 1}))
+    sums = (folder / f"{name}.sha256").read_text().replace(f"{name}.accounts.json", f"{name}.globals.sql")
+    (folder / f"{name}.sha256").write_text(sums)
+    resum(folder)
+    assert snapshots.ok("present")["changed"] is False
+    for state in ("tested", "restored"):
+        failure = snapshots.failed(state, "snapshot_format")
+    assert f"file: {folder / name}.dump" in failure["remedy"]
+    snapshots.world.new.rows("CREATE ROLE hub; CREATE ROLE readers", dbname="postgres")
+    assert snapshots.ok("restored", file=f"{folder / name}.dump", fenced=False)["changed"]
+    assert snapshots.world.new.value("SELECT count(*) FROM events") == 3000
+    assert snapshots.world.new.value("SELECT to_regrole('intruder')") is None
 
 
 # --- interrupted, full, in the way ------------------------------------------------------------------------------------------------
@@ -335,7 +356,7 @@ def test_a_disk_that_fills_up_leaves_nothing(snapshots, small):
 
 
 def test_a_dump_that_fails_leaves_nothing(snapshots, tmp_path):
-    wrapped = wrapper(snapshots, tmp_path, "pg_dumpall", "echo broken >&2; exit 1")
+    wrapped = wrapper(snapshots, tmp_path, "pg_dump", "echo broken >&2; exit 1")
     source = snapshots.server(snapshots.world.legacy, dbname="hub", bindir=str(wrapped))
     assert "broken" in snapshots.failed("present", "dump_failed", source=source)["message"]
     assert snapshots.files() == []
@@ -346,7 +367,7 @@ def wrapper(snapshots, home: Path, name: str, instead: str) -> Path:
     real = Path(snapshots.world.params("new")["new"]["bindir"])
     folder = home / f"wrapped-{name}"
     folder.mkdir()
-    for program in ("pg_dump", "pg_dumpall", "pg_restore"):
+    for program in ("pg_dump", "pg_restore"):
         (folder / program).symlink_to(real / program)
     (folder / name).unlink()
     script = f'#!/bin/sh\ncase "$*" in *--version*|*--dbname=none*) exec {real / name} "$@";; esac\n{instead}\nexec {real / name} "$@"\n'
@@ -432,7 +453,7 @@ def test_a_copy_that_arrived_in_part_is_not_put_in_place(snapshots, tmp_path):
     ("present", {"subject": "cutover/hub"}, "invalid_value", "subject: 'cutover/hub'"),
     ("present", {"directory": "relative"}, "invalid_value", "directory: relative is not an absolute path"),
     ("present", {"directory": "/nowhere/at/all"}, "invalid_value", "directory: /nowhere/at does not exist"),
-    ("present", {"directory": "/tmp"}, "invalid_value", "directory: /tmp has mode"),
+    ("present", {"directory": "/tmp"}, "unsafe_path", "directory: /tmp: lets others write"),
     ("present", {"retention": 1000.0}, "invalid_value", "retention: 1000 s is below the floor"),
     ("present", {"max_age": 0.0}, "invalid_value", "max_age: 0 is not above 0"),
     ("present", {"kind": "switch"}, "invalid_value", "source: a snapshot of kind switch is taken by pg_cutover"),

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Snapshots without a server: what is decided, what counts as equal, which roles are made again, how names and files are read."""
+"""Snapshots without a server: what is decided, what counts as equal, whose folder is taken, how names and files are read."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg import snapshot_
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import subject_problem
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot_content import differences
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot_dump import need
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot_restore import wanted_globals
 
 DAY = snapshot_plan.DAY
 
@@ -129,48 +129,6 @@ def test_differences(wanted, seen, objects):
     assert [entry["object"] for entry in differences(content(**wanted), content(**seen))] == objects
 
 
-# --- roles ------------------------------------------------------------------------------------------------------------------------
-
-GLOBALS = '''\\restrict x1
---
-SET default_transaction_read_only = off;
-
-CREATE ROLE hub;
-ALTER ROLE hub WITH NOSUPERUSER LOGIN PASSWORD 'SCRAM-SHA-256$4096:x';
-CREATE ROLE "Größe; ""x""";
-ALTER ROLE "Größe; ""x""" WITH NOSUPERUSER;
-CREATE ROLE postgres;
-ALTER ROLE postgres WITH SUPERUSER PASSWORD 'SCRAM-SHA-256$4096:y';
-CREATE ROLE hubert;
-COMMENT ON ROLE hub IS 'two
-lines; here';
-ALTER ROLE hub SET search_path TO 'a', 'b';
-ALTER ROLE hub SET note TO 'two
-lines;
-here';
-ALTER ROLE hub IN DATABASE hub SET work_mem TO '1MB';
-GRANT readers TO hub GRANTED BY postgres;
-GRANT hub TO "Größe; ""x""" WITH ADMIN OPTION;
-GRANT readers TO hubert;
-'''
-
-
-def test_only_missing_roles_are_made_again_and_nobody_elses_password_is_touched():
-    assert wanted_globals(GLOBALS, ["hub"]) == [
-        "CREATE ROLE hub;",
-        "ALTER ROLE hub WITH NOSUPERUSER LOGIN PASSWORD 'SCRAM-SHA-256$4096:x';",
-        "ALTER ROLE hub SET search_path TO 'a', 'b';",
-        "ALTER ROLE hub SET note TO 'two\nlines;\nhere';",
-        "GRANT readers TO hub GRANTED BY postgres;",
-    ]
-    assert wanted_globals(GLOBALS, ['Größe; "x"']) == [
-        'CREATE ROLE "Größe; ""x""";',
-        'ALTER ROLE "Größe; ""x""" WITH NOSUPERUSER;',
-        'GRANT hub TO "Größe; ""x""" WITH ADMIN OPTION;',
-    ]
-    assert wanted_globals(GLOBALS, []) == []
-
-
 # --- files ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -193,14 +151,14 @@ def test_only_our_names_are_snapshots(tmp_path):
     assert folder.partials("hu") == []
 
 
-def snapshot(tmp_path: Path) -> snapshot_files.Kept:
+def snapshot(tmp_path: Path, form: int = 2) -> snapshot_files.Kept:
     tmp_path.chmod(0o700)
     folder = snapshot_files.Folder(tmp_path)
     partial = folder.begin("hub", "before")
     name = partial.name.replace(".partial", "")
-    for ending in ("dump", "globals.sql"):
+    for ending in ("dump", "globals.sql" if form == 1 else "accounts.json"):
         (partial / f"{name}.{ending}").write_text(ending)
-    (partial / f"{name}.manifest.json").write_text(json.dumps({"format": 1}))
+    (partial / f"{name}.manifest.json").write_text(json.dumps({"format": form}))
     snapshot_files.write_sums(partial)
     return folder.place(partial)
 
@@ -236,6 +194,44 @@ def test_every_damage_is_named(tmp_path, change):
         snapshot_files.check(kept)
     assert failure.value.code == "checksum"
     assert {"no sums": ".sha256", "foreign": "../other"}.get(change, dump.name) in failure.value.message
+
+
+def test_roles_that_are_kept_as_sql_are_not_run(tmp_path):
+    """An earlier version's snapshot can be looked at, copied and removed; what it holds is restored by its dump alone."""
+    kept = snapshot(tmp_path, 1)
+    assert snapshot_files.check(kept) and snapshot_files.manifest_of(kept)["format"] == 1
+    with pytest.raises(FleetError) as failure:
+        snapshot_files.restorable(kept)
+    assert failure.value.code == "snapshot_format"
+    assert str(kept.file("globals.sql")) in failure.value.remedy and f"file: {kept.file('dump')}" in failure.value.remedy
+    snapshot_files.restorable(snapshot(tmp_path))
+
+
+@pytest.mark.parametrize("owner", ["folder", "parent", "parent's mode"])
+def test_a_folder_that_others_could_exchange_is_refused(tmp_path, owner):
+    parent = tmp_path / "parent"
+    path = parent / "snapshots"
+    path.mkdir(parents=True)
+    path.chmod(0o700)
+    folder = snapshot_files.Folder(path)
+    folder.judge()
+    if owner == "parent's mode":
+        parent.chmod(0o777)
+    else:
+        os.chown(path if owner == "folder" else parent, 65534, 65534)
+    with pytest.raises(FleetError) as failure:
+        folder.judge()
+    assert failure.value.code == "unsafe_path" and failure.value.details["at"] == str(path if owner == "folder" else parent)
+    path.rmdir()
+    if owner != "folder":
+        with pytest.raises(FleetError):
+            folder.judge()
+    # The remedies.
+    if owner == "parent's mode":
+        parent.chmod(0o1777)
+    else:
+        os.chown(parent, os.geteuid(), -1)
+    folder.judge()
 
 
 def test_two_snapshots_of_one_second_have_two_names(tmp_path):

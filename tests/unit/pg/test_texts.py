@@ -8,7 +8,21 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import carry, catalog, fence, owner_code, programs, roles, scan, verify
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import (
+    accounts,
+    carry,
+    catalog,
+    database,
+    fence,
+    owner_code,
+    physical_settle,
+    postgres,
+    programs,
+    role_settings,
+    roles,
+    scan,
+    verify,
+)
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import connection_failure, ident, literal
 
@@ -142,18 +156,69 @@ def test_the_given_folder_wins(tmp_path):
     assert programs.find("no_such_program", [str(tmp_path)]) == "no_such_program"
 
 
-def test_role_settings_keep_lists_and_quote_values():
-    assert roles.setting_text("DATABASE x", 'search_path="$user", public') == 'ALTER DATABASE x SET "search_path" TO "$user", public'
-    assert roles.setting_text("ROLE r", "app.mode=it's") == "ALTER ROLE r SET \"app\".\"mode\" TO 'it''s'"
+@pytest.mark.parametrize(("entry", "expected"), [
+    ('search_path="$user", public', """SET "search_path" TO '$user', 'public'"""),
+    ("search_path=A,\"B\"", """SET "search_path" TO 'a', 'B'"""),
+    ("search_path=a;ALTER/**/ROLE/**/m/**/SUPERUSER;--", """SET "search_path" TO 'a;alter/**/role/**/m/**/superuser;--'"""),
+    ('SEARCH_PATH=""', """SET "SEARCH_PATH" TO ''"""),
+    ("local_preload_libraries=A, 'b", """SET "local_preload_libraries" TO 'A', '''b'"""),
+    ("DateStyle=ISO, MDY", """SET "DateStyle" TO 'ISO, MDY'"""),
+    ("app.mode=it's=x", """SET "app"."mode" TO 'it''s=x'"""),
+    ('a"b.c=x', """SET "a""b"."c" TO 'x'"""),
+])
+def test_a_setting_is_quoted_part_by_part(entry, expected):
+    assert role_settings.text("ROLE r", entry) == f"ALTER ROLE r {expected}"
+
+
+def test_an_empty_list_has_no_literal():
+    assert role_settings.text("ROLE r", "search_path=") == (
+        "SELECT pg_catalog.set_config('search_path', '', true); ALTER ROLE r SET \"search_path\" FROM CURRENT")
+
+
+@pytest.mark.parametrize("entry", ['search_path="a', "search_path=a b", "search_path=a,,b", "search_path=a,", 'search_path="a"b', 'a"b.c=x',
+                                   "a;b=x", "1a=x", "=x", "x y.z=1"])
+def test_a_setting_that_cannot_be_made_is_known(entry):
+    assert role_settings.problem(entry)
+    with pytest.raises(FleetError):
+        database.setting_text("ROLE r", "r", entry)
+
+
+def test_settings_are_equal_when_they_mean_the_same():
+    assert role_settings.missing(["search_path= A,b", "work_mem=1MB"], ['search_path=a, b', "Work_Mem=1MB", "other=x"]) == []
+    assert role_settings.missing(["search_path=a, b", "work_mem=1MB", "x.y=1"], ["search_path=b, a", "work_mem=1024kB"]) == [
+        ("search_path=a, b", "search_path=b, a"), ("work_mem=1MB", "work_mem=1024kB"), ("x.y=1", "nothing")]
+    assert role_settings.missing(["search_path="], ['search_path=""']) == [("search_path=", 'search_path=""')]
 
 
 def test_a_role_is_made_with_attributes_and_verifier():
-    role = {"rolname": "hub", "rolsuper": False, "rolinherit": True, "rolcreaterole": False, "rolcreatedb": True, "rolcanlogin": True,
-            "rolreplication": False, "rolbypassrls": False, "rolconnlimit": 5, "rolpassword": "SCRAM-SHA-256$x", "rolvaliduntil": None}
-    assert roles.create_text(role) == (
+    assert accounts.create_text(ROLE) == (
         'CREATE ROLE "hub" WITH NOSUPERUSER INHERIT NOCREATEROLE CREATEDB LOGIN NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 5'
         " PASSWORD 'SCRAM-SHA-256$x'"
     )
+
+
+ROLE = {"rolname": "hub", "rolsuper": False, "rolinherit": True, "rolcreaterole": False, "rolcreatedb": True, "rolcanlogin": True,
+        "rolreplication": False, "rolbypassrls": False, "rolconnlimit": 5, "rolpassword": "SCRAM-SHA-256$x", "rolvaliduntil": None}
+
+
+@pytest.mark.parametrize(("seen", "super_", "expected"), [
+    ({}, False, []),
+    ({"hub": ["CREATEDB", "readers", "pg_monitor"]}, False, []),
+    ({"hub": ["SUPERUSER"]}, False, [("hub", ["SUPERUSER"])]),
+    ({"hub": ["SUPERUSER"]}, True, []),
+    ({"hub": ["dba", "readers"]}, False, [("hub", ["dba"])]),
+    ({"readers": ["hub"]}, False, [("readers", ["hub"])]),
+])
+def test_rights_that_a_role_would_gain(seen, super_, expected):
+    members = [{"parent": "readers", "child": "hub"}, {"parent": "pg_monitor", "child": "readers"}, {"parent": "readers", "child": "readers"}]
+    known = {"roles": [{**ROLE, "rolsuper": super_}, {**ROLE, "rolname": "readers", "rolcreatedb": False}], "memberships": members}
+    assert accounts.gains(known, seen) == expected
+
+
+def test_a_body_cannot_end_its_own_block():
+    assert postgres.block("a") != postgres.block("b")
+    for name in ("$bowline_fence$", "$bowline$", "$bowline_frozen$"):
+        assert physical_settle.turn_text(name, "e", True).count(f" {name} ") == 0
 
 
 # Example of RFC 7677, section 3: user "user", password "pencil".
@@ -183,7 +248,15 @@ def test_schemas_are_compared_object_by_object():
     ("fe_sendauth: no password supplied", "auth"),
     ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "auth"),
     ("connection to server at \"x\" failed: Connection refused\n\tIs the server running?", "unreachable"),
-    ('server certificate for "a" does not match host name "b"', "unreachable"),
+    ('server certificate for "a" does not match host name "b"', "tls"),
+    ('root certificate file "/root/.postgresql/root.crt" does not exist', "tls"),
+    ("server does not support SSL, but SSL was required", "tls"),
+    ("SSL error: certificate verify failed", "tls"),
+    ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", SSL off', "auth"),
+    ('authentication method requirement "!password" failed: server requested a cleartext password', "auth"),
+    # A server that ends while a connection is made is waited for.
+    ("SSL SYSCALL error: EOF detected", "unreachable"),
+    ("SSL error: unexpected eof while reading", "unreachable"),
 ])
 def test_what_a_refused_connection_means(said, code):
     failure = connection_failure(Endpoint("new", "x", dbname="hub"), "hub", said)
