@@ -188,6 +188,7 @@ class World:
         self.new = Cluster("new", self.home, new or versions.wanted("target"))
         self.settings = settings or {}
         self.serial = 0
+        self.owner_code: list[str] = []
 
     @property
     def clusters(self) -> tuple[Cluster, Cluster]:
@@ -228,6 +229,8 @@ class World:
                 cluster.rows(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)), dbname="postgres")
         self.legacy.rows(SCHEMA, dbname="postgres")
         self.legacy.rows(f"CREATE DATABASE {DATABASE} OWNER hub", dbname="postgres")
+        # An index of the odd database calls a function of its owner.
+        self.owner_code = ["odd.half(integer)"] if odd else []
         if odd:
             self.legacy.rows(f"SET odd.rows = '{odd}'; " + ODD.read_text(encoding="utf-8"))
         else:
@@ -252,7 +255,8 @@ class World:
 
         ways = {"to_legacy": reach(self.legacy, self.new), "to_new": reach(self.new, self.legacy)}
         link = {"user": "pgcut_repl", "password": LINK, "sslmode": "prefer", **ways}
-        return {"state": state, "legacy": endpoint(self.legacy), "new": endpoint(self.new), "link": link, "wait_timeout": 120, **more}
+        return {"state": state, "legacy": endpoint(self.legacy), "new": endpoint(self.new), "link": link, "wait_timeout": 120,
+                "accept_owner_code": self.owner_code, **more}
 
     def spawn(self, state: str, fault: str = "", **more) -> subprocess.Popen[str]:
         self.serial += 1
