@@ -51,6 +51,7 @@ SHARED = {
     "store_unavailable": "The store did not answer.",
     "timeout": "The state that was waited for did not come; what was last seen is named.",
     "tool_missing": "A program or library is not installed; its package is named.",
+    "unsafe_path": "Others could write, swap or lock what lies at this path; owner and mode are named, and nothing was changed.",
     "unknown_key": "A nested option is misspelt; the near miss is named and nothing was changed.",
     "unreachable": "A host, server or address did not answer; which one, and at which stage.",
 }
