@@ -66,11 +66,25 @@ def test_a_readable_folder_is_written_by_us_alone(base, mode, good):
         refused(lambda: private.folder(str(base / "f"), 0o755))
 
 
+def test_a_file_in_a_missing_folder_is_missing(base):
+    """Not written to by a path that was not judged: somebody else may make the folder in this moment."""
+    for call in (lambda: private.read(str(base / "none" / "f")), lambda: private.write(str(base / "none" / "f"), b"")):
+        with pytest.raises(FileNotFoundError):
+            call()
+
+
+def test_a_folder_that_vanishes_while_it_is_made_is_refused(base, monkeypatch):
+    monkeypatch.setattr(private, "_make", lambda place, mode: None)
+    with pytest.raises(FleetError) as failure:
+        private.folder(str(base / "f"))
+    assert failure.value.code == "unsafe_path" and "went away" in failure.value.message
+
+
 def test_the_remedy_works(base):
     (base / "f").mkdir()
     (base / "f").chmod(0o777)
     remedy = refused(lambda: private.folder(str(base / "f"))).remedy
-    subprocess.run(["sh", "-c", remedy.partition("then ")[2].partition(", or")[0]], check=True)
+    subprocess.run(["sh", "-c", remedy.partition("then ")[2].partition(". Or")[0]], check=True)
     assert private.folder(str(base / "f")) == str(base / "f")
 
 

@@ -38,6 +38,7 @@ def test_place(given, environ, path):
 
 def test_a_store_that_another_run_makes_is_waited_for(tmp_path, monkeypatch):
     path = tmp_path / "store.db"
+    path.touch(mode=0o600)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     pauses = []
@@ -101,6 +102,7 @@ def test_the_file_is_private_and_migrations_run_once(tmp_path):
 
 def test_a_store_of_a_newer_collection_is_refused(tmp_path):
     path = tmp_path / "store.db"
+    path.touch(mode=0o600)
     newer = sqlite3.connect(path)
     newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     newer.close()
@@ -112,6 +114,7 @@ def test_a_store_of_a_newer_collection_is_refused(tmp_path):
 def test_a_file_that_is_no_store_is_a_typed_failure(tmp_path):
     path = tmp_path / "store.db"
     path.write_bytes(b"not a database" * 100)
+    path.chmod(0o600)
     for opening in (open_for_writing, open_copy):
         with pytest.raises(FleetError) as failure:
             opening(path)
