@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Folders and files that nobody but root and this user can change, swap or lock.
+"""Folders and files that nobody but root and this user (behind sudo, the one who called it) can change, swap or lock.
 
 A path is worth what the weakest folder above it is worth: who may write there may rename what lies in it. So every folder and every link
 on the way is judged first; once none can be swapped by others, ordinary calls by path have no race with them. ``mode`` says what others may
@@ -165,7 +165,7 @@ def _real(path: str, field: str) -> str:
             return os.path.normpath(os.path.join(here, *reversed(todo)))
         if stat.S_ISLNK(status.st_mode):
             links += 1
-            if status.st_uid not in (0, os.geteuid()) or links > _LINKS:
+            if status.st_uid not in _trusted() or links > _LINKS:
                 raise _unsafe(here, status, "is a link", path, field, 0o755)
             target = os.readlink(here)
             seen = "/" if target.startswith("/") else seen
@@ -173,6 +173,12 @@ def _real(path: str, field: str) -> str:
         else:
             seen = here
     return seen
+
+
+def _trusted() -> set[int]:
+    """Whose folders and files are as good as ours: root's, and those of the user who became root through sudo(8), since he could be it anyway."""
+    invoker = os.environ.get("SUDO_UID", "")
+    return {0, os.geteuid()} | ({int(invoker)} if os.geteuid() == 0 and invoker.isdecimal() else set())
 
 
 def _words(path: str) -> list[str]:
@@ -189,7 +195,7 @@ def _passed(place: str, path: str, field: str) -> None:
 
 
 def _judge(place: str, status: os.stat_result, mode: int, path: str, field: str) -> None:
-    if status.st_uid not in (0, os.geteuid()):
+    if status.st_uid not in _trusted():
         raise _unsafe(place, status, "belongs to another user", path, field, mode)
     more = stat.S_IMODE(status.st_mode) & 0o077 & ~mode
     if more == 0o020 and mode & 0o050 and _alone(place, status):
@@ -239,7 +245,7 @@ def owner_name(uid: int) -> str:
 
 def _unsafe(place: str, status: os.stat_result, seen: str, path: str, field: str, mode: int) -> FleetError:
     bits, owner, user = stat.S_IMODE(status.st_mode), owner_name(status.st_uid), owner_name(os.geteuid())
-    ours = status.st_uid in (0, os.geteuid())
+    ours = status.st_uid in _trusted()
     folder_or_file = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
     if stat.S_ISDIR(status.st_mode) and bits & stat.S_ISVTX:
         mend = "Name a folder inside it that is yours alone"

@@ -28,8 +28,9 @@ rig = load("bowline_host_rig", HERE.parent / "traffic" / "rig.py")
 
 
 @pytest.fixture
-def ground():
+def ground(monkeypatch):
     assert not enemy.root_is_needed(), f"needed: {enemy.root_is_needed()}"
+    monkeypatch.delenv("SUDO_UID", raising=False)
     made = enemy.Ground()
     yield made
     made.end()

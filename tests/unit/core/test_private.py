@@ -29,7 +29,8 @@ def foreign(path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def base(tmp_path):
+def base(tmp_path, monkeypatch):
+    monkeypatch.delenv("SUDO_UID", raising=False)
     os.chmod(tmp_path, 0o755)
     return tmp_path.resolve()
 
@@ -92,6 +93,20 @@ def test_a_folder_of_somebody_else_is_none_of_ours(base, monkeypatch):
     (base / "f").mkdir(mode=0o700)
     foreign(base / "f", monkeypatch)
     assert "belongs to another user" in refused(lambda: private.folder(str(base / "f"))).message
+
+
+@pytest.mark.parametrize(("invoker", "good"), [("owner", True), ("1", False), ("", False), ("x", False)])
+def test_the_user_behind_sudo_keeps_his_folders(base, monkeypatch, invoker, good):
+    """`sudo make lab` in a clone of one's own; who could be root anyway gets nothing by it."""
+    (base / "f").mkdir(mode=0o700)
+    foreign(base / "f", monkeypatch)
+    owner = (base / "f").stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", str(owner) if invoker == "owner" else invoker)
+    if good:
+        assert private.folder(str(base / "f" / "g")) == str(base / "f" / "g")
+    else:
+        refused(lambda: private.folder(str(base / "f" / "g")))
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o757])
