@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core import lock, private
@@ -72,6 +75,43 @@ def test_a_file_in_a_missing_folder_is_missing(base):
     for call in (lambda: private.read(str(base / "none" / "f")), lambda: private.write(str(base / "none" / "f"), b"")):
         with pytest.raises(FileNotFoundError):
             call()
+
+
+def test_a_folder_that_somebody_makes_after_the_judgement_is_not_written_to(base, monkeypatch):
+    judged = private._folder
+
+    def late(*words):
+        answer = judged(*words)
+        (base / "late").mkdir(exist_ok=True)
+        return answer
+
+    monkeypatch.setattr(private, "_folder", late)
+    with pytest.raises(FileNotFoundError):
+        private.write(str(base / "late" / "f"), b"secret")
+    assert list((base / "late").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "members", "listed", "good"),
+    [
+        pytest.param("alice", "alice", [], False, True, id="a private group, as where the umask is 002"),
+        pytest.param("alice", "root", ["root"], False, True, id="the group of root"),
+        pytest.param("alice", "users", [], False, False, id="a group of many"),
+        pytest.param("alice", "alice", ["bob"], False, False, id="a private group with a guest"),
+        pytest.param("alice", "alice", [], True, False, id="an access list, whose mask is what looks like the group's rights"),
+    ],
+)
+def test_a_group_may_write_when_nobody_else_is_in_it(base, monkeypatch, owner, group, members, listed, good):
+    (base / "f").mkdir()
+    (base / "f").chmod(0o775)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: types.SimpleNamespace(pw_name=owner))
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: types.SimpleNamespace(gr_name=group, gr_mem=members))
+    monkeypatch.setattr(os, "listxattr", lambda path, **more: ["system.posix_acl_access"] if listed else [])
+    if good:
+        assert private.folder(str(base / "f"), 0o755) == str(base / "f")
+    else:
+        refused(lambda: private.folder(str(base / "f"), 0o755))
+    refused(lambda: private.folder(str(base / "f")))
 
 
 def test_a_folder_that_vanishes_while_it_is_made_is_refused(base, monkeypatch):
