@@ -17,5 +17,6 @@ options:
       - DSN of the store. One store is one fleet.
       - C(sqlite:///absolute/path) is one file on the controller.
       - Without it, the file V(bowline/store.db) in the user's XDG state directory (E(XDG_STATE_HOME), else V(~/.local/state)) is used.
+      - The file is its user's alone (0600). One of another user, or one that others may read, write or swap, is refused with C(unsafe_path).
     type: str
 """

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._core.preflight import gates, judge, misspelt, observations
+from ..module_utils._core.preflight import exposed, gates, judge, misspelt, observations
 
 
 def preflight_findings(seen: t.Any) -> list[dict[str, str]]:
@@ -34,8 +34,20 @@ def preflight_misspelt(given: t.Any, specs: t.Any) -> list[dict[str, str]]:
     return misspelt(given, specs)
 
 
+def preflight_exposed(places: t.Any) -> list[dict[str, str]]:
+    """Findings for files with secrets at and below ``places`` on this machine that others may read or swap."""
+    if not isinstance(places, list):
+        raise AnsibleFilterError(f"preflight_exposed takes a list of paths, not {type(places).__name__}")
+    return exposed([str(place) for place in places], "cutover_preflight_secrets")
+
+
 class FilterModule:
     """Filters of the preflight."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"preflight_findings": preflight_findings, "preflight_gates": preflight_gates, "preflight_misspelt": preflight_misspelt}
+        return {
+            "preflight_exposed": preflight_exposed,
+            "preflight_findings": preflight_findings,
+            "preflight_gates": preflight_gates,
+            "preflight_misspelt": preflight_misspelt,
+        }

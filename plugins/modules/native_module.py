@@ -87,7 +87,9 @@ options:
     elements: str
     default: []
   unit_directory:
-    description: Directory of the unit files. It must rank below C(/etc/systemd/system), or units cannot be masked.
+    description:
+      - Directory of the unit files. It must rank below C(/etc/systemd/system), or units cannot be masked.
+      - One that others could write in or swap is refused with C(unsafe_path), since root runs what a unit says.
     type: path
     default: /usr/local/lib/systemd/system
 seealso:

@@ -29,7 +29,9 @@ options:
     choices: [present, absent]
     default: present
   directory:
-    description: Where everything of the edge is. An edge in a container has it mounted at the same path. At most 60 characters.
+    description:
+      - Where everything of the edge is. An edge in a container has it mounted at the same path. At most 60 characters.
+      - HAProxy loads what lies there. One that others could write in or swap is refused with C(unsafe_path).
     type: path
     required: true
   side:
@@ -109,7 +111,7 @@ options:
   user: {description: User that HAProxy's workers run as., type: str}
   group: {description: Group that HAProxy's workers run as., type: str}
   command:
-    description: Where to write C(bowline-edge).
+    description: Where to write C(bowline-edge), in a directory where nobody else writes.
     type: path
     default: /usr/libexec/bowline/bowline-edge.pyz
 seealso:

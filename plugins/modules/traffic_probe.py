@@ -22,7 +22,9 @@ options:
     choices: [started, stopped]
     default: started
   directory:
-    description: Where configuration, code and lines of the probe are; nobody else may read it.
+    description:
+      - Where configuration and lines of the probe are. It is made with mode 0700. One that others may read, write or swap is refused with
+        C(unsafe_path), since what is measured there is the evidence of a run.
     type: path
     required: true
   url:
@@ -76,7 +78,7 @@ seealso:
 EXAMPLES = r"""
 - name: Measure through a cutover
   bowline.fleet.traffic_probe:
-    directory: /var/tmp/hub-probe
+    directory: /var/lib/bowline/hub-probe
     url: https://hub.example.com
     resolvers: ["192.0.2.53:53"]
     workers:
@@ -87,7 +89,7 @@ EXAMPLES = r"""
 - name: End the measurement
   bowline.fleet.traffic_probe:
     state: stopped
-    directory: /var/tmp/hub-probe
+    directory: /var/lib/bowline/hub-probe
 """
 RETURN = r"""
 plan:

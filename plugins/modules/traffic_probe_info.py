@@ -14,7 +14,7 @@ version_added: 1.0.0
 extends_documentation_fragment: [bowline.fleet.attributes.reader]
 options:
   directory:
-    description: The probe's directory.
+    description: The probe's directory; one that others could write in is refused with C(unsafe_path).
     type: path
     required: true
   since:
@@ -36,7 +36,7 @@ seealso:
 EXAMPLES = r"""
 - name: See what clients noticed of a switch
   bowline.fleet.traffic_probe_info:
-    directory: /var/tmp/hub-probe
+    directory: /var/lib/bowline/hub-probe
     old_side: legacy
     released_at: 1790000000.25
     series: true

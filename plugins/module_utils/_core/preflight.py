@@ -2,20 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Judging what a preflight saw. Pure, and closed: whatever is missing, unreadable or unreachable is a finding, never a pass."""
+"""Judging what a preflight saw. Closed: whatever is missing, unreadable or unreachable is a finding, never a pass.
+
+Pure but for `exposed`, which looks at files of the machine that it runs on, the controller.
+"""
 
 from __future__ import annotations
 
+import os
 import typing as t
 from dataclasses import asdict, dataclass
 
+from . import private
 from .argspec import unknown_keys
+from .errors import FleetError
 
 FAILURES = {
     "preflight_failed": "The preflight found something that would stop the run; nothing was changed.",
     "unknown_variable": "A variable of the inventory is not one that any role reads.",
     "container_missing": "A container of the legacy stack does not exist or does not run.",
     "port_taken": "A port that a new unit needs is held by something else.",
+    "unsafe_path": "A file with secrets can be read or swapped by others; mode, owner and the command that mends it are named.",
     "not_run": "A check gave no answer; that is a failed check.",
 }
 
@@ -108,6 +115,33 @@ def misspelt(given: t.Iterable[str], specs: t.Iterable[t.Mapping[str, t.Any]]) -
         asdict(Finding("unknown_variable", sentence.split(":", 1)[0].split(".", 1)[1], sentence.split(".", 1)[1], "Correct the name in the inventory."))
         for sentence in unknown_keys("inventory", sorted(given), known)
     ]
+
+
+def exposed(places: t.Iterable[str], field: str) -> list[dict[str, str]]:
+    """Findings for files at and below ``places`` that others may read, write or swap. A place that does not exist holds no secret.
+
+    Readable ones may be those that ansible-vault encrypted: their first words say so.
+    """
+    findings = []
+    for path in (path for place in places for path in _files(place)):
+        try:
+            place = private.real(path)
+            try:
+                os.close(private.open_file(place, os.O_RDONLY, 0o600))
+            except FleetError:
+                if not private.read(place, 0o644).startswith(b"$ANSIBLE_VAULT;"):
+                    raise
+        except FleetError as error:
+            findings.append(asdict(Finding(error.code, field, error.message, error.remedy)))
+        except FileNotFoundError:
+            findings.append(asdict(Finding("not_run", field, f"{path} leads nowhere.", "Remove the link, or put its target there.")))
+    return findings
+
+
+def _files(place: str) -> list[str]:
+    if not os.path.isdir(place):
+        return [place] if os.path.lexists(place) else []
+    return sorted(os.path.join(folder, name) for folder, _folders, names in os.walk(place) for name in names)
 
 
 def _host(entry: t.Mapping[str, t.Any]) -> list[Finding]:

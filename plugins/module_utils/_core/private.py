@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Folders and files that nobody but root and this user can change, swap or lock.
+"""Folders and files that nobody but root and this user (behind sudo, the one who called it) can change, swap or lock.
 
 A path is worth what the weakest folder above it is worth: who may write there may rename what lies in it. So every folder and every link
-from / on is judged first; once none can be swapped by others, ordinary calls by path have no race with them. ``mode`` says what others may
+on the way is judged first; once none can be swapped by others, ordinary calls by path have no race with them. ``mode`` says what others may
 do at most: 0700 and 0600 nothing, 0755 and 0644 read.
 
 bowline-edge carries this file and runs it inside a write pause: imports are few on purpose (`tempfile` alone brings twenty modules).
@@ -30,20 +30,43 @@ def folder(path: str, mode: int = 0o700, *, make: bool = True, field: str = "") 
     Raises FleetError "unsafe_path" for one that others could reach into, "privileges" for one that cannot be made. ``field`` is the option
     that named it.
     """
+    place, there = _folder(path, mode, make, field)
+    if make and not there:
+        raise FleetError(
+            "unsafe_path",
+            f"{f'{field}: ' if field else ''}{path}: {place} went away while it was judged; somebody else takes part there. Nothing was changed.",
+            remedy=f"Name one below {_home()}.",
+            details={"path": path, "at": place, "owner": "", "mode": ""},
+        )
+    return place
+
+
+def _folder(path: str, mode: int, make: bool, field: str) -> tuple[str, bool]:
+    """The place, and whether it is there; only what was there when it was looked at has been judged."""
     try:
         place = _real(path, field)
         if make:
             _make(place, mode)
             # Somebody else may have been faster in a folder like /tmp.
             place = _real(path, field)
-        if os.path.lexists(place):
+        try:
             status = os.lstat(place)
-            if not stat.S_ISDIR(status.st_mode):
-                raise _unsafe(place, status, "is no folder", path, field, mode)
-            _judge(place, status, mode, path, field)
+        except FileNotFoundError:
+            return place, False
+        if not stat.S_ISDIR(status.st_mode):
+            raise _unsafe(place, status, "is no folder", path, field, mode)
+        _judge(place, status, mode, path, field)
     except OSError as error:
         raise _denied(path, error, field) from error
-    return place
+    return place, True
+
+
+def real(path: str, field: str = "") -> str:
+    """``path`` without links; each link, the last one too, and each folder above was judged. Raises FleetError "unsafe_path"."""
+    try:
+        return _real(path, field)
+    except OSError as error:
+        raise _denied(path, error, field) from error
 
 
 def open_file(path: str, flags: int, mode: int = 0o600) -> int:
@@ -116,9 +139,13 @@ def _copy_status(source: str, target: str) -> None:
 
 
 def _inside(path: str) -> str:
-    """``path`` with its folder judged: others may at most read there."""
+    """``path`` with its folder judged: others may at most read there. Raises FileNotFoundError when there is none."""
     parent, name = os.path.split(path)
-    return os.path.join(folder(parent or ".", 0o755, make=False), name)
+    place, there = _folder(parent or ".", 0o755, False, "")
+    if not there:
+        # Made by somebody else in this moment, it would not have been judged.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place)
+    return os.path.join(place, name)
 
 
 def _real(path: str, field: str) -> str:
@@ -138,7 +165,7 @@ def _real(path: str, field: str) -> str:
             return os.path.normpath(os.path.join(here, *reversed(todo)))
         if stat.S_ISLNK(status.st_mode):
             links += 1
-            if status.st_uid not in (0, os.geteuid()) or links > _LINKS:
+            if status.st_uid not in _trusted() or links > _LINKS:
                 raise _unsafe(here, status, "is a link", path, field, 0o755)
             target = os.readlink(here)
             seen = "/" if target.startswith("/") else seen
@@ -146,6 +173,12 @@ def _real(path: str, field: str) -> str:
         else:
             seen = here
     return seen
+
+
+def _trusted() -> set[int]:
+    """Whose folders and files are as good as ours: root's, and those of the user who became root through sudo(8), since he could be it anyway."""
+    invoker = os.environ.get("SUDO_UID", "")
+    return {0, os.geteuid()} | ({int(invoker)} if os.geteuid() == 0 and invoker.isdecimal() else set())
 
 
 def _words(path: str) -> list[str]:
@@ -162,7 +195,7 @@ def _passed(place: str, path: str, field: str) -> None:
 
 
 def _judge(place: str, status: os.stat_result, mode: int, path: str, field: str) -> None:
-    if status.st_uid not in (0, os.geteuid()):
+    if status.st_uid not in _trusted():
         raise _unsafe(place, status, "belongs to another user", path, field, mode)
     more = stat.S_IMODE(status.st_mode) & 0o077 & ~mode
     if more == 0o020 and mode & 0o050 and _alone(place, status):
@@ -197,6 +230,10 @@ def _make(place: str, mode: int) -> None:
             os.mkdir(here, mode if here == place else 0o755)
 
 
+def _home() -> str:
+    return "/var/lib/bowline" if os.geteuid() == 0 else os.path.expanduser("~/.local/state/bowline")
+
+
 def owner_name(uid: int) -> str:
     import pwd  # see the head of this file
 
@@ -208,20 +245,21 @@ def owner_name(uid: int) -> str:
 
 def _unsafe(place: str, status: os.stat_result, seen: str, path: str, field: str, mode: int) -> FleetError:
     bits, owner, user = stat.S_IMODE(status.st_mode), owner_name(status.st_uid), owner_name(os.geteuid())
-    named = f"{field}: {path}" if field else path
-    where = "" if place == path else f" {place}"
-    if stat.S_ISDIR(status.st_mode):
-        mend = f"chown {user} {place} && chmod {mode & 0o755:04o} {place}" if status.st_uid not in (0, os.geteuid()) else f"chmod {mode & 0o755:04o} {place}"
-        mend = f"Look at what lies in it, empty it, then {mend}"
-        if bits & stat.S_ISVTX and bits & 0o002:
-            mend = "Name a folder inside it that is yours alone"
+    ours = status.st_uid in _trusted()
+    folder_or_file = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
+    if stat.S_ISDIR(status.st_mode) and bits & stat.S_ISVTX:
+        mend = "Name a folder inside it that is yours alone"
+    elif not folder_or_file or (stat.S_ISREG(status.st_mode) and (not ours or status.st_nlink > 1)):
+        mend = f"Look at it and remove it: rm {place}"
     else:
-        mend = f"Look at it and remove it ({place})"
-    home = "/var/lib/bowline" if os.geteuid() == 0 else os.path.expanduser("~/.local/state/bowline")
+        # Of the rights that it has, those that it may have.
+        mend = f"Look at what others may have put there, then {'' if ours else f'chown {user} {place} && '}chmod {bits & (mode | 0o700):04o} {place}"
+    harm = f"read or lock what {user} keeps there" if seen.endswith("read") else f"put or swap what {user} uses there"
     return FleetError(
         "unsafe_path",
-        f"{named}:{where} {seen}; it is owned by {owner} with mode {bits:04o}. Others could put or swap what is used as {user}. Nothing was changed.",
-        remedy=f"{mend}, or name one below {home}.",
+        f"{f'{field}: ' if field else ''}{path}:{'' if place == path else f' {place}'} {seen}; it is owned by {owner} with mode {bits:04o}. "
+        f"Others could {harm}. Nothing was changed.",
+        remedy=f"{mend}. Or name one below {_home()}.",
         details={"path": path, "at": place, "owner": owner, "mode": f"{bits:04o}"},
     )
 

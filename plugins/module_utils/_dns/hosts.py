@@ -6,15 +6,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import shutil
-import tempfile
 import typing as t
 from pathlib import Path
 
+from .._core import private
 from .._core.errors import FleetError
+from .._core.lock import locked
 from .model import Answer, Key, Ownership, Record, RRset, Server, normal_values
 from .plan import conflict
 
@@ -30,7 +27,7 @@ class Hosts:
     types = frozenset(("A", "AAAA"))
 
     def __init__(self, path: Path) -> None:
-        self._path = Path(os.path.realpath(path))
+        self._path = Path(private.real(str(path), "provider_options.path"))
 
     def dress(self, rrset: RRset) -> RRset:
         return rrset
@@ -55,7 +52,7 @@ class Hosts:
             return Answer(server, None, error=error.message)
 
     def apply(self, key: Key, before: Record, after: Record) -> None:
-        with self._locked():
+        with locked(str(self._path)):
             now = self.read(key)
             if (now.rrset, now.ownership) != (before.rrset, before.ownership):
                 raise conflict(
@@ -80,7 +77,7 @@ class Hosts:
 
     def _text(self) -> list[str]:
         try:
-            return self._path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            return private.read(str(self._path)).decode("utf-8", "surrogateescape").splitlines()
         except OSError as error:
             raise self._denied("read", error) from error
 
@@ -94,36 +91,11 @@ class Hosts:
                 details={"lines": found},
             )
 
-    @contextlib.contextmanager
-    def _locked(self) -> t.Iterator[None]:
-        """Keeps two of our own runs apart: the lock is on the directory, because the file itself is replaced."""
-        try:
-            handle = os.open(self._path.parent, os.O_RDONLY)
-        except OSError as error:
-            raise self._denied("locked", error) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
-
     def _replace(self, lines: t.Sequence[str]) -> None:
-        temporary = ""
+        text = "".join(line + "\n" for line in lines)
         try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write("".join(line + "\n" for line in lines))
-                # Mode, owner and security label stay as they were; the time of change does not.
-                shutil.copystat(self._path, temporary)
-                status = os.stat(self._path)
-                os.chown(temporary, status.st_uid, status.st_gid)
-                os.utime(temporary)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._path)
+            private.write(str(self._path), text.encode("utf-8", "surrogateescape"), keep=True)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             raise self._denied("replaced", error) from error
 
     def _denied(self, verb: str, error: OSError) -> FleetError:

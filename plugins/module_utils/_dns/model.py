@@ -29,6 +29,8 @@ FAILURES = {
     "tsig_error": "The server did not accept the TSIG key, its signature or its time, or answered unsigned.",
     "auth": "The file with the credentials cannot be read or holds none.",
     "verify_timeout": "Some servers did not show the wanted answer in time; they are named.",
+    "locked": "Another run of ours has the hosts file in its hands; its process, user and age are named.",
+    "unsafe_path": "Others could write, swap or link the hosts file; nothing was changed.",
     "privileges": "The file cannot be read or replaced by this user.",
     "tool_missing": "A library or program is not installed; the package is named.",
 }

@@ -11,6 +11,7 @@ import os
 import tempfile
 import typing as t
 
+from .._core import private
 from .._core.errors import FleetError
 from .._core.runner import Completed, Runner
 from .model import MARK, UnitState
@@ -27,7 +28,11 @@ class SystemdClient:
         self.directory = directory
 
     def texts(self, stack: str, names: t.Iterable[str]) -> dict[str, str]:
-        """Texts by unit name: of ``names``, and of every other unit with the mark of ``stack``. What does not exist is left out."""
+        """Texts by unit name: of ``names``, and of every other unit with the mark of ``stack``. What does not exist is left out.
+
+        Raises FleetError ``unsafe_path`` when others could write beside them: root runs what a unit says.
+        """
+        private.folder(self.directory, 0o755, make=False, field="unit_directory")
         wanted = set(names)
         found = {}
         try:
@@ -92,18 +97,8 @@ class SystemdClient:
 
     def write(self, name: str, text: str) -> None:
         """Put a unit file in its place by rename."""
-        os.makedirs(self.directory, mode=0o755, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{name}.", dir=self.directory)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            os.rename(draft, os.path.join(self.directory, name))
-        except BaseException:
-            os.unlink(draft)
-            raise
+        private.folder(self.directory, 0o755, field="unit_directory")
+        private.write(os.path.join(self.directory, name), text.encode())
 
     def remove(self, name: str) -> None:
         os.unlink(os.path.join(self.directory, name))

@@ -12,6 +12,7 @@ import sqlite3
 import typing as t
 from pathlib import Path
 
+from .._core import private
 from .._core.errors import FleetError
 from .._core.wait import Deadline
 from .migrations import MIGRATIONS
@@ -104,10 +105,15 @@ class SqliteDatabase:
 
 
 def open_for_writing(path: Path) -> SqliteDatabase:
-    """The store in the file ``path``, made with its directory when missing, readable for its user only."""
+    """The store in the file ``path``, made with its directory when missing, readable for its user only.
+
+    Who can open the file can lock it, and who can write in its folder can put another one there: both are refused with ``unsafe_path``.
+    """
+    path = Path(private.real(str(path), "store"))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.parent.is_dir():
+            private.folder(str(path.parent), field="store")
+        os.close(private.open_file(str(path), os.O_RDWR | os.O_CREAT))
         connection = sqlite3.connect(str(path), timeout=_BUSY_SECONDS)
         _write_ahead(connection)
         # A journal that is lost with the power would hand the same lease number out twice, hence FULL.
@@ -139,8 +145,10 @@ def open_copy(path: Path) -> SqliteDatabase:
     A reader of a write-ahead log creates the files beside the database when they are missing, so those are only used when a writer has
     made them; else nobody writes and the file is read as it lies. Source: sqlite.org/wal.html#readonly.
     """
+    path = Path(private.real(str(path), "store"))
     memory = sqlite3.connect(":memory:")
     if path.exists():
+        os.close(private.open_file(str(path), os.O_RDONLY))
         mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
         try:
             source = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_BUSY_SECONDS)

@@ -11,7 +11,7 @@ import io
 import types
 import zipfile
 
-from .._core import errors, wait
+from .._core import errors, lock, private, wait
 from . import command, control, haproxy, model
 
 _MAIN = """\
@@ -34,7 +34,7 @@ def build() -> bytes:
         "bowline/__init__.py": "",
         "bowline/_core/__init__.py": "",
         "bowline/_traffic/__init__.py": "",
-        **{f"bowline/_core/{_name(module)}.py": _source(module) for module in (errors, wait)},
+        **{f"bowline/_core/{_name(module)}.py": _source(module) for module in (errors, lock, private, wait)},
         **{f"bowline/_traffic/{_name(module)}.py": _source(module) for module in (command, control, haproxy, model)},
     }
     buffer = io.BytesIO()

@@ -9,15 +9,15 @@ Imports are few on purpose: a router command runs inside the window, and every i
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
 import typing as t
-from contextlib import contextmanager
 from dataclasses import replace
 
+from .._core import private
 from .._core.errors import FleetError
+from .._core.lock import locked
 from .._core.wait import Deadline, wait_for
 from .haproxy import HAProxy
 from .model import EdgeSpec, State, map_text, parse_map, spec_from_json
@@ -237,11 +237,11 @@ class Edge:
 
         The file comes first: a process that starts in between reads it. With ``running`` false a process that is down is no failure.
         """
-        with self._locked():
+        with locked(self.directory):
             before = self.state()
             after = change(before)
             if after != before:
-                write_atomic(self.map_path, map_text(after).encode())
+                private.write(self.map_path, map_text(after).encode())
             if not running and not self.haproxy.running():
                 return after
             self._tell(after)
@@ -262,16 +262,9 @@ class Edge:
                 )
             self.haproxy.set_state(self.map_path, state)
 
-    @contextmanager
-    def _locked(self) -> t.Iterator[None]:
-        with open(os.path.join(self.directory, "edge.lock"), "a", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
     def _read(self, name: str) -> str:
         try:
-            with open(os.path.join(self.directory, name), encoding="utf-8") as file:
-                return file.read()
+            return private.read(os.path.join(self.directory, name)).decode()
         except FileNotFoundError as error:
             raise FleetError(
                 "edge_missing", f"{self.directory} has no {name}, so there is no edge.", remedy="Run traffic_edge with state present."
@@ -279,20 +272,3 @@ class Edge:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-
-def write_atomic(path: str, content: bytes, mode: int = 0o644) -> None:
-    """Write beside ``path``, sync, rename: readers see the old or the new content, also after a crash."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise

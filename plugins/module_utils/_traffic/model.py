@@ -30,11 +30,13 @@ FAILURES: dict[str, str] = {
     "edge_not_ready": "The edge does not answer through itself yet, so the proxy was not changed.",
     "hold_refused": "The hold is longer than hold_max, or ended before the requests were drained.",
     "in_flight": "Requests were still being served at the end of the drain; the hold was released and none was cut.",
+    "locked": "Another run of ours has the edge or the probe in its hands; its process, user and age are named.",
     "option_invalid": "An option has a value that the edge or the probe cannot work with; nothing was changed.",
     "probe_failed": "The probe process did not start or did not stop.",
     "proxy_check_failed": "The proxy refused the new configuration or the reload; the old configuration was put back.",
     "proxy_conflict": "The marked part of the proxy's configuration was edited by hand; restore it first.",
     "proxy_upstream_missing": "The proxy's configuration has no such upstream block, or one that cannot be rewritten.",
+    "unsafe_path": "Others could write in the folder of the edge, of the probe or of bowline-edge; nothing was changed.",
     "unreachable": "The running edge does not answer on its socket.",
     "warmup_failed": "The side did not answer the warm-up request with 200 often enough in time.",
 }

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import inspect
 import json
@@ -16,40 +17,45 @@ import typing as t
 from datetime import datetime, timezone
 import urllib.parse
 
+from .._core import private
 from .._core.errors import FleetError
+from .._core.lock import locked
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
 from . import lines as figures
 from . import prober
-from .control import write_atomic
-
-_CODE_FILE = "probe.py"
 
 # A beat is written every quarter of a second; a busy machine is given eight of them.
 _SILENCE = 2.0
 
+# Seconds for another run that starts or ends this probe, the longest of which is a restart.
+_LIMIT = 30.0
+
 
 class Probe:
-    """The probe in ``directory``. Whether it runs is a lock that its process holds; nobody is ever signalled."""
+    """The probe in ``directory``, which is ours alone: who could write there could invent what clients saw.
+
+    Whether it runs is a lock that its process holds; nobody is ever signalled. Raises FleetError "unsafe_path".
+    """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory.rstrip("/")
+        private.folder(self.directory, make=False, field="directory")
 
     def path(self, name: str) -> str:
         return os.path.join(self.directory, name)
 
     def config(self) -> dict[str, t.Any] | None:
         try:
-            with open(self.path(prober.CONFIG_FILE), encoding="utf-8") as file:
-                return dict(json.load(file))
+            return dict(json.loads(self._read(prober.CONFIG_FILE)))
         except (FileNotFoundError, ValueError):
             return None
 
     def runs(self) -> bool:
         try:
-            # Reading, because a check creates nothing.
-            with open(self.path(prober.LOCK_FILE), encoding="utf-8") as lock:
+            # Without O_CREAT, because a check creates nothing.
+            with os.fdopen(private.open_file(self.path(prober.LOCK_FILE), os.O_RDWR, 0o644), "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return False
         except FileNotFoundError:
@@ -68,23 +74,25 @@ class Probe:
 
     def text(self) -> str:
         try:
-            with open(self.path(prober.LINES_FILE), encoding="utf-8") as file:
-                return file.read()
+            return self._read(prober.LINES_FILE)
         except FileNotFoundError:
             return ""
 
     def start(self, config: t.Mapping[str, t.Any], run: Runner) -> None:
         """Lines of an earlier probe are kept as ``requests.previous.jsonl``."""
-        os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        for name in (prober.STOP_FILE, "error"):
-            if os.path.exists(self.path(name)):
-                os.unlink(self.path(name))
-        if os.path.exists(self.path(prober.LINES_FILE)):
-            os.replace(self.path(prober.LINES_FILE), self.path("requests.previous.jsonl"))
-        # Headers and bodies may hold secrets.
-        write_atomic(self.path(prober.CONFIG_FILE), (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(), 0o600)
-        write_atomic(self.path(_CODE_FILE), inspect.getsource(prober).encode())
-        completed = run([sys.executable, self.path(_CODE_FILE), self.directory], timeout=10)
+        private.folder(self.directory, field="directory")
+        try:
+            for name in (prober.STOP_FILE, prober.ERROR_FILE):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path(name))
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.path(prober.LINES_FILE), self.path("requests.previous.jsonl"))
+            # Headers and bodies may hold secrets.
+            private.write(self.path(prober.CONFIG_FILE), (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(), 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
+        # Not from a file, and with -I neither the working directory nor PYTHONPATH is looked into for the modules that it imports.
+        completed = run([sys.executable, "-I", "-", self.directory], stdin=inspect.getsource(prober), timeout=10)
         if completed.rc:
             raise FleetError(
                 "probe_failed", f"The probe ended with {completed.rc}: {completed.err.strip()[-400:]!r}.", remedy="Correct its options."
@@ -100,8 +108,10 @@ class Probe:
         )
 
     def stop(self) -> None:
-        with open(self.path(prober.STOP_FILE), "w", encoding="utf-8"):
-            pass
+        try:
+            private.write(self.path(prober.STOP_FILE), b"", 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
         wait_for(
             self.runs,
             lambda running: not running,
@@ -112,16 +122,21 @@ class Probe:
             remedy=f"Look for a process that holds {self.path(prober.LOCK_FILE)}.",
         )
 
+    def _read(self, name: str) -> str:
+        return private.read(self.path(name)).decode("utf-8", "replace")
+
+    def _unusable(self, error: OSError) -> FleetError:
+        return FleetError("probe_failed", f"directory: {self.directory} cannot be used: {error}.", remedy="Empty it, or name another directory.")
+
     def _error(self) -> str:
         try:
-            with open(self.path("error"), encoding="utf-8") as file:
-                return file.read().strip()
+            return self._read(prober.ERROR_FILE).strip()
         except FileNotFoundError:
             return "no line"
 
     def _tail(self) -> str:
         try:
-            with open(self.path(prober.LINES_FILE), "rb") as file:
+            with os.fdopen(private.open_file(self.path(prober.LINES_FILE), os.O_RDONLY, 0o644), "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
                 return file.read().decode("utf-8", "replace")
         except FileNotFoundError:
@@ -192,6 +207,13 @@ def _worker(asked: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def run_probe(params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> dict[str, t.Any]:
     """Have the probe running as described, or not running."""
+    if check_mode:
+        return _work(params, run, check_mode)
+    with locked(params["directory"], _LIMIT):
+        return _work(params, run, check_mode)
+
+
+def _work(params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> dict[str, t.Any]:
     probe = Probe(params["directory"])
     runs = probe.runs()
     before = {"running": runs, "config": _shown(probe.config()) if runs else None}

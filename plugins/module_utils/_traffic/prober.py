@@ -4,8 +4,9 @@
 
 """The probe process: asks from outside, writes one JSON line per request, and ends by itself.
 
-This file is copied beside its configuration and run on its own (python3 >= 3.9, standard library only), so that nothing that happens to the
-playbook, to Ansible or to its temporary files can end the measurement. ``python3 probe.py DIRECTORY`` returns once it is detached.
+This text is given to ``python3 -I - DIRECTORY`` on its standard input (python3 >= 3.9, standard library only), so that nothing that happens to
+the playbook, to Ansible or to its temporary files can end the measurement; no file is run, so there is none that somebody could swap. The
+call returns once the process is detached. The folder is ours alone, which `probe.py` has judged before.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ CONFIG_FILE = "probe.json"
 LINES_FILE = "requests.jsonl"
 LOCK_FILE = "probe.lock"
 STOP_FILE = "stop"
+ERROR_FILE = "error"
 
 BEAT = 0.5
 # Requests under way at the end get so long to be answered and written down.
@@ -252,7 +254,8 @@ def probe(directory: str) -> None:
     shared = {**config, "prefix": f"probe-{os.getpid()}-{int(time.time())}"}
     path = os.path.join(directory, LINES_FILE)
     end = time.monotonic() + config["max_seconds"]
-    with open(path, "a", encoding="utf-8", buffering=1) as lines:
+    # Made by us: what lay there before was moved away.
+    with open(path, "x", encoding="utf-8", buffering=1) as lines:
         lock = threading.Lock()
 
         def write(line: dict[str, t.Any]) -> None:
@@ -281,6 +284,7 @@ def detach(directory: str) -> None:
     if os.fork():
         os._exit(0)
     os.chdir("/")
+    os.umask(0o077)
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
@@ -293,7 +297,7 @@ def detach(directory: str) -> None:
             code = 0
     except BaseException as error:
         if os.path.isdir(directory):
-            with open(os.path.join(directory, "error"), "w", encoding="utf-8") as file:
+            with open(os.path.join(directory, ERROR_FILE), "w", encoding="utf-8") as file:
                 file.write(f"{type(error).__name__}: {error}\n")
     finally:
         os._exit(code)

@@ -14,12 +14,13 @@ import time
 import typing as t
 from dataclasses import asdict
 
+from .._core import private
 from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
 from . import archive, proxy, render
-from .control import Edge, write_atomic
+from .control import Edge
 from .model import EdgeSpec, Peer, Service, State, Warmup, map_text
 from .plan import Desired, Observed, plan_absent, plan_present
 
@@ -59,9 +60,16 @@ def start_argv(directory: str) -> list[str]:
 
 def run_edge(params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> dict[str, t.Any]:
     """Make the edge as the options say."""
+    _own_folders(params, make=False)
     if params["state"] == "absent":
         return _Absent(params, run).work(check_mode)
     return _Present(params, run, check_mode).work()
+
+
+def _own_folders(params: t.Mapping[str, t.Any], *, make: bool) -> None:
+    """What HAProxy loads, and what root runs, lies where nobody else writes; raises FleetError ``unsafe_path``."""
+    private.folder(params["directory"], 0o755, make=make, field="directory")
+    private.folder(os.path.dirname(params["command"]), 0o755, make=make, field="command")
 
 
 def run_edge_info(directory: str, reach: bool) -> dict[str, t.Any]:
@@ -224,17 +232,17 @@ class _Present:
     def _write(self, desired: Desired) -> None:
         """Everything that the configuration names comes first, the check of the configuration next, its rename last."""
         directory = self.spec.directory
+        _own_folders(self.params, make=True)
         os.makedirs(f"{directory}/{render.RUN}", mode=0o755, exist_ok=True)
-        os.makedirs(os.path.dirname(self.params["command"]), mode=0o755, exist_ok=True)
         self._begin(desired.route or "local")
         config_path = f"{directory}/{render.CONFIG_FILE}"
         for path, content in desired.files.items():
             if path != config_path and _content(path) != content:
-                write_atomic(path, content, 0o755 if path == self.params["command"] else 0o644)
+                private.write(path, content, 0o755 if path == self.params["command"] else 0o644)
         config = desired.files[config_path]
         if _content(config_path) != config:
             candidate = f"{config_path}.candidate"
-            write_atomic(candidate, config)
+            private.write(candidate, config)
             try:
                 self._check(candidate)
                 os.replace(candidate, config_path)
@@ -273,7 +281,7 @@ class _Present:
     def _begin(self, route: str) -> None:
         """The first state of an edge; HAProxy does not start without one."""
         if not os.path.exists(self.edge.map_path):
-            write_atomic(self.edge.map_path, map_text(State(route, int(time.time() * 1000))).encode())
+            private.write(self.edge.map_path, map_text(State(route, int(time.time() * 1000))).encode())
 
     def _route(self, route: str) -> None:
         self._begin(route)
@@ -290,7 +298,7 @@ class _Present:
             return
         self._gate()
         proxy.change(insertion, proxy.read(insertion.config), desired.proxy_text, self.run)
-        write_atomic(f"{self.spec.directory}/{_INSERTION_FILE}", _json({**asdict(insertion), "digest": desired.proxy_digest}))
+        private.write(f"{self.spec.directory}/{_INSERTION_FILE}", _json({**asdict(insertion), "digest": desired.proxy_digest}))
 
     def _gate(self) -> None:
         """The edge must answer the warm-up request through itself, hold and route included, before anyone is sent to it."""

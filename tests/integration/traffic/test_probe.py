@@ -34,7 +34,7 @@ WORKER = {
 
 
 def runner(argv, *, env=None, stdin=None, timeout=None):
-    completed = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout, check=False)
+    completed = subprocess.run(list(argv), capture_output=True, text=True, input=stdin, timeout=timeout, check=False)
     return Completed(completed.returncode, completed.stdout, completed.stderr)
 
 
@@ -175,7 +175,7 @@ def test_it_outlives_the_session_that_started_it(world, traffic_rig, probed, tmp
         "import json, subprocess, sys, time\n"
         "from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed\n"
         "from ansible_collections.bowline.fleet.plugins.module_utils._traffic.probe import run_probe\n"
-        "run = lambda argv, timeout=None: Completed(subprocess.run(argv).returncode, '', '')\n"
+        "run = lambda argv, stdin=None, timeout=None: Completed(subprocess.run(argv, input=stdin, text=True).returncode, '', '')\n"
         "run_probe(json.loads(sys.argv[1]), run, False)\n"
         "print('started', flush=True)\n"
         "time.sleep(60)\n"

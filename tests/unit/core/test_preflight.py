@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
-import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import gates, judge, misspelt, observations
+import subprocess
+from pathlib import Path
 
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import exposed, gates, judge, misspelt, observations
+
+ROOT = Path(__file__).resolve().parents[3]
 ENGINE = {"containers": [{"Names": ["/thing"], "State": "running"}, {"Names": ["/db"], "State": "running"}]}
 SERVER = {"name": "ns1.example.org", "address": "192.0.2.53", "port": 53, "error": None}
 ROOM = {"name": "room", "ok": True, "evidence": {"directory": "/data", "free_bytes": 1200}}
@@ -133,3 +137,43 @@ def test_a_gate_that_failed_tells_each_check():
 
 def test_the_target_is_asked_once_for_room_and_ports():
     assert [(check["name"], check["type"]) for check in gates([PORT], "/data")] == [("room", "disk"), ("192.0.2.2:5432", "free")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "codes"),
+    [
+        pytest.param(0o600, "secret", [], id="ours alone"),
+        pytest.param(0o400, "secret", [], id="ours alone, to read"),
+        pytest.param(0o640, "secret", ["unsafe_path"], id="the group reads"),
+        pytest.param(0o644, "secret", ["unsafe_path"], id="everybody reads"),
+        pytest.param(0o644, "$ANSIBLE_VAULT;1.1;AES256\n33", [], id="everybody reads what is encrypted"),
+        pytest.param(0o666, "$ANSIBLE_VAULT;1.1;AES256\n33", ["unsafe_path"], id="everybody writes what is encrypted"),
+    ],
+)
+def test_files_with_secrets_belong_to_one_user(tmp_path, mode, text, codes):
+    file = tmp_path / "secrets" / "deep" / ".pgpass"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    file.chmod(mode)
+    for place in (tmp_path / "secrets", file):
+        findings = exposed([str(tmp_path / "missing"), str(place)], "a_field")
+        assert [finding["code"] for finding in findings] == codes
+        for finding in findings:
+            assert (finding["field"], finding["level"]) == ("a_field", "fail")
+            assert str(file) in finding["message"] and f"{mode:04o}" in finding["message"] and f"{file}. Or" in finding["remedy"]
+
+
+def test_a_folder_of_secrets_that_others_write_in_and_a_link_that_leads_nowhere_are_findings(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    assert [finding["code"] for finding in exposed([str(tmp_path)], "f")] == ["not_run"]
+    (tmp_path / "link").unlink()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "open" / "file").touch(mode=0o600)
+    assert [finding["code"] for finding in exposed([str(tmp_path)], "f")] == ["unsafe_path"]
+
+
+def test_the_folder_of_secrets_that_the_readme_names_is_not_committed():
+    """README: copy inventories/example_hub to inventories/mine; the example reads its secrets beside itself."""
+    words = ["git", "check-ignore", "--no-index", "--quiet", "inventories/mine/secrets/link"]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0

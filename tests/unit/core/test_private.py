@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core import lock, private
@@ -29,7 +32,8 @@ def foreign(path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def base(tmp_path):
+def base(tmp_path, monkeypatch):
+    monkeypatch.delenv("SUDO_UID", raising=False)
     os.chmod(tmp_path, 0o755)
     return tmp_path.resolve()
 
@@ -66,11 +70,62 @@ def test_a_readable_folder_is_written_by_us_alone(base, mode, good):
         refused(lambda: private.folder(str(base / "f"), 0o755))
 
 
+def test_a_file_in_a_missing_folder_is_missing(base):
+    """Not written to by a path that was not judged: somebody else may make the folder in this moment."""
+    for call in (lambda: private.read(str(base / "none" / "f")), lambda: private.write(str(base / "none" / "f"), b"")):
+        with pytest.raises(FileNotFoundError):
+            call()
+
+
+def test_a_folder_that_somebody_makes_after_the_judgement_is_not_written_to(base, monkeypatch):
+    judged = private._folder
+
+    def late(*words):
+        answer = judged(*words)
+        (base / "late").mkdir(exist_ok=True)
+        return answer
+
+    monkeypatch.setattr(private, "_folder", late)
+    with pytest.raises(FileNotFoundError):
+        private.write(str(base / "late" / "f"), b"secret")
+    assert list((base / "late").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "members", "listed", "good"),
+    [
+        pytest.param("alice", "alice", [], False, True, id="a private group, as where the umask is 002"),
+        pytest.param("alice", "root", ["root"], False, True, id="the group of root"),
+        pytest.param("alice", "users", [], False, False, id="a group of many"),
+        pytest.param("alice", "alice", ["bob"], False, False, id="a private group with a guest"),
+        pytest.param("alice", "alice", [], True, False, id="an access list, whose mask is what looks like the group's rights"),
+    ],
+)
+def test_a_group_may_write_when_nobody_else_is_in_it(base, monkeypatch, owner, group, members, listed, good):
+    (base / "f").mkdir()
+    (base / "f").chmod(0o775)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: types.SimpleNamespace(pw_name=owner))
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: types.SimpleNamespace(gr_name=group, gr_mem=members))
+    monkeypatch.setattr(os, "listxattr", lambda path, **more: ["system.posix_acl_access"] if listed else [])
+    if good:
+        assert private.folder(str(base / "f"), 0o755) == str(base / "f")
+    else:
+        refused(lambda: private.folder(str(base / "f"), 0o755))
+    refused(lambda: private.folder(str(base / "f")))
+
+
+def test_a_folder_that_vanishes_while_it_is_made_is_refused(base, monkeypatch):
+    monkeypatch.setattr(private, "_make", lambda place, mode: None)
+    with pytest.raises(FleetError) as failure:
+        private.folder(str(base / "f"))
+    assert failure.value.code == "unsafe_path" and "went away" in failure.value.message
+
+
 def test_the_remedy_works(base):
     (base / "f").mkdir()
     (base / "f").chmod(0o777)
     remedy = refused(lambda: private.folder(str(base / "f"))).remedy
-    subprocess.run(["sh", "-c", remedy.partition("then ")[2].partition(", or")[0]], check=True)
+    subprocess.run(["sh", "-c", remedy.partition("then ")[2].partition(". Or")[0]], check=True)
     assert private.folder(str(base / "f")) == str(base / "f")
 
 
@@ -78,6 +133,20 @@ def test_a_folder_of_somebody_else_is_none_of_ours(base, monkeypatch):
     (base / "f").mkdir(mode=0o700)
     foreign(base / "f", monkeypatch)
     assert "belongs to another user" in refused(lambda: private.folder(str(base / "f"))).message
+
+
+@pytest.mark.parametrize(("invoker", "good"), [("owner", True), ("1", False), ("", False), ("x", False)])
+def test_the_user_behind_sudo_keeps_his_folders(base, monkeypatch, invoker, good):
+    """`sudo make lab` in a clone of one's own; who could be root anyway gets nothing by it."""
+    (base / "f").mkdir(mode=0o700)
+    foreign(base / "f", monkeypatch)
+    owner = (base / "f").stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", str(owner) if invoker == "owner" else invoker)
+    if good:
+        assert private.folder(str(base / "f" / "g")) == str(base / "f" / "g")
+    else:
+        refused(lambda: private.folder(str(base / "f" / "g")))
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o757])

@@ -38,6 +38,7 @@ def test_place(given, environ, path):
 
 def test_a_store_that_another_run_makes_is_waited_for(tmp_path, monkeypatch):
     path = tmp_path / "store.db"
+    path.touch(mode=0o600)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     pauses = []
@@ -99,8 +100,21 @@ def test_the_file_is_private_and_migrations_run_once(tmp_path):
     assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
 
+@pytest.mark.parametrize("opening", [open_for_writing, open_copy])
+def test_a_store_that_others_may_read_is_refused_and_a_link_of_ours_is_followed(tmp_path, opening):
+    """Who can read it can lock it."""
+    open_for_writing(tmp_path / "store.db").close()
+    (tmp_path / "link.db").symlink_to("store.db")
+    opening(tmp_path / "link.db").close()
+    (tmp_path / "store.db").chmod(0o640)
+    with pytest.raises(FleetError) as failure:
+        opening(tmp_path / "store.db")
+    assert failure.value.code == "unsafe_path" and f"chmod 0600 {tmp_path}/store.db" in failure.value.remedy
+
+
 def test_a_store_of_a_newer_collection_is_refused(tmp_path):
     path = tmp_path / "store.db"
+    path.touch(mode=0o600)
     newer = sqlite3.connect(path)
     newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     newer.close()
@@ -112,6 +126,7 @@ def test_a_store_of_a_newer_collection_is_refused(tmp_path):
 def test_a_file_that_is_no_store_is_a_typed_failure(tmp_path):
     path = tmp_path / "store.db"
     path.write_bytes(b"not a database" * 100)
+    path.chmod(0o600)
     for opening in (open_for_writing, open_copy):
         with pytest.raises(FleetError) as failure:
             opening(path)
