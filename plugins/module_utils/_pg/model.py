@@ -24,6 +24,7 @@ FAILURES = {
     "auth": "A server refused the login of the control connection.",
     "privileges": "The control user may not do what the cutover needs; it has to be a superuser.",
     "tool_missing": "A program or library is not installed; the package is named.",
+    "job_lost": "A detached switch has no result and no process works on the pair; the catalogs say what it left.",
     "connection_lost": "A server closed the control connection; the next run reads the facts and continues.",
     "sql_error": "A server refused a statement; its message and SQLSTATE are in the details.",
     "locked": "Another run works on this pair of databases; its process and age are named.",
