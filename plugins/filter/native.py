@@ -48,10 +48,14 @@ def native_unit_names(
 
 
 def native_findings(
-    manifests: t.Any, stack: str, services: t.Optional[t.Mapping[str, str]] = None, approved: t.Collection[str] = ()
+    manifests: t.Any,
+    stack: str,
+    services: t.Optional[t.Mapping[str, str]] = None,
+    approved: t.Collection[str] = (),
+    inputs: t.Optional[t.Mapping[str, t.Sequence[str]]] = None,
 ) -> list[dict[str, t.Any]]:
     try:
-        wanted_states(render_stack(manifests, stack, approved=approved), services or {}, "active")
+        wanted_states(render_stack(manifests, stack, approved=approved, inputs=inputs), services or {}, "active")
     except FleetError as error:
         seen = error.details.get("findings") or [error.message]
         return [{"code": error.code, "message": item, "remedy": error.remedy} for item in seen]

@@ -34,7 +34,7 @@ options:
       - The checks. A key that its type does not know is refused with the nearest one that it knows.
       - "Every check: C(name) (required, unique), C(type) (required), C(timeout) (5, seconds for one attempt),
         C(repeat) (1, times in a row that it must pass), C(interval) (0.2, seconds in between),
-        C(wait_timeout) (0, seconds in which it may become true)."
+        C(wait_timeout) (0, seconds in which it may become true), C(log_of) (systemd unit whose last log lines a failure shows)."
       - "C(http): C(url) (required), C(method) (GET), C(request_headers), C(body) (text, or data that is sent as JSON),
         C(connect_to) (C(address[:port]) to connect to instead; Host and certificate stay those of the URL), C(ca_file);
         expected are C(status) (200; one or a list), C(headers), C(body_contains), C(json) (data that the answer must contain), C(max_ms).

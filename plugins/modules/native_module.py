@@ -32,7 +32,24 @@ options:
     default: []
     suboptions:
       manifest:
-        description: Manifest with C(schema_version) 1. Unknown keys are refused.
+        description:
+          - Manifest with C(schema_version) 1. Unknown keys are refused, and everything that is wrong is told at once.
+          - "Keys: C(name) and C(version) (required), C(id) (name without the stack), C(provides), C(requires) and C(conflicts) (capabilities as
+            C(name@range)), C(services), C(mask) (paths that its services must not see), C(protected) (paths that no other module may cover),
+            C(security) with C(profile) (V(default), V(strict) or V(trusted)), C(apparmor) and C(privileged)."
+          - "Keys of a service: C(name), C(start_command) (required; a list, the first word an absolute path), C(stop_command), C(reload_command)
+            (instead of a restart when an input is younger), C(restart_policy) (V(never), V(on_failure), V(always)), C(user), C(working_directory),
+            C(environment), C(secrets), C(ports), C(capabilities), C(state_directory), C(binds), C(depends_on), C(health), and the four below."
+          - "C(limits): resource limits by the names that compose has (C(nofile), C(nproc), C(memlock), C(core) and so on), a number for both or
+            C({soft, hard}), V(-1) or V(infinity) for none. C(nofile) is 1048576 unless it is given, as in a container; the others are systemd's."
+          - "C(stop_signal): what ends its main process, V(SIGTERM); C(SIGINT), C(INT) and C(2) mean the same."
+          - "C(stop_timeout): seconds until it is killed, from 1 to 7200. V(300), not the 10 of a container engine: a database writes its last
+            checkpoint in them, and only a program that does not end by itself needs them."
+          - "In C(stop_command) and C(reload_command) the word C($MAINPID), and C(${MAINPID}) in a word, is the number of the main process.
+            Every other C($) is what it is."
+          - A program, a working directory, a bind or one of O(inputs) that lies where the profile of its module hides everything (C(/home), C(/root),
+            C(/run/user), C(/tmp), C(/var/tmp), its own C(mask), devices under V(strict)) is refused by name. A directory of C(/home) or C(/tmp)
+            that a service binds is seen by it.
         type: dict
         required: true
   state:
@@ -68,7 +85,9 @@ options:
     elements: path
     default: []
   reload:
-    description: Services that read their configuration again on SIGHUP and are reloaded, not restarted, for a younger input.
+    description:
+      - Services that read their configuration again on SIGHUP and are reloaded, not restarted, for a younger input.
+      - One with a C(reload_command) need not be named.
     type: list
     elements: str
     default: []
@@ -110,6 +129,10 @@ EXAMPLES = r"""
               user: hub
               secrets: [database_password]
               ports: [3000]
+              limits: {nofile: 65536, core: 0}
+              stop_signal: SIGQUIT
+              stop_timeout: 30
+              reload_command: [/bin/kill, -USR1, $MAINPID]
               health: {type: http, port: 3000, path: /up}
             - name: worker
               start_command: [/usr/bin/python3, /opt/hub/worker.py]

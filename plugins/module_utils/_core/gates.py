@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from .argspec import unknown_keys
 from .errors import FleetError
 from .runner import Runner
+from .unit_log import last_lines, own_words
 from .wait import Deadline
 
 FAILURES = {
@@ -119,6 +120,7 @@ COMMON: Keys = {
     "repeat": (whole, 1),
     "interval": (number, 0.2),
     "wait_timeout": (number, 0.0),
+    "log_of": (text, None),
 }
 
 
@@ -181,7 +183,8 @@ def run_gates(
 
     Raises FleetError ``check_failed`` that lists every failed check, after all of them were run.
     """
-    outcomes = [_run(spec, checkers[spec["type"]], tools, check_mode, deadline) for spec in read_checks(checks, checkers)]
+    specs = read_checks(checks, checkers)
+    outcomes = [_run(spec, checkers[spec["type"]], tools, check_mode, deadline) for spec in specs]
     summary: dict[str, t.Any] = {
         "passed": sum(1 for outcome in outcomes if outcome.ok),
         "total": len(outcomes),
@@ -190,7 +193,8 @@ def run_gates(
     }
     failed = [outcome for outcome in outcomes if outcome.ok is False]
     if failed:
-        said = "; ".join(f"{outcome.name}: {', '.join(outcome.findings)}" for outcome in failed)
+        asked = {spec["name"]: _asked(spec) for spec in specs}
+        said = "; ".join(f"{outcome.name}{asked[outcome.name]}: {', '.join(outcome.findings)}" for outcome in failed)
         raise FleetError(
             "check_failed",
             f"{len(failed)} of {len(outcomes)} checks failed: {said}.",
@@ -198,6 +202,13 @@ def run_gates(
             details={**summary, "failed": [outcome.name for outcome in failed]},
         )
     return summary
+
+
+def _asked(spec: Spec) -> str:
+    """`` (where a check asked)``, for its failure; empty for one that asks at no address."""
+    where = spec.get("url") or (f"{spec['host']}:{spec['port']}" if spec.get("host") and spec.get("port") else "")
+    via = f" through {spec['connect_to']}" if where and spec.get("connect_to") else ""
+    return f" ({where}{via})" if where else ""
 
 
 def _run(spec: Spec, checker: Checker, tools: Tools, check_mode: bool, deadline: t.Callable[[float], Deadline]) -> Outcome:
@@ -211,12 +222,16 @@ def _run(spec: Spec, checker: Checker, tools: Tools, check_mode: bool, deadline:
         if not seen.findings or limit.expired():
             break
         limit.pause(spec["interval"])
-    evidence = {
+    evidence: dict[str, t.Any] = {
         **seen.evidence,
         **({"attempts": attempts} if attempts > 1 else {}),
         **({"in_a_row": spec["repeat"]} if spec["repeat"] > 1 else {}),
     }
-    return replace(planned, ok=not seen.findings, evidence=evidence, findings=seen.findings, seconds=round(clock.elapsed(), 3))
+    findings = seen.findings
+    if findings and spec["log_of"]:
+        evidence["log"] = last_lines(tools.runner, spec["log_of"])
+        findings += (f"last log lines of {spec['log_of']}: {own_words(evidence['log'], spec['log_of'], 5) or 'none'}",)
+    return replace(planned, ok=not findings, evidence=evidence, findings=findings, seconds=round(clock.elapsed(), 3))
 
 
 def _in_a_row(spec: Spec, checker: Checker, tools: Tools, deadline: t.Callable[[float], Deadline]) -> Seen:

@@ -45,6 +45,7 @@ def _health_gate(unit: Unit, health: Health, wait_timeout: float) -> dict[str, t
         "type": health.type,
         "timeout": health.timeout,
         "wait_timeout": health.initial_delay + wait_timeout,
+        "log_of": unit.name,
     }
     if health.type == "http":
         return {**gate, "url": f"http://{_bracketed(health.host)}:{health.port}{health.path}", "status": health.status}

@@ -11,9 +11,22 @@ import json
 import re
 import typing as t
 
-from .._core.argspec import unknown_keys
 from .._core.errors import FleetError
-from .model import HEALTH_TYPES, PROFILES, RESTART_POLICIES, Health, Manifest, Security, Service
+from .findings import Findings, kind_of
+from .hidden import hidden_paths
+from .model import (
+    DEFAULT_LIMITS,
+    HEALTH_TYPES,
+    LONGEST_STOP,
+    PROFILES,
+    RESTART_POLICIES,
+    STOP_TIMEOUT,
+    Health,
+    Manifest,
+    Security,
+    Service,
+)
+from .process import limits, stop_signal
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 _CAPABILITY = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
@@ -29,101 +42,11 @@ _MANIFEST_KEYS = (
     "reversible", "reboot_required",
 )  # fmt: skip
 _SERVICE_KEYS = (
-    "name", "start_command", "stop_command", "restart_policy", "user", "working_directory", "environment", "secrets", "ports",
-    "capabilities", "state_directory", "binds", "depends_on", "health",
+    "name", "start_command", "stop_command", "reload_command", "stop_signal", "stop_timeout", "limits", "restart_policy", "user",
+    "working_directory", "environment", "secrets", "ports", "capabilities", "state_directory", "binds", "depends_on", "health",
 )  # fmt: skip
 _HEALTH_KEYS = ("type", "host", "port", "path", "status", "command", "interval", "timeout", "initial_delay")
 _SECURITY_KEYS = ("profile", "apparmor", "egress_allow", "privileged")
-
-
-class _Findings:
-    """Collects what is wrong with one value after the other, so that a user sees everything at once."""
-
-    def __init__(self) -> None:
-        self.items: list[str] = []
-
-    def add(self, path: str, sentence: str) -> None:
-        self.items.append(f"{path}: {sentence}")
-
-    def keys(self, path: str, given: t.Mapping[str, t.Any], known: t.Sequence[str]) -> None:
-        self.items.extend(unknown_keys(path, given, known))
-
-    def mapping(self, path: str, value: t.Any, known: t.Sequence[str]) -> dict[str, t.Any]:
-        if not isinstance(value, t.Mapping):
-            self.add(path, f"must be a mapping, is {_kind(value)}.")
-            return {}
-        given = {str(key): item for key, item in value.items()}
-        self.keys(path, given, known)
-        return given
-
-    def text(self, path: str, value: t.Any, default: str = "", pattern: t.Optional[t.Pattern[str]] = None, rule: str = "") -> str:
-        if value is None:
-            return default
-        if not isinstance(value, str) or "\x00" in value or (pattern is not None and not pattern.match(value)):
-            self.add(path, f"{rule or 'must be a text'}; is {value!r}.")
-            return default
-        return str(value)
-
-    def path(self, path: str, value: t.Any, default: str = "") -> str:
-        text = self.text(path, value, default)
-        if text and (not text.startswith("/") or "\n" in text or any(part == ".." for part in text.split("/"))):
-            self.add(path, f"must be an absolute path without '..'; is {text!r}.")
-        return text
-
-    def choice(self, path: str, value: t.Any, choices: t.Sequence[str], default: str) -> str:
-        if value is None:
-            return default
-        if value not in choices:
-            self.add(path, f"must be one of {', '.join(choices)}; is {value!r}.")
-            return default
-        return str(value)
-
-    def boolean(self, path: str, value: t.Any, default: bool) -> bool:
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            self.add(path, f"must be true or false; is {value!r}.")
-            return default
-        return value
-
-    def number(self, path: str, value: t.Any, default: float, low: float, high: float) -> float:
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            self.add(path, f"must be a number from {low:g} to {high:g}; is {value!r}.")
-            return default
-        return value
-
-    def items_of(self, path: str, value: t.Any) -> list[t.Any]:
-        if value is None:
-            return []
-        if isinstance(value, (str, bytes, t.Mapping)) or not isinstance(value, t.Sequence):
-            self.add(path, f"must be a list, is {_kind(value)}.")
-            return []
-        return list(value)
-
-    def texts(self, path: str, value: t.Any, pattern: t.Optional[t.Pattern[str]] = None, rule: str = "") -> tuple[str, ...]:
-        return tuple(self.text(f"{path}[{n}]", item, "", pattern, rule) for n, item in enumerate(self.items_of(path, value)))
-
-    def command(self, path: str, value: t.Any, required: bool) -> tuple[str, ...]:
-        argv = self.texts(path, value)
-        if not argv:
-            if required:
-                self.add(path, "must be a list of words, the first an absolute path.")
-            return ()
-        if not argv[0].startswith("/"):
-            self.add(path, f"the first word must be an absolute path; is {argv[0]!r}.")
-        return argv
-
-
-def _kind(value: t.Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, str):
-        return "a text"
-    if isinstance(value, t.Mapping):
-        return "a mapping"
-    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
 
 
 def parse_manifests(documents: t.Any, stack: str) -> tuple[Manifest, ...]:
@@ -131,7 +54,7 @@ def parse_manifests(documents: t.Any, stack: str) -> tuple[Manifest, ...]:
 
     Raises FleetError ``manifest_invalid`` with all findings of all documents at once; what modules mean to each other is judged in `plan`.
     """
-    findings = _Findings()
+    findings = Findings()
     findings.text("stack", stack, "", _LABEL, "must be a DNS label of at most 63 characters")
     manifests = [
         _manifest(findings, f"manifests[{n}]", document, stack) for n, document in enumerate(findings.items_of("manifests", documents))
@@ -157,7 +80,7 @@ def digest_of(document: t.Any) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _manifest(findings: _Findings, path: str, document: t.Any, stack: str) -> Manifest:
+def _manifest(findings: Findings, path: str, document: t.Any, stack: str) -> Manifest:
     given = findings.mapping(path, document, _MANIFEST_KEYS)
     label = "must be a DNS label of at most 63 characters"
     if given and given.get("schema_version") != 1:
@@ -177,7 +100,7 @@ def _manifest(findings: _Findings, path: str, document: t.Any, stack: str) -> Ma
     names = [service.name for service in services]
     for double in sorted({item for item in names if item and names.count(item) > 1}):
         findings.add(f"{path}.services", f"name {double} is used twice.")
-    return Manifest(
+    manifest = Manifest(
         name=name,
         id=identity,
         version=version,
@@ -192,9 +115,13 @@ def _manifest(findings: _Findings, path: str, document: t.Any, stack: str) -> Ma
         reversible=findings.boolean(f"{path}.reversible", given.get("reversible"), True),
         reboot_required=findings.boolean(f"{path}.reboot_required", given.get("reboot_required"), False),
     )
+    for n, service in enumerate(services):
+        for key, sentence in hidden_paths(manifest, service):
+            findings.add(f"{path}.services[{n}].{key}", sentence)
+    return manifest
 
 
-def _service(findings: _Findings, path: str, document: t.Any, module: str) -> Service:
+def _service(findings: Findings, path: str, document: t.Any, module: str) -> Service:
     given = findings.mapping(path, document, _SERVICE_KEYS)
     if given and given.get("name") is None:
         findings.add(f"{path}.name", "is required.")
@@ -203,6 +130,10 @@ def _service(findings: _Findings, path: str, document: t.Any, module: str) -> Se
         name=findings.text(f"{path}.name", given.get("name"), "", _LABEL, "must be a DNS label of at most 63 characters"),
         start_command=findings.command(f"{path}.start_command", given.get("start_command"), required=bool(given)),
         stop_command=findings.command(f"{path}.stop_command", given.get("stop_command"), required=False),
+        reload_command=findings.command(f"{path}.reload_command", given.get("reload_command"), required=False),
+        stop_signal=stop_signal(findings, f"{path}.stop_signal", given.get("stop_signal"), "SIGTERM"),
+        stop_timeout=findings.number(f"{path}.stop_timeout", given.get("stop_timeout"), STOP_TIMEOUT, 1, LONGEST_STOP),
+        limits=limits(findings, f"{path}.limits", given.get("limits"), DEFAULT_LIMITS),
         restart_policy=findings.choice(f"{path}.restart_policy", given.get("restart_policy"), RESTART_POLICIES, "on_failure"),
         user=findings.text(f"{path}.user", given.get("user"), "", _USER, "must be the name of a system user"),
         working_directory=findings.path(f"{path}.working_directory", given.get("working_directory")),
@@ -219,7 +150,7 @@ def _service(findings: _Findings, path: str, document: t.Any, module: str) -> Se
     )
 
 
-def _health(findings: _Findings, path: str, document: t.Any) -> t.Optional[Health]:
+def _health(findings: Findings, path: str, document: t.Any) -> t.Optional[Health]:
     if document is None:
         return None
     given = findings.mapping(path, document, _HEALTH_KEYS)
@@ -244,7 +175,7 @@ def _health(findings: _Findings, path: str, document: t.Any) -> t.Optional[Healt
     )
 
 
-def _security(findings: _Findings, path: str, document: t.Any) -> Security:
+def _security(findings: Findings, path: str, document: t.Any) -> Security:
     if document is None:
         return Security()
     given = findings.mapping(path, document, _SECURITY_KEYS)
@@ -260,7 +191,7 @@ def _security(findings: _Findings, path: str, document: t.Any) -> Security:
     )
 
 
-def _capabilities(findings: _Findings, path: str, value: t.Any, default: str) -> tuple[tuple[str, str], ...]:
+def _capabilities(findings: Findings, path: str, value: t.Any, default: str) -> tuple[tuple[str, str], ...]:
     pairs = []
     for n, item in enumerate(findings.items_of(path, value)):
         name, _at, limits = findings.text(f"{path}[{n}]", item).partition("@")
@@ -273,11 +204,11 @@ def _capabilities(findings: _Findings, path: str, value: t.Any, default: str) ->
     return tuple(pairs)
 
 
-def _environment(findings: _Findings, path: str, value: t.Any) -> tuple[tuple[str, str], ...]:
+def _environment(findings: Findings, path: str, value: t.Any) -> tuple[tuple[str, str], ...]:
     if value is None:
         return ()
     if not isinstance(value, t.Mapping):
-        findings.add(path, f"must be a mapping, is {_kind(value)}.")
+        findings.add(path, f"must be a mapping, is {kind_of(value)}.")
         return ()
     pairs = []
     for key, item in value.items():
@@ -289,21 +220,21 @@ def _environment(findings: _Findings, path: str, value: t.Any) -> tuple[tuple[st
     return tuple(sorted(pairs))
 
 
-def _ports(findings: _Findings, path: str, value: t.Any) -> tuple[int, ...]:
+def _ports(findings: Findings, path: str, value: t.Any) -> tuple[int, ...]:
     return tuple(int(findings.number(f"{path}[{n}]", item, 0, 1, 65535)) for n, item in enumerate(findings.items_of(path, value)))
 
 
-def _paths(findings: _Findings, path: str, value: t.Any) -> tuple[str, ...]:
+def _paths(findings: Findings, path: str, value: t.Any) -> tuple[str, ...]:
     return tuple(findings.path(f"{path}[{n}]", item) for n, item in enumerate(findings.items_of(path, value)))
 
 
-def _state_directories(findings: _Findings, path: str, value: t.Any) -> tuple[str, ...]:
+def _state_directories(findings: Findings, path: str, value: t.Any) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     rule = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]*\Z")
     return findings.texts(path, given, rule, "must be a path below /var/lib, such as powernode/files")
 
 
-def _binds(findings: _Findings, path: str, value: t.Any) -> tuple[str, ...]:
+def _binds(findings: Findings, path: str, value: t.Any) -> tuple[str, ...]:
     binds = findings.texts(path, value)
     for n, bind in enumerate(binds):
         parts = bind.split(":")
@@ -312,7 +243,7 @@ def _binds(findings: _Findings, path: str, value: t.Any) -> tuple[str, ...]:
     return binds
 
 
-def _port_clashes(findings: _Findings, manifests: t.Sequence[Manifest]) -> None:
+def _port_clashes(findings: Findings, manifests: t.Sequence[Manifest]) -> None:
     owners: dict[int, list[str]] = {}
     for manifest in manifests:
         for service in manifest.services:
@@ -323,7 +254,7 @@ def _port_clashes(findings: _Findings, manifests: t.Sequence[Manifest]) -> None:
             findings.add("manifests", f"port {port} is wanted by {' and '.join(names)}.")
 
 
-def _covered_paths(findings: _Findings, manifests: t.Sequence[Manifest]) -> None:
+def _covered_paths(findings: Findings, manifests: t.Sequence[Manifest]) -> None:
     for owner in manifests:
         for neighbour in manifests:
             if neighbour is owner:

@@ -25,6 +25,14 @@ STATES = ("active", "present", "inactive", "masked")
 PROFILES = ("default", "strict", "trusted")
 RESTART_POLICIES = ("never", "on_failure", "always")
 HEALTH_TYPES = ("http", "tcp", "exec", "notify")
+# Names as compose and setrlimit(2) have them; systemd's LimitX of systemd.exec(5) is the same in capitals.
+LIMITS = (
+    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending",
+    "stack",
+)  # fmt: skip
+# Seconds: a database writes its last checkpoint in them. Whoever is killed before that is no worse than after a crash, but starts slowly.
+STOP_TIMEOUT = 300.0
+LONGEST_STOP = 7200.0
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,32 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A resource limit; None is no limit."""
+
+    name: str
+    soft: t.Optional[int]
+    hard: t.Optional[int]
+
+
+# What Docker gives every container (its unit sets LimitNOFILE so); systemd's own soft limit of 1,024 is less than such programs are used to.
+DEFAULT_LIMITS = (Limit("nofile", 1048576, 1048576),)
+
+
+@dataclass(frozen=True)
 class Service:
-    """One process of a module. ``user`` is empty for root, ``depends_on`` holds full names (``module/service``)."""
+    """One process of a module. ``user`` is empty for root, ``depends_on`` holds full names (``module/service``).
+
+    With a ``reload_command`` it reads its configuration again without a restart.
+    """
 
     name: str
     start_command: tuple[str, ...]
     stop_command: tuple[str, ...] = ()
+    reload_command: tuple[str, ...] = ()
+    stop_signal: str = "SIGTERM"
+    stop_timeout: float = STOP_TIMEOUT
+    limits: tuple[Limit, ...] = DEFAULT_LIMITS
     restart_policy: str = "on_failure"
     user: str = ""
     working_directory: str = ""

@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._core.errors import FleetError
+from .hidden import hidden_files
 from .manifest import parse_manifests
-from .model import MARK, Manifest, Service, Unit
+from .model import MARK, Limit, Manifest, Service, Unit
 from .stack import check_relations, start_order
 
 UNIT_DIRECTORY = "/usr/local/lib/systemd/system"
@@ -54,6 +56,7 @@ _SANDBOX["strict"] = (
     "SystemCallErrorNumber=EPERM",
     "UMask=0077",
 )
+_HANGUP = ("/bin/kill", "-HUP", "$MAINPID")
 _RESTART = {"never": "no", "on_failure": "on-failure", "always": "always"}
 
 
@@ -75,28 +78,44 @@ def render_stack(
 
     ``credentials`` gives the file of a credential where it does not stand in ``credentials_directory`` under its own name. ``reload`` names
     services (``service`` or ``module/service``) that read their configuration again on SIGHUP; ``inputs`` the files whose change a service
-    must see. Raises FleetError ``manifest_invalid``, ``capability_conflict`` or ``unit_cycle``.
+    must see; one that the sandbox hides from its service is refused. Raises FleetError ``manifest_invalid``, ``capability_conflict`` or ``unit_cycle``.
     """
     manifests = parse_manifests(documents, stack)
     check_relations(manifests, approved)
+    _refuse_hidden_inputs(manifests, inputs or {})
     directory = credentials_directory or f"/etc/bowline/{stack}/credentials"
     units = []
     for order, (manifest, service, before) in enumerate(start_order(manifests)):
         names = (service.name, f"{manifest.id}/{service.name}")
+        reloads = bool(service.reload_command) or any(name in reload for name in names)
         sources = {name: (credentials or {}).get(name, f"{directory}/{name}") for name in service.secrets}
         units.append(
             Unit(
                 name=unit_name(stack, manifest.id, service.name),
-                text=_text(stack, manifest, service, before, sources, any(name in reload for name in names)),
+                text=_text(stack, manifest, service, before, sources, reloads),
                 module=manifest.id,
                 service=service.name,
                 order=order,
-                reloads=any(name in reload for name in names),
+                reloads=reloads,
                 inputs=(*sources.values(), *(path for name in names for path in (inputs or {}).get(name, ()))),
                 health=service.health,
             )
         )
     return tuple(units)
+
+
+def _refuse_hidden_inputs(manifests: t.Sequence[Manifest], inputs: t.Mapping[str, t.Sequence[str]]) -> None:
+    findings = [
+        f"inputs.{name}: {sentence}"
+        for manifest in manifests
+        for service in manifest.services
+        for name in (service.name, f"{manifest.id}/{service.name}")
+        for sentence in hidden_files(manifest, service, inputs.get(name, ()))
+    ]
+    if findings:
+        raise FleetError(
+            "manifest_invalid", " ".join(findings), remedy="Correct the path; nothing was changed.", details={"findings": findings}
+        )
 
 
 def _text(
@@ -135,12 +154,15 @@ def _service_lines(stack: str, manifest: Manifest, service: Service, credentials
     lines = [
         f"Type={'notify' if notify else 'exec'}",
         f"ExecStart={_command(service.start_command)}",
-        *([f"ExecStop={_command(service.stop_command)}"] if service.stop_command else []),
-        *(["ExecReload=/bin/kill -HUP $MAINPID"] if reloads else []),
+        *([f"ExecStop={_command(service.stop_command, main=True)}"] if service.stop_command else []),
+        *([f"ExecReload={_command(service.reload_command or _HANGUP, main=True)}"] if reloads else []),
         f"Restart={_RESTART[service.restart_policy]}",
         "RestartSec=1",
-        "TimeoutStopSec=60",
+        f"KillSignal={service.stop_signal}",
+        f"TimeoutStopSec={service.stop_timeout:g}",
+        # As a container engine ends one: its main process gets the signal, and what is left of it is killed.
         "KillMode=mixed",
+        *(f"Limit{limit.name.upper()}={_limit(limit)}" for limit in service.limits),
         f"SyslogIdentifier={stack}-{manifest.id}-{service.name}",
     ]
     if service.user:
@@ -174,8 +196,19 @@ def _sandbox(manifest: Manifest, service: Service) -> list[str]:
     return lines + [f"InaccessiblePaths={_quoted('-' + path)}" for path in manifest.mask]
 
 
-def _command(argv: t.Sequence[str]) -> str:
-    return " ".join(_quoted(word.replace("$", "$$")) for word in argv)
+def _limit(limit: Limit) -> str:
+    soft, hard = ("infinity" if end is None else str(end) for end in (limit.soft, limit.hard))
+    return soft if soft == hard else f"{soft}:{hard}"
+
+
+def _command(argv: t.Sequence[str], main: bool = False) -> str:
+    """``main``: systemd knows the main process when it runs the command, so $MAINPID as a word and ${MAINPID} in one stay what they are."""
+    return " ".join(word if main and word == "$MAINPID" else _quoted(_dollars(word, main)) for word in argv)
+
+
+def _dollars(word: str, main: bool) -> str:
+    kept = "${MAINPID}"
+    return kept.join(part.replace("$", "$$") for part in word.split(kept)) if main else word.replace("$", "$$")
 
 
 def _specifiers(text: str) -> str:

@@ -14,10 +14,12 @@ import typing as t
 from .._core import private
 from .._core.errors import FleetError
 from .._core.runner import Completed, Runner
-from .model import MARK, UnitState
+from .._core.unit_log import last_lines, own_words
+from .model import LONGEST_STOP, MARK, UnitState
 
 _PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,Result,NRestarts,ActiveEnterTimestamp,StateChangeTimestamp,NeedDaemonReload"
-_STOP_LIMIT = 180.0
+# systemd ends every stop itself, at TimeoutStopSec=, once for the command and once for the signal; this only ends a systemctl that hangs.
+_ACT_LIMIT = 2 * LONGEST_STOP + 300
 
 
 class SystemdClient:
@@ -109,19 +111,18 @@ class SystemdClient:
             # A unit that failed before may have used up its start limit; resetting one that did not is no error worth stopping for.
             self._run(["systemctl", "reset-failed", "--", unit], timeout=30)
         words = ["systemctl", verb.replace("_", "-"), "--quiet"]
-        done = self._run([*words, "--", unit] if unit else words, env={"LC_ALL": "C"}, timeout=_STOP_LIMIT)
+        done = self._run([*words, "--", unit] if unit else words, env={"LC_ALL": "C"}, timeout=_ACT_LIMIT)
         if done.rc != 0:
             raise self.failure(
                 unit, f"systemctl {verb} {unit} ended with {done.rc}" + (f": {done.err.strip()}" if done.err.strip() else ""), done
             )
 
     def failure(self, unit: str, sentence: str, done: t.Optional[Completed] = None) -> FleetError:
-        log = self._run(["journalctl", "--no-pager", "--lines=15", "--output=cat", f"--unit={unit}"], timeout=15) if unit else None
-        lines = log.out.splitlines() if log is not None and log.rc == 0 else []
-        own = [line for line in lines if unit not in line]
+        lines = last_lines(self._run, unit) if unit else []
+        own = own_words(lines, unit, 3)
         return FleetError(
             "unit_failed",
-            f"{sentence}." + (f" Last log line: {own[-1]}" if own else ""),
+            f"{sentence}." + (f" Last log lines: {own}" if own else ""),
             remedy=f"journalctl -u {unit}" if unit else "systemctl --failed",
             details={"unit": unit, "log": lines, "rc": done.rc if done is not None else None},
         )

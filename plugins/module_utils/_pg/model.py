@@ -28,6 +28,7 @@ FAILURES = {
     "role_unsafe": "A role would get more rights on new than it has on legacy, or its name or a setting of it cannot be copied; nothing was changed.",
     "privileges": "The control user may not do what the cutover needs; it has to be a superuser.",
     "tool_missing": "A program or library is not installed; the package is named.",
+    "job_lost": "A detached switch has no result and no process works on the pair; the catalogs say what it left.",
     "connection_lost": "A server closed the control connection; the next run reads the facts and continues.",
     "sql_error": "A server refused a statement; its message and SQLSTATE are in the details.",
     "locked": "Another run works on this pair of databases; its process and age are named.",

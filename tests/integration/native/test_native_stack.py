@@ -46,6 +46,27 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 """
 
 
+# Says on request what it got from systemd, and writes down which signals reach it.
+LIFE = """
+import http.server, os, resource, signal, sys, time
+def note(number, frame):
+    with open(os.environ["STATE_DIRECTORY"] + "/signals", "a") as file:
+        file.write(signal.Signals(number).name + " ")
+    if number in (signal.SIGINT, signal.SIGTERM):
+        sys.exit(0)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+    signal.signal(number, note)
+print("password=canary-7c1e5b0a cannot be told", file=sys.stderr)
+print("I listen to signals only", file=sys.stderr, flush=True)
+with open(os.environ["STATE_DIRECTORY"] + "/limits", "w") as file:
+    file.write(repr([resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in ("NOFILE", "MEMLOCK", "CORE")]))
+with open(os.environ["STATE_DIRECTORY"] + "/seen", "w") as file:
+    file.write(repr([os.path.exists(path) for path in ("/home/zztest/life.py", "/tmp/zztest/life.py", "/root/.ssh", "/srv/covered/life.py")]))
+while True:
+    time.sleep(3600)
+"""
+
+
 def service(name: str, port: int, **keys: t.Any) -> dict[str, t.Any]:
     return {
         "name": name,
@@ -222,9 +243,86 @@ def test_a_masked_service_cannot_be_started_and_comes_back_when_asked(stack: Sta
     assert stack.pid(SIDE) == side
 
 
+def life(**keys: t.Any) -> dict[str, t.Any]:
+    """A module of one service whose program is seen through a bind below a home, and another one below /tmp."""
+    folder = f"/etc/bowline/{STACK}/life"
+    return {
+        "name": "life",
+        "start_command": ["/usr/bin/python3", "/home/zztest/life.py"],
+        "user": STACK,
+        "state_directory": f"{STACK}/life",
+        "binds": [f"{folder}:/home/zztest:ro", f"{folder}:/tmp/zztest:ro"],
+        **keys,
+    }
+
+
+def with_life(stack: Stack, *options: str, fails: bool = False, **keys: t.Any) -> tuple[int, dict[str, t.Any]]:
+    file = {"path": f"/etc/bowline/{STACK}/life/life.py", "content": LIFE, "notify": ["life"]}
+    place = {"path": f"/etc/bowline/{STACK}/life"}
+    changes = {
+        "native_stack_manifests": [*stack.variables["native_stack_manifests"], module("life", life(**keys))],
+        "native_stack_files": [*stack.variables["native_stack_files"], file],
+        "native_stack_directories": [place],
+        "native_stack_wait_timeout": 2 if fails else 120,
+    }
+    return stack.play(*options, fails=fails, **changes)
+
+
+LIVING = f"{STACK}-life-life.service"
+
+
+def test_limits_signals_and_reload_are_those_of_the_manifest(stack: Stack) -> None:
+    web = stack.pid(WEB)
+    keys = {
+        "limits": {"memlock": 65536, "core": {"soft": 0, "hard": 4096}, "sigpending": -1},
+        "stop_signal": "SIGINT",
+        "stop_timeout": 20,
+        "reload_command": ["/bin/kill", "-USR1", "$MAINPID"],
+    }
+    with_life(stack, **keys)
+    life_pid = stack.pid(LIVING)
+    stack.shell(f"for n in $(seq 100); do [ -s /var/lib/{STACK}/life/seen ] && break; sleep 0.1; done")
+    # A container without CAP_SYS_RESOURCE, as the lab's target may be, gets as much of the default as its own hard limit has.
+    most = stack.shell("awk '/^Max open files/ {print $5}' /proc/1/limits")
+    files = min(1048576, int(most)) if most.isdigit() else 1048576
+    assert stack.shell(f"cat /var/lib/{STACK}/life/limits") == f"[({files}, {files}), (65536, 65536), (0, 4096)]"
+    told = stack.shell(f"systemctl show {LIVING} --property=LimitNOFILESoft,LimitNOFILE,LimitSIGPENDING,TimeoutStopUSec,KillSignal")
+    assert sorted(told.split()) == ["KillSignal=2", "LimitNOFILE=1048576", "LimitNOFILESoft=1048576", "LimitSIGPENDING=infinity", "TimeoutStopUSec=20s"]
+    # What binds name is seen below a home and below /tmp; the home itself is not.
+    assert stack.shell(f"cat /var/lib/{STACK}/life/seen") == "[True, True, False, False]"
+    stack.shell(f"touch /etc/bowline/{STACK}/life/life.py")
+    with_life(stack, **keys)
+    assert stack.pid(LIVING) == life_pid, "it was reloaded, not restarted"
+    stack.shell(f"for n in $(seq 100); do [ -s /var/lib/{STACK}/life/signals ] && break; sleep 0.1; done")
+    assert stack.shell(f"cat /var/lib/{STACK}/life/signals") == "SIGUSR1"
+    stack.shell(f"systemctl stop {LIVING}")
+    assert stack.shell(f"cat /var/lib/{STACK}/life/signals") == "SIGUSR1 SIGINT"
+    assert stack.shell(f"systemctl show --property=Result --value {LIVING}") == "success"
+    assert stack.pid(WEB) == web
+
+
+def test_a_path_that_the_sandbox_hides_is_refused_before_anything_is_written(stack: Stack) -> None:
+    before = stack.shell(f"ls -lR --time-style=full-iso {PLACES}")
+    shown = len(stack.output)
+    changed, _step = with_life(stack, fails=True, binds=[])
+    said = " ".join(stack.output[shown:].split())
+    assert changed == 0 and "manifest_invalid" in said
+    assert "/home/zztest/life.py is hidden from the service by ProtectHome of profile default" in said
+    assert stack.shell(f"ls -lR --time-style=full-iso {PLACES}") == before
+
+
+def test_a_failed_health_check_says_where_it_asked_and_the_last_words_of_the_unit(stack: Stack) -> None:
+    shown = len(stack.output)
+    with_life(stack, fails=True, health={"type": "http", "port": 18097, "path": "/up"})
+    said = " ".join(stack.output[shown:].split())
+    assert "life/life (http://127.0.0.1:18097/up): ConnectionRefusedError" in said, said[-3000:]
+    assert f"last log lines of {LIVING}: password=******** cannot be told | I listen to signals only" in said, said[-3000:]
+    assert CANARY not in said
+
+
 def test_absent_leaves_no_unit_and_no_credential(stack: Stack) -> None:
     _changed, step = stack.play(entry="absent")
-    assert step["bookmark"] == {WEB: "active", SIDE: "active"}
+    assert step["bookmark"] == {WEB: "active", SIDE: "active", LIVING: "active"}
     # Data and users are kept on purpose.
     assert (
         stack.traces().splitlines()[0] == f"/var/lib/{STACK}"

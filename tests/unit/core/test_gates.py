@@ -257,3 +257,30 @@ def test_postgres_without_its_library_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     failure = failure_of([{"name": "db", "type": "postgres", "host": "127.0.0.1", "dbname": "hub", "user": "hub"}])
     assert "python3-psycopg" in failure.message
+
+
+def test_a_failed_check_says_where_it_asked():
+    def nobody(spec, tools):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    checkers = {name: Checker(nobody, CHECKERS[name].keys) for name in ("http", "tcp")}
+    checks = [
+        {"name": "up", "type": "http", "url": "https://hub.example/up", "connect_to": "192.0.2.1"},
+        {"name": "door", "type": "tcp", "host": "127.0.0.1", "port": 3000},
+    ]
+    failure = failure_of(checks, checkers)
+    assert "up (https://hub.example/up through 192.0.2.1): ConnectionRefusedError" in failure.message
+    assert "door (127.0.0.1:3000): ConnectionRefusedError" in failure.message
+
+
+def test_a_failed_check_shows_the_last_words_of_its_unit():
+    log = "hub-m-web.service: Started\n\nlistening\n" + "".join(f"line {n}\n" for n in range(6)) + "x" * 5000 + "\n"
+    runner = FakeRunner(out=log)
+    failure = failure_of([fake(log_of="hub-m-web.service")], scripted("bad"), runner)
+    assert "one: bad was seen, last log lines of hub-m-web.service: line 2 | line 3 | line 4 | line 5 | xxx" in failure.message
+    assert len(failure.message) < 600 and "Started" not in failure.message
+    assert failure.details["checks"][0]["evidence"]["log"][:2] == ["hub-m-web.service: Started", "listening"]
+    assert "--unit=hub-m-web.service" in runner.calls[0]
+    for silent in (FakeRunner(missing=True), FakeRunner(rc=1, out="x")):
+        assert "last log lines of u.service: none" in failure_of([fake(log_of="u.service")], scripted("bad"), silent).message
+    assert run([fake(log_of="u.service")], scripted("good"), runner)["passed"] == 1 and len(runner.calls) == 1

@@ -195,3 +195,67 @@ def test_the_example_hub_is_a_stack_that_can_work():
     check_relations(manifests)
     order = [f"{module.id}/{item.name}" for module, item, _before in start_order(manifests)]
     assert order == ["postgres/postgres", "redis/redis", "backend/rails", "reverse-proxy/nginx", "worker/sidekiq"]
+
+
+@pytest.mark.parametrize(("keys", "part"), [
+    ({"start_command": ["/home/app/run"]}, "start_command[0]: /home/app/run is hidden from the service by ProtectHome of profile default"),
+    ({"start_command": ["/tmp/run"]}, "start_command[0]: /tmp/run is hidden from the service by PrivateTmp"),
+    ({"start_command": ["/bin/x", "/root/x.py"]}, "start_command[1]: /root/x.py is hidden from the service by ProtectHome"),
+    ({"start_command": ["/bin/x", "--config=/home/a.conf"]}, "start_command[1]: /home/a.conf is hidden"),
+    ({"start_command": ["/bin/x", "config_file=/home/../root/a"]}, "start_command[1]: /home/../root/a is hidden"),
+    ({"stop_command": ["/run/user/1/stop"]}, "stop_command[0]: /run/user/1/stop is hidden"),
+    ({"reload_command": ["//home/x"]}, "reload_command[0]: //home/x is hidden"),
+    ({"working_directory": "/var/tmp/app"}, "working_directory: /var/tmp/app is hidden from the service by PrivateTmp"),
+    ({"working_directory": "/home"}, "working_directory: /home is hidden"),
+    ({"start_command": ["/lib/modules/x"]}, "ProtectKernelModules"),
+    ({"binds": ["/x:/srv/private/x"]}, "binds[0]: /srv/private/x lies in what mask of m hides from it"),
+    ({"start_command": ["/srv/private/run"]}, "start_command[0]: /srv/private/run lies in what mask of m hides"),
+])  # fmt: skip
+def test_what_the_sandbox_hides_is_refused_by_name(keys, part):
+    document = manifest("m", service("s", **keys), mask=["/srv/private"])
+    assert any(part in finding for finding in findings(document)), findings(document)
+    if "private" not in part:
+        assert parse_manifests([{**document, "security": {"profile": "trusted"}}], "hub")
+
+
+@pytest.mark.parametrize("keys", [
+    {"start_command": ["/bin/x", "--pid-file=/tmp/x.pid", "/var/tmp"]},
+    {"start_command": ["/homes/x"]},
+    {"working_directory": "/tmp"},
+    {"start_command": ["/home/app/run"], "binds": ["/home/app:/home/app:ro"]},
+    {"working_directory": "/tmp/app/x", "binds": ["/data:/tmp/app"]},
+    {"start_command": ["/bin/x", "https://h/root/x", "--url=http://h/home/x"]},
+])
+def test_what_a_service_can_see_is_accepted(keys):
+    assert parse_manifests([manifest("m", service("s", **keys))], "hub")
+
+
+def test_devices_are_hidden_by_the_strict_profile_only():
+    document = manifest("m", service("s", binds=["/dev/fuse"], start_command=["/bin/x", "--log=/dev/stderr", "/dev/shm/x"]))
+    assert parse_manifests([document], "hub")
+    assert ["/dev/fuse is hidden" in finding for finding in findings({**document, "security": {"profile": "strict"}})] == [True]
+
+
+@pytest.mark.parametrize(("keys", "part"), [
+    ({"limits": {"nofiles": 1}}, "limits.nofiles: unknown key. Did you mean nofile?"),
+    ({"limits": [1]}, "limits: must be a mapping"),
+    ({"limits": {"nofile": "many"}}, "limits.nofile: must be a whole number from 0, or infinity; is 'many'"),
+    ({"limits": {"nofile": True}}, "limits.nofile: must be a whole number"),
+    ({"limits": {"nofile": -2}}, "limits.nofile: must be a whole number"),
+    ({"limits": {"nofile": 1.5}}, "limits.nofile: must be a whole number"),
+    ({"limits": {"nofile": {"soft": 1}}}, "limits.nofile.hard: must be a whole number"),
+    ({"limits": {"nofile": {"soft": 2, "hard": 1}}}, "limits.nofile: soft must not be above hard"),
+    ({"limits": {"nofile": {"soft": -1, "hard": 1}}}, "limits.nofile: soft must not be above hard"),
+    ({"limits": {"nofile": "1\nUser=root"}}, "limits.nofile: must be a whole number"),
+    ({"limits": {"nice": 41}}, "limits.nice: must be a limit from 0 (nice 20) to 40 (nice -20)"),
+    ({"stop_signal": "SIGNONE"}, "stop_signal: must be a signal such as SIGINT; is 'SIGNONE'"),
+    ({"stop_signal": 0}, "stop_signal: must be a signal"),
+    ({"stop_signal": True}, "stop_signal: must be a signal"),
+    ({"stop_signal": "TERM\nUser=root"}, "stop_signal: must be a signal"),
+    ({"stop_timeout": 0}, "stop_timeout: must be a number from 1 to 7200"),
+    ({"stop_timeout": "1m30s"}, "stop_timeout: must be a number"),
+    ({"reload_command": "kill"}, "reload_command: must be a list, is a text"),
+    ({"reload_command": ["kill", "$MAINPID"]}, "reload_command: the first word must be an absolute path"),
+])  # fmt: skip
+def test_limits_and_signals_that_systemd_would_not_read_are_refused(keys, part):
+    assert any(f"manifests[0].services[0].{part}" in finding for finding in findings(manifest("m", service("s", **keys))))

@@ -83,9 +83,37 @@ def test_credentials_state_and_user():
 
 def test_notify_reload_and_stop():
     seen = lines(manifest("m", service("s", health={"type": "notify"}, stop_command=["/bin/stop", "$MAINPID"])), reload=["m/s"])
-    assert "Type=notify" in seen and "ExecReload=/bin/kill -HUP $MAINPID" in seen and 'ExecStop=/bin/stop "$$MAINPID"' in seen
+    assert "Type=notify" in seen and "ExecReload=/bin/kill -HUP $MAINPID" in seen and "ExecStop=/bin/stop $MAINPID" in seen
     seen = lines(manifest("m", service("s")))
     assert "Type=exec" in seen and not any(line.startswith(("ExecReload", "ExecStop")) for line in seen)
+
+
+def test_a_reload_command_knows_the_main_process_and_nothing_else():
+    words = ["/bin/reload", "$MAINPID", "--pid=${MAINPID}", "$HOME", "$MAINPIDX", "100%"]
+    document = manifest("m", service("s", start_command=["/bin/x", "$MAINPID"], reload_command=words))
+    seen = lines(document)
+    assert 'ExecReload=/bin/reload $MAINPID "--pid=${MAINPID}" "$$HOME" "$$MAINPIDX" "100%%"' in seen
+    assert 'ExecStart=/bin/x "$$MAINPID"' in seen, "it has no main process yet"
+    assert render_stack([document], "hub")[0].reloads
+
+
+def test_limits_and_stop_are_those_of_a_container_unless_said_otherwise():
+    seen = lines(manifest("m", service("s")))
+    assert {"LimitNOFILE=1048576", "KillSignal=SIGTERM", "TimeoutStopSec=300", "KillMode=mixed"} <= set(seen)
+    limits = {"nofile": {"soft": 4096, "hard": 8192}, "memlock": -1, "core": 0, "nproc": "infinity", "nice": 40}
+    seen = lines(manifest("m", service("s", limits=limits, stop_signal="SIGQUIT", stop_timeout=0.5e3)))
+    for line in (
+        "LimitNOFILE=4096:8192", "LimitMEMLOCK=infinity", "LimitCORE=0", "LimitNPROC=infinity", "LimitNICE=40", "KillSignal=SIGQUIT",
+        "TimeoutStopSec=500",
+    ):  # fmt: skip
+        assert line in seen
+
+
+@pytest.mark.parametrize(("given", "shown"), [
+    ("SIGINT", "SIGINT"), ("int", "SIGINT"), (2, "SIGINT"), ("28", "SIGWINCH"), ("RTMIN+3", "SIGRTMIN+3"), ("SIGRTMIN+3", "SIGRTMIN+3"),
+])  # fmt: skip
+def test_signals_are_read_as_container_engines_read_them(given, shown):
+    assert f"KillSignal={shown}" in lines(manifest("m", service("s", stop_signal=given)))
 
 
 def test_profiles_get_stricter():
@@ -118,6 +146,16 @@ def test_binds_and_masks():
     assert expected <= set(seen) and "ReadWritePaths=/b" not in seen
 
 
+def test_an_input_that_the_sandbox_hides_is_refused():
+    for name in ("s", "m/s"):
+        with pytest.raises(FleetError, match="ProtectHome") as failure:
+            render_stack([manifest("m", service("s"))], "hub", inputs={name: ["/etc/x", "/home/hub/app.conf"]})
+        assert failure.value.code == "manifest_invalid" and "/home/hub/app.conf" in failure.value.message
+    shown = manifest("m", service("s", binds=["/home/hub"]))
+    assert render_stack([shown], "hub", inputs={"s": ["/home/hub/app.conf"]})
+    assert render_stack([manifest("m", service("s"), security={"profile": "trusted"})], "hub", inputs={"s": ["/home/hub/app.conf"]})
+
+
 def test_the_same_stack_gives_the_same_bytes():
     documents = [manifest("b", service("s", environment={"B": "2", "A": "1"})), manifest("a", service("s"))]
     assert [unit.text for unit in render_stack(documents, "hub")] == [
@@ -135,9 +173,10 @@ def test_health_gates_are_asked_of_active_services_only():
             service("job", health={"type": "exec", "command": ["/bin/ok"]}),
         ),
     ]
+    common = {"timeout": 5, "wait_timeout": 9}
     assert health_gates(documents, "hub", {"rest": "present"}, wait_timeout=9) == [
-        {"name": "m/web", "type": "http", "timeout": 5, "wait_timeout": 9, "url": "http://127.0.0.1:80/up", "status": 200},
-        {"name": "m/job", "type": "command", "timeout": 5, "wait_timeout": 9, "argv": ["/bin/ok"], "read_only": True},
+        {"name": "m/web", "type": "http", **common, "log_of": "hub-m-web.service", "url": "http://127.0.0.1:80/up", "status": 200},
+        {"name": "m/job", "type": "command", **common, "log_of": "hub-m-job.service", "argv": ["/bin/ok"], "read_only": True},
     ]
     assert [gate["name"] for gate in health_gates(documents, "hub", {"rest": "active"}, default="present")] == ["m/rest"]
 
