@@ -199,7 +199,7 @@ from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._pg.argspec import COMPRESS, SNAPSHOT_SERVERS, PairModule
 from ..module_utils._pg.model import secrets
-from ..module_utils._pg.snapshot import run
+from ..module_utils._pg.snapshot.run import run
 
 SPEC = {
     "state": {"type": "str", "choices": ["present", "tested", "restored", "absent"], "default": "present"},

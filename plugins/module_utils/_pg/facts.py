@@ -9,11 +9,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from . import helper
-from .catalog import UNFOLLOWED
-from .fence import is_fenced, settings_of
 from .model import FORWARD, REVERSE, Facts, Pair, SideFacts
-from .postgres import Server
+from .server import helper
+from .server.catalog import UNFOLLOWED
+from .server.fence import is_fenced, settings_of
+from .server.postgres import Server
 
 
 @dataclass(frozen=True)

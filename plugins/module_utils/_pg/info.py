@@ -10,9 +10,12 @@ import typing as t
 
 from .._core.errors import FleetError
 from .._core.runner import Runner
-from . import facts, fence, pair, physical_facts, physical_run, plan, status, sync
+from . import facts, plan, status
+from .engines.physical import facts as physical_facts, run as physical_run
 from .model import FORWARD, REVERSE, Facts, parse
-from .postgres import Server, load
+from .replication import pair, sync
+from .server import fence
+from .server.postgres import Server, load
 
 
 def info(params: t.Mapping[str, t.Any], runner: Runner) -> dict[str, t.Any]:

@@ -14,42 +14,26 @@ from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline
-from . import (
-    accounts,
-    catalog,
-    dump,
-    engine,
-    facts,
-    fence,
-    loss,
-    owner_code,
-    pair,
-    physical,
-    physical_facts,
-    physical_rescue,
-    plan,
-    preflight,
-    restart,
-    roles,
-    seed,
-    sessions,
-    snapshot,
-    status,
-    survey,
-    sync,
-    trial,
-    watchdog,
-)
-from .carry import Carrier
-from .control import Control
+from . import facts, plan, status
+from .engines import choice as engine
+from .engines.dump import copy_window
+from .engines.logical import seed
+from .engines.physical import conditions as physical, facts as physical_facts, rescue as physical_rescue
+from .engines.physical.run import PhysicalRun
 from .model import COPYING, OUTLINE, SIDES, Facts, Finding, Link, Options, SideFacts, parse, weak_tls
-from .physical_run import PhysicalRun
-from .postgres import Server, ident, load
-from .router import clients
-from .snapshot_dump import Maker
-from .trial import Trial
-from .verify import Verification
-from .window import Opened, Window
+from .preflight import rules as preflight, survey
+from .replication import pair, sync
+from .routers.clients import clients
+from .server import accounts, catalog, fence, link_account, materialized_views, owner_code, sessions
+from .server.postgres import Server, ident, load
+from .server.process import Control
+from .snapshot import run as snapshot
+from .snapshot.dump import Maker
+from .window import loss, restart, trial, watchdog
+from .window.carry import Carrier
+from .window.trial import Trial
+from .window.verify import Verification
+from .window.window import Opened, Window
 
 # A second run waits this long for the first one: longer than a window with its clean-up, shorter than an operator's patience.
 _LOCK_WAIT = 30.0
@@ -286,7 +270,7 @@ class Run:
     def _judge(self, found: str, *, strict: bool) -> None:
         """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
         user = self._options.link.user if self._options.link else ""
-        seen = [survey.look(server, roles.link_role, user) for server in (self._legacy, self._new)]
+        seen = [survey.look(server, link_account.link_role, user) for server in (self._legacy, self._new)]
         dumped = self._choice.engine == "dump"
         copied = found in ("new", "new_armed") or (
             not dumped and (found in ("seeded", "armed") or (found == "seeding" and seed.is_complete(self._new)))
@@ -296,7 +280,7 @@ class Run:
         self._findings = [*self._choice.findings, *preflight.judge(self._options, found, seen[0], seen[1], drifted, publishes=publishes)]
         self._findings += self._judge_owner_code(seen, dumped)
         if dumped and plan.serving(found) == "legacy":
-            self._findings += dump.findings(self._options, seen[0].size, dump.free_bytes())
+            self._findings += copy_window.findings(self._options, seen[0].size, copy_window.free_bytes())
         if self._options.state in ("preflight", *SIDES):
             self._findings += self._clients.findings()
         self._findings += sync.judge(self._options, self._legacy, self._new, sync.read(self._legacy, self._new))
@@ -318,7 +302,7 @@ class Run:
         """The new server does not exist yet, an earlier step of the same play makes it: what can be known without it."""
         user = self._options.link.user if self._options.link else ""
         self._choose(engine.ability(self._legacy, Control(self._options.legacy, self._runner)), engine.Ability(), planned=True)
-        seen = survey.look(self._legacy, roles.link_role, user)
+        seen = survey.look(self._legacy, link_account.link_role, user)
         self._findings = [*self._choice.findings, *preflight.judge(self._options, "empty", seen, None)]
         self._findings += self._judge_owner_code([seen], self._choice.engine == "dump")
         self._findings += [*weak_tls((self._options.legacy, self._options.new), self._options.link), *accounts.findings(self._legacy, None, self._options.link)]
@@ -473,12 +457,12 @@ class Run:
     def _stage(self) -> str:
         return (fence.settings_of(self._new.admin, self._new.dbname) or {}).get("pgcut.stage", "")
 
-    def _copy(self) -> dump.Copy:
-        return dump.Copy(pair.course(self._legacy, self._new, "new"), self._options, self._runner)
+    def _copy(self) -> copy_window.Copy:
+        return copy_window.Copy(pair.course(self._legacy, self._new, "new"), self._options, self._runner)
 
     def _window(self, road: pair.Course, kind: type[Window], guard: watchdog.Watchdog) -> Window:
         parts = (road, self._options, self._clients, guard, Carrier(road, self._options.accept_owner_code), self._frozen)
-        return dump.CopyWindow(*parts).bring_by(self._copy()) if self._copies(road) else kind(*parts)
+        return copy_window.CopyWindow(*parts).bring_by(self._copy()) if self._copies(road) else kind(*parts)
 
     def _ready(self, road: pair.Course) -> None:
         """The last gates before clients are held: in step, equal schemas, nobody in a long transaction; the unused slot is near."""
@@ -525,7 +509,7 @@ class Run:
                 sessions.end_now(target, sessions.now_on(target))
             self._clients.serve(serves)
         if serves == "new" and copied:
-            dump.stage(target, seed.STAGE_COMPLETE)
+            copy_window.stage(target, seed.STAGE_COMPLETE)
         pair.cleanup(road, fence.new_epoch())
         if not copied:
             # Else the views came with the copy, or the copy was given up and no side was opened.
@@ -533,7 +517,7 @@ class Run:
 
     def _refresh(self, source: Server, target: Server) -> None:
         try:
-            seed.refresh_views(source, target)
+            materialized_views.refresh_views(source, target)
         except FleetError as error:
             self._warnings.append(f"A materialized view was not refreshed: {error.message}")
 
@@ -629,7 +613,7 @@ class Run:
             predicted = status.predicted_window_ms(self._options, self._clients, road, copied=copied)
             if dumped:
                 size = self._legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", self._legacy.dbname)
-                predicted += dump.copy_seconds(int(size)) * 1000
+                predicted += copy_window.copy_seconds(int(size)) * 1000
             return predicted
         except FleetError as error:
             self._warnings.append(f"The window cannot be predicted: {error.message}")

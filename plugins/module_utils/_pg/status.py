@@ -10,13 +10,14 @@ import time
 import typing as t
 
 from .._core.errors import FleetError
-from . import freeze, pair, sessions, sync
-from .carry import Carrier
-from .catalog import drift
 from .model import FORWARD, MAINTENANCE, REVERSE, Facts, Options
 from .plan import ABANDONED, ABANDONED_FENCED, serving
-from .postgres import Server
-from .router import Clients
+from .replication import pair, sync
+from .routers.clients import Clients
+from .server import freeze, sessions
+from .server.catalog import drift
+from .server.postgres import Server
+from .window.carry import Carrier
 
 # What a window takes beside its statements: 20 ms until W2 has looked twice, the flushes of three commits (W3, W6, W7), the end of sessions
 # in W2 and W8, and the apply worker's turn. On loopback with fsync on, idle and with eight writers, it is 25 to 45 ms.

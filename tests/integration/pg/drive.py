@@ -15,7 +15,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.info import info
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import run
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import run as run_snapshot
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.run import run as run_snapshot
 
 
 def runner(argv, *, env=None, stdin=None, timeout=None):

@@ -19,9 +19,11 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core import checkers
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import accounts, database, physical_follow, snapshot
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical import follow as physical_follow
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import Server, connect
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import accounts, database
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server, connect
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import run as snapshot
 
 LINK = Link("pgcut_repl", "disable", {})
 NEWLINE = "q;\nALTER ROLE app WITH SUPERUSER;\n"

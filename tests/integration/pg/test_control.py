@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.control import Control
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.process import Control
 
 sys.path.insert(0, str(Path(__file__).parent))
 from drive import runner  # noqa: E402

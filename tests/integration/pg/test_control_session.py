@@ -13,10 +13,23 @@ import bowline_pg_enemy as enemies
 import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import (
-    carry, catalog, facts, freeze, helper, pair, postgres, preflight, roles, seed, snapshot_content, survey, verify)
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import facts
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.logical import seed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link, Options
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import Server
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight import rules as preflight, survey
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import (
+    catalog,
+    freeze,
+    helper,
+    link_account,
+    materialized_views,
+    postgres,
+    schema,
+)
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import content as snapshot_content
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import carry, verify
 
 BASE = "enemy"
 
@@ -169,8 +182,8 @@ def test_views_are_filled_and_statistics_are_made_as_the_owner(clusters, enemy):
                "CREATE FUNCTION low.seen(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT max(a) FROM low.v';"
                "CREATE INDEX ON low.t (low.seen(a)); REFRESH MATERIALIZED VIEW low.m")
     with servers(clusters) as (legacy, _new):
-        seed.refresh_views(legacy, legacy)
-        seed.analyze(legacy)
+        materialized_views.refresh_views(legacy, legacy)
+        schema.analyze(legacy)
         assert legacy.db.value("SELECT current_setting('restrict_nonsystem_relation_kind')") == "view, foreign-table"
         with pytest.raises(FleetError) as refused:
             legacy.db.run("SELECT * FROM low.v")
@@ -191,7 +204,7 @@ def test_a_rule_that_fires_for_our_delete_is_found_and_looked_for_again(clusters
     enemy.does(f"CREATE UNLOGGED TABLE low.t (a int); INSERT INTO low.t VALUES (1); {FIRES.format(table='low.t', word=word)}")
     clusters.new.rows("CREATE SCHEMA low; CREATE UNLOGGED TABLE low.t (a int)", dbname=BASE)
     with servers(clusters) as (legacy, new):
-        assert survey.look(legacy, roles.link_role, "").objects["firing_rules"] == ("low.t.fires",)
+        assert survey.look(legacy, link_account.link_role, "").objects["firing_rules"] == ("low.t.fires",)
         # As in the window of the way back.
         with pytest.raises(FleetError) as refused:
             carry.carry_unlogged(new.db, legacy.db, [("low", "t")])
@@ -306,17 +319,17 @@ def test_a_role_that_somebody_else_made_gets_no_rights(clusters, link_role, what
     clusters.legacy.rows(TAKEN[what], dbname="postgres")
     before = link_role()
     with servers(clusters) as (legacy, _new):
-        seen = survey.look(legacy, roles.link_role, "pgcut_repl")
+        seen = survey.look(legacy, link_account.link_role, "pgcut_repl")
         found = preflight.judge(Options("seeded", legacy.endpoint, replace(legacy.endpoint, side="new"), LINK), "empty", seen, None)
         assert [finding.object for finding in found if finding.code == "link_role"] == ["legacy.pgcut_repl"]
         with pytest.raises(FleetError) as refused:
-            roles.keep_link_role(legacy, LINK)
+            link_account.keep_link_role(legacy, LINK)
     assert refused.value.code == "link_role" and link_role() == before
 
 
 def test_the_role_is_made_once_and_whole(clusters, link_role):
     with servers(clusters) as (legacy, _new):
-        assert roles.keep_link_role(legacy, LINK) is True and roles.keep_link_role(legacy, LINK) is False
+        assert link_account.keep_link_role(legacy, LINK) is True and link_account.keep_link_role(legacy, LINK) is False
     made = link_role()[0]
     assert (made["rolreplication"], made["rolbypassrls"], made["rolsuper"], made["reads"]) == (True, True, False, True)
 
@@ -326,6 +339,6 @@ def test_no_superuser_is_made_where_reading_everything_needs_one(clusters, link_
         session = legacy.fresh("postgres")
         session.version = 130010
         with pytest.raises(FleetError) as refused:
-            roles._keep_link_role(session, LINK)
+            link_account._keep_link_role(session, LINK)
     assert refused.value.code == "link_role" and 'ALTER ROLE "pgcut_repl" SUPERUSER' in refused.value.remedy
     assert link_role() == []

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 
 import psycopg
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import fence
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import connect
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import fence
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import connect
 
 
 def inside_the_window(world, body: str) -> dict:

@@ -14,9 +14,13 @@ import bowline_pg_enemy as enemies
 import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import carry, owner_code, pair, seed, snapshot
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.logical import seed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import Server
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import owner_code
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import run as snapshot
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import carry
 
 sys.path.insert(0, str(Path(__file__).parent))
 from drive import runner  # noqa: E402

@@ -23,7 +23,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.router import clients as clients_of
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.routers.clients import clients as clients_of
 
 PGBOUNCER = "/usr/sbin/pgbouncer"
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]

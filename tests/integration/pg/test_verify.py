@@ -15,10 +15,10 @@ import bowline_pg_compare as compare
 import bowline_pg_rig as rig
 import psycopg
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import pair
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import Server
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.verify import Verification
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.verify import Verification
 from psycopg import sql
 
 _TABLES = """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core import libpq
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link, Reach, weak_tls
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.programs import Programs
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.programs import Programs
 
 WORDS = ("disable", "allow", "prefer", "require", "verify-ca")
 

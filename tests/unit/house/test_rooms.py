@@ -141,3 +141,20 @@ def test_plans_are_pure(clone):
             imports = imported(path, outside_type_checking(clone.tree(path)))
             impure += [f"{path}:{line}: {name}" for line, name in imports if name.split(".")[0] in talking]
     assert impure == []
+
+
+ENGINES = (*UTILS, "_pg", "engines")
+
+
+def engine_complaints(path: Path, tree: ast.Module) -> list[str]:
+    found = [(line, name, tuple(name.split("."))) for line, name in imported(path, tree)]
+    return [f"{path}:{line}: {name}" for line, name, words in found
+            if words[:4] == ENGINES and len(words) > 4 and words[4] not in (path.parts[4], "choice")]
+
+
+def test_one_engine_does_not_import_another(clone):
+    """What two engines need stands beside them: in server/, replication/ or window/."""
+    paths = [path for path in clone.below("plugins", suffix=".py") if path.parts[:4] == ENGINES and len(path.parts) > 5]
+    assert len({path.parts[4] for path in paths}) == 3
+    assert [complaint for path in paths for complaint in engine_complaints(path, clone.tree(path))] == []
+    assert engine_complaints(Path(*ENGINES, "logical", "seed.py"), ast.parse("from ..dump import copy_window")) != []

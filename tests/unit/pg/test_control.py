@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.control import Control
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.process import Control
 
 
 class Host:

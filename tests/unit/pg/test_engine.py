@@ -11,8 +11,10 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import dump, engine, plan
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.engine import Ability
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import plan
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines import choice as engine
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.choice import Ability
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.dump import copy_window
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Facts, Pair, SideFacts, parse
 
 LOGICAL = Ability()
@@ -126,7 +128,7 @@ def options(**more):
     pytest.param(2**30, 2**30, {"max_window": 600}, [("preflight_failed", "fail")], id="no room"),
 ])
 def test_what_a_copy_is_refused_for(size, free, more, found):
-    told = dump.findings(options(**more), size, free)
+    told = copy_window.findings(options(**more), size, free)
     assert [(finding.code, finding.level) for finding in told] == found
     assert all(finding.remedy for finding in told)
 

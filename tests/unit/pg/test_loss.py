@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import loss, model, plan
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import model, plan
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.facts import Half
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Facts, Pair, SideFacts
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import loss
 
 OPEN, CLOSED = SideFacts(helper=True), SideFacts(fenced=True, helper=True, epoch="1:open")
 NEW = replace(OPEN, epoch="1:commit")

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import physical_facts, physical_plan
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.physical_plan import Node, Nodes
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical import facts as physical_facts, plan as physical_plan
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical.plan import Node, Nodes
 
 OPEN = Node(slot="active")
 ARMED = replace(OPEN, ready=True)

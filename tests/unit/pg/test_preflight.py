@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.catalog import Keyless
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Finding, parse
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight import fatal, judge
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.rules import fatal, judge
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.survey import Collation, Seen
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import refuse
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.survey import Collation, Seen
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.catalog import Keyless
 
 WORKERS = "max_logical_replication_workers"
 SETTINGS = {"wal_level": "logical", "max_replication_slots": "10", "max_wal_senders": "10", WORKERS: "4", "max_slot_wal_keep_size": "-1"}

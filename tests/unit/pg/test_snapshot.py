@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import snapshot_files, snapshot_plan
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import subject_problem
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot_content import differences
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot_dump import need
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import files as snapshot_files, plan as snapshot_plan
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.content import differences
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.dump import need
 
 DAY = snapshot_plan.DAY
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.result import Step
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import model, plan, sync
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.sync import NAMES, Standing, merge, steps
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import model, plan
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import sync
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication.sync import NAMES, Standing, merge, steps
 
 NONE = Standing()
 HOLDS = Standing('{"at": "t"}', True, NAMES, True)

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import (
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical import settle as physical_settle
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import (
+    account_settings,
     accounts,
-    carry,
     catalog,
     database,
     fence,
+    link_account,
     owner_code,
-    physical_settle,
     postgres,
     programs,
-    role_settings,
-    roles,
     scan,
-    verify,
 )
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.postgres import connection_failure, ident, literal
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import connection_failure, ident, literal
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import carry, verify
 
 
 def test_quoting():
@@ -167,27 +166,27 @@ def test_the_given_folder_wins(tmp_path):
     ('a"b.c=x', """SET "a""b"."c" TO 'x'"""),
 ])
 def test_a_setting_is_quoted_part_by_part(entry, expected):
-    assert role_settings.text("ROLE r", entry) == f"ALTER ROLE r {expected}"
+    assert account_settings.text("ROLE r", entry) == f"ALTER ROLE r {expected}"
 
 
 def test_an_empty_list_has_no_literal():
-    assert role_settings.text("ROLE r", "search_path=") == (
+    assert account_settings.text("ROLE r", "search_path=") == (
         "SELECT pg_catalog.set_config('search_path', '', true); ALTER ROLE r SET \"search_path\" FROM CURRENT")
 
 
 @pytest.mark.parametrize("entry", ['search_path="a', "search_path=a b", "search_path=a,,b", "search_path=a,", 'search_path="a"b', 'a"b.c=x',
                                    "a;b=x", "1a=x", "=x", "x y.z=1"])
 def test_a_setting_that_cannot_be_made_is_known(entry):
-    assert role_settings.problem(entry)
+    assert account_settings.problem(entry)
     with pytest.raises(FleetError):
         database.setting_text("ROLE r", "r", entry)
 
 
 def test_settings_are_equal_when_they_mean_the_same():
-    assert role_settings.missing(["search_path= A,b", "work_mem=1MB"], ['search_path=a, b', "Work_Mem=1MB", "other=x"]) == []
-    assert role_settings.missing(["search_path=a, b", "work_mem=1MB", "x.y=1"], ["search_path=b, a", "work_mem=1024kB"]) == [
+    assert account_settings.missing(["search_path= A,b", "work_mem=1MB"], ['search_path=a, b', "Work_Mem=1MB", "other=x"]) == []
+    assert account_settings.missing(["search_path=a, b", "work_mem=1MB", "x.y=1"], ["search_path=b, a", "work_mem=1024kB"]) == [
         ("search_path=a, b", "search_path=b, a"), ("work_mem=1MB", "work_mem=1024kB"), ("x.y=1", "nothing")]
-    assert role_settings.missing(["search_path="], ['search_path=""']) == [("search_path=", 'search_path=""')]
+    assert account_settings.missing(["search_path="], ['search_path=""']) == [("search_path=", 'search_path=""')]
 
 
 def test_a_role_is_made_with_attributes_and_verifier():
@@ -235,7 +234,7 @@ SCRAM = (
     ("pencil", "md5" + "2f5b7c0a0ae1d7d3dbd4c2a4a8f8c2f1", False),
 ])
 def test_a_verifier_tells_whether_the_password_is_the_same(password, verifier, expected):
-    assert roles.verifies("user", password, verifier) is expected
+    assert link_account.verifies("user", password, verifier) is expected
 
 
 def test_schemas_are_compared_object_by_object():

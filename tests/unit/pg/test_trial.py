@@ -12,10 +12,13 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import fence, model, pair, sessions, trial
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.trial import Trial, steps
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.watchdog import COMMIT
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import Window
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import model
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import fence, sessions
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import trial
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.trial import Trial, steps
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.watchdog import COMMIT
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.window import Window
 
 
 def options(**more):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import watchdog
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.watchdog import (
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import watchdog
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.watchdog import (
     COMMIT,
     DONE,
     FENCE,

@@ -1,0 +1,333 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From an empty server to a follower that is in step: the steps of `plan.SEED`, each one safe to repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import time
+import typing as t
+from pathlib import Path
+
+from ...._core.errors import FleetError
+from ...._core.runner import Runner
+from ...._core.wait import Deadline, wait_for
+from ...model import FORWARD, REVERSE, Link, Options
+from ...replication import pair
+from ...server import (
+    accounts,
+    catalog,
+    database,
+    fence,
+    freeze,
+    helper,
+    large_objects,
+    link_account,
+    materialized_views,
+    owner_code,
+    relations,
+    scan,
+    schema,
+)
+from ...server.postgres import Server, Session, ident, literal
+from ...server.programs import Programs, keys, passes, programs, without
+from ...window import carry
+
+STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
+
+
+def _draft(name: str) -> str:
+    """The name of a database that is being made; as long as a name may be."""
+    return "pgcut_draft_" + hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+class Seed:
+    """Runs the steps by name. ``legacy`` stays open for its clients all the time."""
+
+    def __init__(self, legacy: Server, new: Server, options: Options, link: Link, runner: Runner) -> None:
+        self._legacy = legacy
+        self._new = new
+        self._options = options
+        self._link = link
+        self._runner = runner
+
+    def do(self, step: str) -> None:
+        getattr(self, f"_{step}")()
+
+    def _link_role(self) -> None:
+        """A server that does not reach the other one is found before anything is written; the login is tried once the role is there."""
+        ways = ((self._new, self._legacy), (self._legacy, self._new))
+        for follower, source in ways:
+            try:
+                pair.try_link(follower, source, self._link)
+            except FleetError as error:
+                if error.code != "link_auth":
+                    raise
+        for server in (self._legacy, self._new):
+            link_account.keep_link_role(server, self._link)
+        for follower, source in ways:
+            pair.try_link(follower, source, self._link)
+
+    def _helper(self) -> None:
+        helper.make(self._legacy, rows=True)
+        for server in (self._legacy, self._new):
+            pair.quick_start(server)
+
+    def _identities(self) -> None:
+        for table in catalog.keyless(self._legacy.db):
+            give_identity(self._legacy, table)
+
+    def _freeze(self) -> None:
+        if self._options.ddl_freeze:
+            freeze.on(self._legacy)
+
+    def _globals(self) -> None:
+        accounts.copy(self._legacy, self._new, self._link)
+
+    def _database(self) -> None:
+        """A database of ours that was left half made is made again; one that stands empty is taken over."""
+        pair.drop_slot(self._legacy, FORWARD)
+        # An armed pair whose copy is made again: its slot goes with the database.
+        pair.unsubscribe(self._legacy, REVERSE)
+        name = self._new.dbname
+        settings = fence.settings_of(self._new.admin, name)
+        self._new.forget()
+        if settings is not None and "pgcut.stage" in settings:
+            force = " WITH (FORCE)" if self._new.admin.version >= 130000 else ""
+            self._new.admin.run(f"DROP DATABASE {ident(name)}{force}")
+            settings = None
+        if settings is None:
+            self._create(name)
+        else:
+            self._close(name)
+        database.give(self._new.admin, name, database.describe(self._legacy.admin, self._legacy.dbname), "seed_error")
+
+    def _create(self, name: str) -> None:
+        """Under its own name a database is fenced from its first moment on: one statement makes it, another one closes it, and a kill may
+        come in between, or while the server is still at the first."""
+        draft = _draft(name)
+        self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(draft)}")
+        self._new.admin.run(database.create_text(draft, database.describe(self._legacy.admin, self._legacy.dbname)))
+        self._close(draft)
+        self._new.admin.run(f"ALTER DATABASE {ident(draft)} RENAME TO {ident(name)}")
+
+    def _close(self, name: str) -> None:
+        self._stage(STAGE_SCHEMA, name)
+        fence.turn(self._new.admin, name, f"{fence.new_epoch()}:seed", True)
+
+    def _stage(self, stage: str, name: str) -> None:
+        self._new.admin.run(f"ALTER DATABASE {ident(name)} SET pgcut.stage = {literal(stage)}")
+
+    def _schema(self) -> None:
+        schema.prepare(self._legacy, self._new, self._options, everything=False)
+        with self._programs() as tools:
+            archive, lines = self._dump(tools)
+            self._restore(tools, archive, ["--exit-on-error", "--section=pre-data"], lines)
+            self._restore(tools, archive, ["--exit-on-error"], self._keys(lines))
+        # Rows that an extension's script has put into its own tables arrive with the copy as well.
+        for table in catalog.extension_tables(self._new.db):
+            with self._new.db.block():
+                relations.write(self._new.db, [table])
+                self._new.db.run(f"TRUNCATE {ident(*table)} CASCADE")
+
+    def _follow(self) -> None:
+        owner_code.refuse_replicated(self._new.db, self._options.accept_owner_code)
+        pair.publish(self._legacy, FORWARD)
+        pair.keep_slot(self._legacy, FORWARD)
+        pair.subscribe(self._new, self._legacy, self._link, FORWARD, copy=True)
+
+    def _copy(self) -> None:
+        """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
+        take_in(pair.course(self._legacy, self._new, "new"), self._options.accept_owner_code)
+        deadline = Deadline(self._options.wait_timeout)
+        errors = pair.apply_errors(self._new, FORWARD) or 0
+        while True:
+            pending = self._new.db.rows(
+                "SELECT c.oid::regclass::text AS name, r.srsubstate::text AS state FROM pg_subscription_rel r"
+                " JOIN pg_subscription s ON s.oid = r.srsubid JOIN pg_class c ON c.oid = r.srrelid"
+                " WHERE s.subname = %s AND r.srsubstate <> 'r' ORDER BY 1",
+                FORWARD,
+            )
+            if not pending:
+                return
+            names = ", ".join(row["name"] for row in pending[:10])
+            if (pair.apply_errors(self._new, FORWARD) or 0) > errors + 2:
+                raise FleetError(
+                    "seed_error",
+                    f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}.",
+                    remedy="Read the log of the new server for the reason, remove it, and run again: the copy goes on by itself.",
+                    details={"tables": [dict(row) for row in pending]},
+                )
+            if nobody_listens():
+                raise FleetError("timeout", "The caller is gone. The servers go on copying, the next run waits for them.")
+            if deadline.expired():
+                raise FleetError(
+                    "timeout",
+                    f"Waited {deadline.seconds:g} s for the copy; tables not in step: {names}.",
+                    remedy="Raise wait_timeout and run again; the servers go on copying meanwhile.",
+                    details={"tables": [dict(row) for row in pending]},
+                )
+            deadline.pause(0.1 if deadline.elapsed() < 10 else 1.0)
+
+    def _rest(self) -> None:
+        with self._programs() as tools:
+            archive, lines = self._dump(tools)
+            jobs = self._options.seed_jobs or os.cpu_count() or 1
+            # A killed run may have made some of them, so "already exists" is no error here: the comparison of both schemas judges.
+            said = ""
+            for some, parallel in passes(without(lines, self._keys(lines))):
+                words = ["--section=post-data", *([f"--jobs={jobs}"] if parallel else [])]
+                said += self._restore(tools, archive, words, some, strict=False)
+        if self._options.ddl_freeze:
+            freeze.on(self._new)
+        different = catalog.drift(self._legacy, self._new)
+        if different:
+            raise FleetError(
+                "seed_error",
+                f"The schema of {self._new.endpoint} differs after the restore: {', '.join(different[:10])}. {said[-600:]}",
+                remedy="Remove the reason and run again.",
+                details={"objects": different},
+            )
+        large_objects.carry(self._legacy.db, self._new.db)
+        carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db), self._options.accept_owner_code)
+        materialized_views.refresh_views(self._legacy, self._new)
+        schema.analyze(self._new)
+        self._stage(STAGE_COMPLETE, self._new.dbname)
+
+    def _keys(self, lines: t.Sequence[str]) -> list[str]:
+        return keys(lines, catalog.identity_indexes(self._legacy.db), catalog.valid_checks(self._legacy.db))
+
+    def _programs(self) -> t.ContextManager[Programs]:
+        return programs(self._runner, self._options.new.bindir, self._options.legacy.bindir)
+
+    def _dump(self, tools: Programs) -> tuple[Path, list[str]]:
+        archive = tools.folder / "schema.dump"
+        done = tools.run(
+            "pg_dump",
+            self._options.legacy,
+            [
+                f"--dbname={self._legacy.dbname}",
+                "--format=custom",
+                "--schema-only",
+                schema.WITHOUT_HELPER,
+                "--lock-wait-timeout=60s",
+                f"--file={archive}",
+            ],
+        )
+        if done.rc != 0:
+            raise FleetError(
+                "seed_error",
+                f"pg_dump of the schema of {self._legacy.endpoint} ended with {done.rc}: {done.err.strip()[-600:]}.",
+                remedy="A pg_dump older than the server cannot read it: name the newer one with new.bindir.",
+            )
+        return archive, tools.listing(archive)
+
+    def _restore(self, tools: Programs, archive: Path, words: t.Sequence[str], lines: t.Sequence[str], *, strict: bool = True) -> str:
+        if not lines:
+            return ""
+        listing = tools.folder / "restore.list"
+        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        done = tools.run("pg_restore", self._options.new, [f"--dbname={self._new.dbname}", *words, f"--use-list={listing}", str(archive)])
+        if done.rc != 0 and strict:
+            raise FleetError(
+                "seed_error",
+                f"pg_restore into {self._new.endpoint} ended with {done.rc}: {done.err.strip()[-600:]}.",
+                remedy="Remove the reason and run again; the database on the new side is made anew.",
+            )
+        return done.err.strip()
+
+
+def is_complete(new: Server) -> bool:
+    """Whether a copy was finished once, so that both schemas were equal then."""
+    return (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.stage") == STAGE_COMPLETE
+
+
+def nobody_listens() -> bool:
+    """Whether standard output is a pipe that nobody reads any more. A run whose caller was killed must not keep the lock for hours."""
+    poll = select.poll()
+    poll.register(1, select.POLLERR)
+    return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in poll.poll(0))
+
+
+def take_in(road: pair.Course, accepted: t.Collection[str]) -> None:
+    """Tables that were made on both sides after the copy: let the target's subscription follow them, from an empty table on."""
+    tables = catalog.unfollowed(road.target.db, road.ahead)
+    if not tables:
+        return
+    for server in (road.source, road.target):
+        for table in catalog.keyless(server.db):
+            give_identity(server, table, keep=server is road.source)
+    for name in tables:
+        with road.target.db.block():
+            relations.write(road.target.db, [name])
+            # TRUNCATE plans nothing; where it need not be, a table that others refer to can be emptied, too.
+            empty = "TRUNCATE ONLY" if scan.unplannable(road.target.db, name) else "DELETE FROM ONLY"
+            road.target.db.run(f"{empty} {ident(*name)}")
+    owner_code.refuse_replicated(road.target.db, accepted)
+    road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
+
+
+def complete(road: pair.Course, seconds: float, accepted: t.Collection[str]) -> None:
+    """`take_in`, and wait until everything is in step."""
+    take_in(road, accepted)
+    wait_for(
+        lambda: road.target.db.value(
+            "SELECT count(*) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid"
+            " WHERE s.subname = %s AND r.srsubstate <> 'r'",
+            road.ahead,
+        ),
+        lambda pending: pending == 0,
+        Deadline(seconds),
+        what=f"every table of {road.target.side} to be in step",
+        interval=0.1,
+        remedy="Read the log of the server that follows, remove the reason, and run again.",
+    )
+
+
+def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) -> None:
+    """Let UPDATE and DELETE of a table without key be published: by its unique index, or by the whole row.
+
+    The old value is kept on the side that serves, from where it is replicated.
+    """
+    if keep:
+        server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
+    how = f"USING INDEX {ident(table.index)}" if table.index else "FULL"
+    last: FleetError | None = None
+    for _attempt in range(5):
+        try:
+            _identify(server.db, (table.schema, table.name), how, "2s")
+            return
+        except FleetError as error:
+            if error.code == "object_changed":
+                raise
+            last = error
+            time.sleep(0.5)
+    raise last if last is not None else FleetError("sql_error", "No attempt was made.")
+
+
+def restore_identities(server: Server) -> None:
+    """Give every table the replica identity that it had before."""
+    for row in server.db.rows(
+        "SELECT i.* FROM pgcut.identity i JOIN pg_namespace n ON n.nspname = i.nspname"
+        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = i.relname AND c.relkind IN ('r', 'p') ORDER BY 1, 2"
+    ):
+        how = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}.get(row["was"], "DEFAULT")
+        _identify(server.db, (row["nspname"], row["relname"]), how, "0")
+
+
+def _identify(session: Session, table: relations.Name, how: str, patience: str) -> None:
+    with session.block():
+        session.run(f"SET LOCAL lock_timeout = {literal(patience)}")
+        relations.alter(session, [table])
+        session.run(f"ALTER TABLE ONLY {ident(*table)} REPLICA IDENTITY {how}")
+
+
+def remove_helper(server: Server) -> None:
+    """Freeze and helper schema; the epoch stays, it tells that the fence of legacy is one of ours."""
+    freeze.off(server)
+    server.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
+    pair.usual_start(server)

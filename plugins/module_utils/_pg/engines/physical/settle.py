@@ -1,0 +1,204 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ending a physical window whose module is dead, hung or has failed: by the module itself, by the watchdog, by the next run.
+
+The commit is the promotion of the target. So the target is stopped first, and what its control file then says is the verdict: "shut down
+in recovery" (or the trace of a crash in recovery) means that it was not promoted and, being stopped, cannot be; anything else means
+promoted, and the source never opens again. The source takes writes only by a compare-and-set of the epoch in its own catalog.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...._core.errors import FleetError
+from ...._core.wait import Deadline, wait_for
+from ...routers.clients import Clients
+from ...server import fence
+from ...server.postgres import Server, Session, block, literal
+from .facts import Road, Site, ask
+from .seed import drop_slot, start_standby, stopped_in_recovery
+
+SOURCE, TARGET = "source", "target"
+
+
+# --- fence --------------------------------------------------------------------------------------------------------------------------
+
+
+def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> str:
+    """`fence.turn_text` for every database of the cluster, in one transaction.
+
+    The epoch of ``dbname`` is compared. Databases that are read-only for reasons of their own are left alone: only those that carry our
+    epoch are opened, and only ``dbname`` keeps it afterwards.
+    """
+    compare = ""
+    if expect is not None:
+        compare = (
+            f"IF seen IS DISTINCT FROM {literal(expect)} THEN RAISE EXCEPTION USING ERRCODE = '{fence.STALE}',"
+            " MESSAGE = 'epoch is ' || coalesce(seen, 'unset'); END IF;"
+        )
+    carries = "coalesce(s.setconfig::text, '') LIKE '%pgcut.epoch=%'"
+    theirs = "coalesce(s.setconfig::text, '') LIKE '%default\\_transaction\\_read\\_only=%'"
+    if fenced:
+        which = f"d.datname = {literal(dbname)} OR {carries} OR NOT {theirs}"
+        body = "EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = ''on''', one.datname);"
+    else:
+        which = f"d.datname = {literal(dbname)} OR {carries}"
+        body = "EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', one.datname);"
+        body += f" IF one.datname <> {literal(dbname)} THEN EXECUTE format('ALTER DATABASE %I RESET pgcut.epoch', one.datname); END IF;"
+    text = (
+        "DECLARE one record; seen text := (SELECT split_part(c, '=', 2) FROM pg_database x"
+        " JOIN pg_db_role_setting s ON s.setdatabase = x.oid AND s.setrole = 0, unnest(s.setconfig) c"
+        f" WHERE x.datname = {literal(dbname)} AND c LIKE 'pgcut.epoch=%'); BEGIN {compare}"
+        " FOR one IN SELECT d.datname FROM pg_database d LEFT JOIN pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0"
+        f" WHERE d.datallowconn AND NOT d.datistemplate AND ({which}) ORDER BY d.datname LOOP"
+        f" EXECUTE format('ALTER DATABASE %I SET pgcut.epoch = %L', one.datname, {literal(epoch)}); {body} END LOOP; END"
+    )
+    return f"SELECT pg_advisory_xact_lock({fence.key(dbname, 'epoch')}); {block(text)}"
+
+
+def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> bool:
+    """Fence or open every database durably; False, and nothing written, when the epoch is not ``expect``."""
+    try:
+        session.run(turn_text(dbname, epoch, fenced, expect))
+    except FleetError as error:
+        if error.details.get("sqlstate") == fence.STALE:
+            return False
+        raise
+    return True
+
+
+def epoch_of(server: Server) -> str:
+    """The epoch as it stands in the catalog, with its end: ``<id>:open``, ``:commit`` or ``:abort``; "" when there is none."""
+    return (fence.settings_of(server.admin, server.dbname) or {}).get("pgcut.epoch", "")
+
+
+def end_sessions(server: Server, before: t.Any) -> None:
+    """End every client session of the cluster that began before ``before``: its default is that of the fence."""
+    server.admin.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND backend_start <= %s"
+        " AND application_name NOT LIKE 'bowline %%'",
+        before,
+    )
+
+
+def reopen(source: Server, seen: str) -> None:
+    """Let the source take writes again, if its epoch is ``seen`` still; sessions that began under the fence would go on refusing them."""
+    if turn(source.admin, source.dbname, f"{seen.rsplit(':', 1)[0]}:abort", False, seen):
+        source.admin.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'idle'"
+            " AND application_name NOT LIKE 'bowline %'"
+        )
+
+
+# --- ending a window ------------------------------------------------------------------------------------------------------------------
+
+
+def settle(
+    road: Road, clients: Clients, limit: Deadline, *, sent: bool, epoch: str = "", warn: t.Callable[[str], None] = lambda _text: None
+) -> str:
+    """Give the writes back to the source, or finish what the promotion of the target has begun. Returns who serves: source or target.
+
+    ``sent`` is false only when it is certain that no promotion was asked for and that nobody is left who could ask. With ``epoch`` only
+    that one is ended.
+    Raises FleetError "outcome_unknown" when the target cannot be proven to be unpromoted; the source then stays as it is.
+    """
+    if sent and _promoted(road.target, limit):
+        open_target(road, clients, limit)
+        return TARGET
+    start_source(road.source, limit)
+    seen = epoch_of(road.source.server)
+    if epoch and seen not in (f"{epoch}:open", f"{epoch}:abort"):
+        return SOURCE
+    if seen.endswith(":open"):
+        # Again, now that the source runs and whoever else is at work would have met it: still stopped and still a standby.
+        if sent and not stopped_in_recovery(road.target):
+            raise FleetError(
+                "locked",
+                f"{road.target.server.endpoint} was started meanwhile, so another run is at work; {road.source.side} stays fenced.",
+                remedy="Wait for that run, or run again.",
+            )
+        reopen(road.source.server, seen)
+    clients.serve(road.source.side)
+    try:
+        start_standby(road.target)
+    except FleetError as error:
+        warn(f"The standby was not started again, the next run will do it: {error.message}")
+    road.target.server.close()
+    forget_way_back(road, warn)
+    return SOURCE
+
+
+def forget_way_back(road: Road, warn: t.Callable[[str], None]) -> None:
+    """The target was not opened; its slot would hold log for ever."""
+    try:
+        drop_slot(road.target.server, road.back)
+    except FleetError as error:
+        warn(f"Slot {road.back} stays on {road.target.side} until the next run: {error.message}")
+
+
+def _promoted(target: Site, limit: Deadline) -> bool:
+    """Stop the target unless it is a primary, and read the verdict from its directory."""
+
+    def verdict() -> bool | None:
+        target.server.close()
+        try:
+            if target.control.running():
+                if not ask(target)["recovery"]:
+                    return True
+                target.server.close()
+                target.control.stop("fast", max(2.0, min(10.0, limit.remaining())))
+            return not stopped_in_recovery(target)
+        except FleetError:
+            return None
+
+    seen = wait_for(
+        verdict,
+        lambda found: found is not None,
+        limit,
+        what=f"{target.server.endpoint} to be stopped, or to say that it was promoted",
+        code="outcome_unknown",
+        remedy=f"Make {target.server.endpoint} and its host reachable and run again; until then the other side stays closed, nothing is lost.",
+    )
+    return bool(seen)
+
+
+def start_source(source: Site, limit: Deadline) -> None:
+    """Have the source run and answer: a shutdown that was begun is brought to its end first."""
+    source.server.close()
+    while True:
+        try:
+            if source.control.running():
+                ask(source)
+                return
+            source.control.start(max(5.0, limit.remaining()))
+        except FleetError as error:
+            # 57P03 while it shuts down or starts; a server that hangs in its shutdown is ended like a crash, which loses nothing.
+            source.server.close()
+            if limit.expired():
+                if "shutting down" not in error.message:
+                    raise
+                source.control.stop("immediate", 10)
+        limit.pause(0.02)
+
+
+def open_target(road: Road, clients: Clients, limit: Deadline) -> None:
+    """The target was promoted: let it take writes, and send the clients to it."""
+    server = road.target.server
+    start_source(road.target, limit)
+    wait_for(
+        lambda: ask(road.target)["recovery"],
+        lambda recovery: recovery is False,
+        limit,
+        what=f"{server.endpoint} to end its recovery",
+        code="outcome_unknown",
+        interval=0.005,
+        remedy="Look at its log and run again; the other side stays closed.",
+    )
+    seen = epoch_of(server)
+    if seen.endswith(":open"):
+        turn(server.admin, server.dbname, f"{seen.rsplit(':', 1)[0]}:commit", False, seen)
+    end_sessions(server, server.admin.value("SELECT clock_timestamp()"))
+    clients.serve(road.target.side)

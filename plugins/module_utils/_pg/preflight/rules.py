@@ -1,0 +1,514 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What would stop a cutover, and what an operator should know before it: rules over what was seen. Pure; all findings at once."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..model import Finding, Options
+from ..server.catalog import Keyless
+from ..server.link_account import unfit, unfit_text
+from .survey import Collation, Seen
+
+# REPLICA IDENTITY FULL without an index makes every UPDATE on the follower read the whole table.
+_FULL_BYTES = 10 * 1024 * 1024
+_NEED_FREE = 4
+# Room that a copy with its indexes, the log of the copy and sorting need, against what the database takes now.
+_ROOM = 1.2
+_WRITTEN = "Nothing has to be done."
+
+
+def judge(
+    options: Options, found: str, legacy: Seen, new: Seen | None, drifted: t.Sequence[str] = (), *, publishes: bool = True
+) -> list[Finding]:
+    """All findings for a cutover in phase ``found``. ``new`` is None only when it is planned and does not answer yet.
+
+    ``publishes`` is false when new never follows legacy (engine dump); whether a side can publish at all is judged by `engine`.
+    Once rows have been copied, what was judged before the copy is not judged again: only what can still change.
+    """
+    findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
+    before = found in ("empty", "prepared")
+    if new is None:
+        return [*findings, *_alone(options, legacy), *_link_role(options, "legacy", legacy, True)]
+    findings += [*_server("new", new), *_versions(legacy, new)]
+    finished = found in ("new_only", "finished")
+    if not finished:
+        findings += [*_link_role(options, "legacy", legacy, before), *_link_role(options, "new", new, before)]
+    if before:
+        findings += [*_alone(options, legacy), *_fit(options, legacy, new), *_empty(options, found, new), *_room(legacy, new)]
+        findings += [*_sorting(legacy, new)]
+    findings += [_schema(name) for name in drifted]
+    return sorted(findings, key=lambda finding: finding.level)
+
+
+def fatal(findings: t.Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.level == "fail"]
+
+
+def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
+    findings = []
+    if not seen.superuser:
+        findings.append(
+            Finding("privileges", "fail", f"{side}.user", f"The control user of {side} is no superuser.", "Connect as a superuser.")
+        )
+    if seen.recovery:
+        findings.append(
+            Finding("preflight_failed", "fail", side, f"{side} is a standby, which takes no writes.", f"Name its primary in {side}.host.")
+        )
+    if not 120000 <= seen.version < 190000:
+        findings.append(
+            Finding(
+                "no_engine",
+                "fail",
+                side,
+                f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported.",
+                "Upgrade it, or move by dump and restore.",
+            )
+        )
+    for free, name in ((seen.slots_free, "max_replication_slots"), (seen.senders_free, "max_wal_senders")):
+        # A side that only follows sends nothing, but each subscription takes an origin, of which there are max_replication_slots.
+        if free < _NEED_FREE and (publishes or name != "max_wal_senders"):
+            findings.append(
+                Finding(
+                    "preflight_failed",
+                    "fail",
+                    f"{side}.{name}",
+                    f"{free} of {name} {seen.settings[name]} are free on {side}; {_NEED_FREE} are needed.",
+                    f"Raise {name}; this needs a restart.",
+                )
+            )
+    if int(seen.settings["max_logical_replication_workers"]) < _NEED_FREE:
+        findings.append(
+            Finding(
+                "preflight_failed",
+                "fail",
+                f"{side}.max_logical_replication_workers",
+                f"It is {seen.settings['max_logical_replication_workers']} on {side}; {_NEED_FREE} are needed.",
+                "Raise it; this needs a restart.",
+            )
+        )
+    if int(seen.settings.get("max_slot_wal_keep_size", "-1")) > 0:
+        findings.append(
+            Finding(
+                "slot_limit",
+                "warn",
+                f"{side}.max_slot_wal_keep_size",
+                f"A slot that falls back by more than {seen.settings['max_slot_wal_keep_size']} MB loses its log.",
+                "Set it to -1 until the pair is finished.",
+            )
+        )
+    if int(seen.settings.get("idle_replication_slot_timeout", "0")) > 0:
+        findings.append(
+            Finding(
+                "slot_limit",
+                "warn",
+                f"{side}.idle_replication_slot_timeout",
+                f"A slot that is not used for {seen.settings['idle_replication_slot_timeout']} s is lost; the one for the way back waits unused.",
+                "Set it to 0 until the pair is finished.",
+            )
+        )
+    findings += [
+        Finding(
+            "preflight_failed",
+            "fail",
+            f"{side}.{name}",
+            f"Slot {name} on {side} belongs to a cutover of another database.",
+            "Finish that one first.",
+        )
+        for name in seen.foreign_slots
+    ]
+    return findings
+
+
+# Kind of object, level, code, message, remedy. The name of the object is put in for {}.
+_RULES = (
+    ("invalid_indexes", "fail", "preflight_failed", "Index {} is invalid.", "REINDEX or drop it."),
+    (
+        "foreign_tables",
+        "fail",
+        "preflight_failed",
+        "{} is a foreign table; its rows are elsewhere.",
+        "Drop it, or move what it points to first.",
+    ),
+    (
+        "firing_triggers",
+        "fail",
+        "preflight_failed",
+        "Trigger {} fires for replicated rows too.",
+        "ALTER TABLE … ENABLE TRIGGER it, without ALWAYS or REPLICA.",
+    ),
+    (
+        "firing_rules",
+        "fail",
+        "preflight_failed",
+        "Rule {} fires for the cutover's own statements too.",
+        "ALTER TABLE … ENABLE RULE it, without ALWAYS or REPLICA.",
+    ),
+    (
+        "firing_event_triggers",
+        "fail",
+        "preflight_failed",
+        "Event trigger {} fires for the cutover's own DDL too, on each side by itself.",
+        "ALTER EVENT TRIGGER … ENABLE it, without ALWAYS or REPLICA.",
+    ),
+    (
+        "full_sequences",
+        "fail",
+        "preflight_failed",
+        "Sequence {} is beyond 95 % of its range, or of the column that owns it.",
+        "ALTER TABLE … ALTER column TYPE bigint, ALTER SEQUENCE … AS bigint.",
+    ),
+    ("prepared", "fail", "prepared_transactions", "Transaction {} is prepared.", "COMMIT PREPARED or ROLLBACK PREPARED it."),
+    (
+        "jobs",
+        "fail",
+        "preflight_failed",
+        "{} starts work in the database by itself, also on the side that follows.",
+        "Stop it for the cutover (pg_cron: SELECT cron.alter_job(<number>, active => false)), and start it again on the side that serves.",
+    ),
+    ("subscriptions", "fail", "preflight_failed", "Subscription {} writes into the database, past every fence.", "Disable and drop it."),
+    (
+        "unfencing",
+        "fail",
+        "preflight_failed",
+        "Role {} has default_transaction_read_only of its own, which beats the fence.",
+        "ALTER ROLE … RESET default_transaction_read_only.",
+    ),
+    (
+        "becoming",
+        "fail",
+        "preflight_failed",
+        "{} sets role for everybody who comes, the workers of replication too.",
+        "ALTER DATABASE … RESET role; ALTER ROLE … SET role gives it to the accounts that are meant.",
+    ),
+    (
+        "unlogged",
+        "warn",
+        "unlogged_table",
+        "{} is unlogged, so it is not replicated: its rows are compared and carried inside the window.",
+        "TRUNCATE it before the switch if its rows do not matter, or ALTER TABLE … SET LOGGED.",
+    ),
+    ("views", "warn", "materialized_view", "Materialized view {} is filled by a refresh of its own after each switch.", _WRITTEN),
+    ("publications", "warn", "publication", "Publication {} is not moved.", "Create it on new, and let its subscribers start anew."),
+    (
+        "timeouts",
+        "warn",
+        "server_timeout",
+        "The database sets {}; link and control sessions switch it off for themselves.",
+        "Nothing has to be done; the setting is moved.",
+    ),
+    (
+        "old_transactions",
+        "warn",
+        "long_transaction",
+        "{} has been writing for more than a minute; slots and the window wait for it.",
+        "Let it end.",
+    ),
+)
+
+
+def _objects(legacy: Seen, options: Options) -> list[Finding]:
+    findings = []
+    for kind, level, code, message, remedy in _RULES:
+        findings += [Finding(code, level, name, message.format(name), remedy) for name in legacy.objects.get(kind, ())]
+    for table in legacy.keyless:
+        findings += _keyless(table, options)
+    if legacy.large_objects:
+        findings.append(
+            Finding(
+                "large_objects",
+                "warn",
+                "pg_largeobject",
+                f"{legacy.large_objects} large objects ({legacy.large_bytes // 1048576} MB) are compared inside the window, and what changed"
+                " since the copy is carried there.",
+                "Raise max_window for many of them, or move their content into bytea columns.",
+            )
+        )
+    return findings
+
+
+def _keyless(table: Keyless, options: Options) -> list[Finding]:
+    name = str(table)
+    if options.keyless == "fail":
+        return [
+            Finding(
+                "keyless_table",
+                "fail",
+                name,
+                f"{name} has no key that replication can use, and keyless is fail.",
+                f"ALTER TABLE {name} ADD PRIMARY KEY (…), or allow keyless: index_or_full.",
+            )
+        ]
+    if table.index:
+        return [
+            Finding(
+                "keyless_table",
+                "warn",
+                name,
+                f"{name} has no primary key; its unique index {table.index} is its replica identity until the pair is finished.",
+                _WRITTEN,
+            )
+        ]
+    if table.without:
+        columns = ", ".join(table.without)
+        return [
+            Finding(
+                "type_unsupported",
+                "fail",
+                name,
+                f"{name} has no key that replication can use, and no equality for {columns}, so its rows cannot be found again.",
+                "Add a primary key or a unique index over NOT NULL columns, or change the type (json to jsonb, xml to text).",
+            )
+        ]
+    size = f" It has {table.bytes // 1048576} MB, and each UPDATE or DELETE reads all of it." if table.bytes > _FULL_BYTES else ""
+    return [
+        Finding(
+            "keyless_table",
+            "warn",
+            name,
+            f"{name} has no key that replication can use; whole rows are its replica identity until the pair is finished.{size}",
+            "Add a primary key, or a unique index over NOT NULL columns, when it is updated often.",
+        )
+    ]
+
+
+def _alone(options: Options, legacy: Seen) -> list[Finding]:
+    findings = []
+    if legacy.database is None:
+        findings.append(
+            Finding(
+                "preflight_failed",
+                "fail",
+                "legacy.dbname",
+                f"Database {options.legacy.dbname} does not exist on legacy.",
+                "Correct legacy.dbname.",
+            )
+        )
+    for name in legacy.databases:
+        if name not in options.ignore_databases:
+            findings.append(
+                Finding(
+                    "preflight_failed",
+                    "fail",
+                    f"database {name}",
+                    f"Database {name} on legacy would not be moved.",
+                    "Move it by a run of its own, or name it in ignore_databases.",
+                )
+            )
+    if options.link is not None and not options.link.password and legacy.link_role is None:
+        findings.append(
+            Finding(
+                "link_password",
+                "warn",
+                options.link.user,
+                f"The link's role {options.link.user} does not exist on legacy; it is made, without password.",
+                "Give link.password, or create the role with its password on both servers.",
+            )
+        )
+    return findings
+
+
+def _versions(legacy: Seen, new: Seen) -> list[Finding]:
+    findings = []
+    if new.version // 10000 < legacy.version // 10000:
+        findings.append(
+            Finding(
+                "no_engine",
+                "fail",
+                "new",
+                f"new is PostgreSQL {_major(new.version)}, older than legacy with {_major(legacy.version)}.",
+                "Install the same or a newer one.",
+            )
+        )
+    if legacy.system == new.system:
+        findings.append(
+            Finding("preflight_failed", "fail", "new.host", "Both endpoints are one and the same server.", "Correct new.host and new.port.")
+        )
+    return findings
+
+
+def _fit(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
+    findings = []
+    for name, version in sorted(legacy.extensions.items()):
+        findings += _extension(name, version, new.available.get(name))
+    findings += [
+        Finding(
+            "preflight_failed",
+            "fail",
+            f"tablespace {name}",
+            f"Tablespace {name} does not exist on new.",
+            f"CREATE TABLESPACE {name} on new, or move its tables to pg_default on legacy.",
+        )
+        for name in legacy.objects.get("used_tablespaces", ())
+        if name not in new.tablespaces
+    ]
+    if legacy.database is not None and new.database is None:
+        wanted = legacy.database["datcollate"]
+        if wanted not in ("C", "POSIX") and not any(_locale(wanted) == _locale(name) for name in new.locales):
+            findings.append(
+                Finding(
+                    "preflight_failed",
+                    "fail",
+                    f"locale {wanted}",
+                    f"Locale {wanted} does not exist on new.",
+                    f"Generate it: locale-gen {wanted}, then restart.",
+                )
+            )
+    if legacy.database is not None and new.database is not None:
+        for column, name in (("encoding", "encoding"), ("datcollate", "collation"), ("datctype", "character type")):
+            if legacy.database[column] != new.database[column]:
+                findings.append(
+                    Finding(
+                        "preflight_failed",
+                        "fail",
+                        f"new.{column}",
+                        f"The {name} of {options.new.dbname} is {new.database[column]} on new and {legacy.database[column]} on legacy.",
+                        f"Drop the empty database {options.new.dbname} on new; it is made with the right one.",
+                    )
+                )
+    return findings
+
+
+def _extension(name: str, version: str, there: str | None) -> list[Finding]:
+    """``there`` is the version that new would install, which is always its default: a dump of a schema names none."""
+    if there is None:
+        return [
+            Finding(
+                "preflight_failed",
+                "fail",
+                f"extension {name}",
+                f"Extension {name} cannot be installed on new.",
+                "Install its package on the new host.",
+            )
+        ]
+    if there == version:
+        return []
+    if _numbers(there) < _numbers(version):
+        return [
+            Finding(
+                "preflight_failed",
+                "fail",
+                f"extension {name}",
+                f"Extension {name} is {version} on legacy, and new would install {there}, which is older.",
+                f"Install a package on the new host that has {version} or later.",
+            )
+        ]
+    return [
+        Finding(
+            "extension_version",
+            "warn",
+            f"extension {name}",
+            f"Extension {name} is {version} on legacy; new installs {there}.",
+            f"ALTER EXTENSION {name} UPDATE on legacy makes them equal.",
+        )
+    ]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
+
+
+def _room(legacy: Seen, new: Seen) -> list[Finding]:
+    """Only where the new server's own file system can be seen; elsewhere ``evidence.size_bytes`` is for the caller to compare."""
+    if new.room is None or new.room >= _ROOM * legacy.size:
+        return []
+    return [
+        Finding(
+            "no_space",
+            "fail",
+            "new.data_directory",
+            f"The file system of new has {new.room // 1048576} MB free; the database has {legacy.size // 1048576} MB, and {_ROOM:g} times that is"
+            " needed.",
+            "Make room on the new host, or give it a larger volume.",
+        )
+    ]
+
+
+def _sorting(legacy: Seen, new: Seen) -> list[Finding]:
+    """Order of text differs between versions of a library. Indexes are built anew on new, so only bounds of partitions can be wrong there."""
+    findings = []
+    ranges = legacy.objects.get("text_ranges", ())
+    for used in legacy.collations:
+        if used.made != used.now and used.now:
+            findings.append(
+                Finding(
+                    "collation_version",
+                    "warn",
+                    used.name,
+                    f"{used.name} was made with version {used.made} on legacy, which now has {used.now}: its indexes there may be out of order.",
+                    "REINDEX what uses it on legacy, then ALTER COLLATION (or DATABASE) … REFRESH COLLATION VERSION.",
+                )
+            )
+        there = new.sorted_by.get((used.provider, used.locale))
+        if there is not None and used.now and _library(used, used.now) != _library(used, there):
+            listed = f" Range partitions over text: {', '.join(ranges)}." if ranges else " No range partition is over text."
+            findings.append(
+                Finding(
+                    "collation_version",
+                    "warn",
+                    used.name,
+                    f"{used.name} sorts by version {used.now} on legacy and {there} on new; indexes are built anew there.{listed}",
+                    "Look whether rows near the bounds of these partitions still belong where they are." if ranges else _WRITTEN,
+                )
+            )
+    return findings
+
+
+def _library(used: Collation, version: str) -> str:
+    """ICU's third number is the locale's own data, which differs by keywords; the first two are the library's."""
+    return ".".join(version.split(".")[:2]) if used.provider == "i" else version
+
+
+def _link_role(options: Options, side: str, seen: Seen, before: bool) -> list[Finding]:
+    """The role is made with the copy; one that exists is given nothing, and from then on nothing repairs it."""
+    if options.link is None:
+        return []
+    user = options.link.user
+    problem = unfit(seen.link_role, seen.version)
+    if problem:
+        code = "link_role" if before or (seen.link_role or {}).get("members") else "link_auth"
+        return [Finding(code, "fail", f"{side}.{user}", *unfit_text(user, side, problem, seen.version))]
+    if before or seen.link_role is not None:
+        return []
+    remedy = "ALTER ROLE … LOGIN REPLICATION BYPASSRLS, and GRANT pg_read_all_data to it."
+    return [Finding("link_auth", "fail", f"{side}.{user}", f"The link's role {user} does not exist on {side}.", remedy)]
+
+
+def _empty(options: Options, found: str, new: Seen) -> list[Finding]:
+    """A database that stands on new already must be empty, unless an earlier run of ours has left it (phase prepared)."""
+    if found == "prepared" or not new.objects.get("user_tables"):
+        return []
+    names = new.objects["user_tables"]
+    return [
+        Finding(
+            "preflight_failed",
+            "fail",
+            "new.dbname",
+            f"Database {options.new.dbname} on new is not empty and not ours: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}.",
+            "Drop or rename it after looking at what it holds.",
+        )
+    ]
+
+
+def _schema(name: str) -> Finding:
+    return Finding(
+        "schema_drift",
+        "fail",
+        name,
+        f"The schema differs: {name}.",
+        "Run the same DDL on the other side, as a superuser in a session with SET pgcut.bypass = on (and SET default_transaction_read_only = off on the side"
+        " that follows), then run again.",
+    )
+
+
+def _locale(name: str) -> str:
+    """en_US.utf8 and en_US.UTF-8 are one locale."""
+    return name.lower().replace("-", "")
+
+
+def _major(version: int) -> str:
+    return str(version // 10000)

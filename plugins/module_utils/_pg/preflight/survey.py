@@ -1,0 +1,269 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the preflight wants to know of one server, read without writing."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..server.catalog import IN_USER_SCHEMA, Keyless, keyless
+from ..server.owner_code import Use, uses
+from ..server.postgres import Row, Server, Session
+
+_OBJECTS: dict[str, str] = {
+    "invalid_indexes": "SELECT n.nspname || '.' || c.relname AS name FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT x.indisvalid ORDER BY 1",
+    "foreign_tables": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relkind = 'f' ORDER BY 1",
+    "firing_triggers": "SELECT n.nspname || '.' || c.relname || '.' || g.tgname AS name FROM pg_trigger g JOIN pg_class c"
+    " ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R') ORDER BY 1",
+    "firing_rules": "SELECT n.nspname || '.' || c.relname || '.' || r.rulename AS name FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND r.ev_enabled IN ('A', 'R') ORDER BY 1",
+    "firing_event_triggers": "SELECT evtname::text AS name FROM pg_event_trigger WHERE evtenabled IN ('A', 'R') AND evtname NOT LIKE 'pgcut\\_%'"
+    " ORDER BY 1",
+    # The end of a sequence is its own, or that of the column that owns it (a smallserial made before PostgreSQL 10, a widened sequence).
+    "full_sequences": "SELECT s.schemaname || '.' || s.sequencename AS name FROM pg_sequences s"
+    " JOIN pg_class c ON c.oid = format('%I.%I', s.schemaname, s.sequencename)::regclass CROSS JOIN LATERAL (SELECT"
+    " least(s.max_value, min(CASE a.atttypid::regtype::text WHEN 'smallint' THEN 32767 WHEN 'integer' THEN 2147483647 END)) AS top,"
+    " greatest(s.min_value, max(CASE a.atttypid::regtype::text WHEN 'smallint' THEN -32768 WHEN 'integer' THEN -2147483648 END)) AS bottom"
+    " FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+    " WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass) e"
+    " WHERE NOT s.cycle AND s.last_value IS NOT NULL AND CASE WHEN s.increment_by > 0"
+    " THEN s.last_value::numeric - s.min_value > 0.95 * (e.top::numeric - s.min_value)"
+    " ELSE s.max_value::numeric - s.last_value > 0.95 * (s.max_value::numeric - e.bottom) END ORDER BY 1",
+    "unlogged": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relkind = 'r' AND c.relpersistence = 'u' ORDER BY 1",
+    "views": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relkind = 'm' ORDER BY 1",
+    "subscriptions": "SELECT subname::text AS name FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+    " WHERE d.datname = current_database() AND subname NOT LIKE 'pgcut\\_%' ORDER BY 1",
+    "publications": "SELECT pubname::text AS name FROM pg_publication WHERE pubname NOT LIKE 'pgcut\\_%' ORDER BY 1",
+    "prepared": "SELECT gid AS name FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1",
+    "old_transactions": "SELECT 'pid ' || pid || ' (' || application_name || ', ' || date_trunc('second', clock_timestamp() - xact_start)"
+    " || ')' AS name FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
+    " AND xact_start < clock_timestamp() - interval '60 seconds' ORDER BY 1",
+    "unfencing": "SELECT a.rolname || coalesce(' in ' || d.datname, '') AS name FROM pg_db_role_setting s JOIN pg_roles a ON a.oid ="
+    " s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
+    " WHERE c LIKE 'default\\_transaction\\_read\\_only=%' AND (s.setdatabase = 0 OR d.datname = current_database()) ORDER BY 1",
+    "becoming": "SELECT 'database ' || d.datname AS name FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
+    " WHERE s.setrole = 0 AND d.datname = current_database() AND c LIKE 'role=%' ORDER BY 1",
+    "timeouts": "SELECT split_part(c, '=', 1) || ' = ' || split_part(c, '=', 2) || coalesce(' for ' || a.rolname, '') AS name"
+    " FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles a ON a.oid = s.setrole, unnest(s.setconfig) c"
+    " WHERE d.datname = current_database() AND c ~ '^[a-z_]*_timeout=' ORDER BY 1",
+    "used_tablespaces": "SELECT DISTINCT t.spcname::text AS name FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace"
+    " WHERE t.spcname <> 'pg_global' ORDER BY 1",
+    "text_ranges": "SELECT n.nspname || '.' || c.relname AS name FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.partstrat = 'r' AND EXISTS (SELECT FROM unnest(p.partcollation) o"
+    " JOIN pg_collation l ON l.oid = o WHERE l.collcollate IS DISTINCT FROM 'C' AND l.collcollate IS DISTINCT FROM 'POSIX') ORDER BY 1",
+    "user_tables": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    f" WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {IN_USER_SCHEMA} AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid"
+    " AND e.deptype = 'e') ORDER BY 1",
+}
+
+
+@dataclass(frozen=True)
+class Collation:
+    """A collation that the database uses: its version when it was made, and that of the library now; None where there is none."""
+
+    name: str
+    provider: str
+    locale: str
+    made: str | None
+    now: str | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the preflight wants to know of one server. ``objects`` by the names of `_OBJECTS`, and jobs; without the database they are empty.
+
+    ``available`` is the version of each extension that CREATE EXTENSION would install. ``room`` is bytes free where the data directory is,
+    None when this host is not the server's. ``sorted_by`` are the collation versions that the server knows, by provider and locale;
+    ``collations`` those that the database uses.
+    """
+
+    version: int
+    settings: t.Mapping[str, str]
+    superuser: bool
+    system: str
+    slots_free: int
+    senders_free: int
+    databases: tuple[str, ...]
+    database: Row | None
+    size: int
+    extensions: t.Mapping[str, str]
+    available: t.Mapping[str, str]
+    locales: tuple[str, ...]
+    large_objects: int
+    link_role: Row | None
+    objects: t.Mapping[str, tuple[str, ...]]
+    keyless: tuple[Keyless, ...] = ()
+    foreign_slots: tuple[str, ...] = ()
+    recovery: bool = False
+    large_bytes: int = 0
+    room: int | None = None
+    tablespaces: tuple[str, ...] = ()
+    sorted_by: t.Mapping[tuple[str, str], str] = field(default_factory=dict)
+    collations: tuple[Collation, ...] = ()
+    owner_code: tuple[Use, ...] = ()
+
+
+_WANTED = (
+    "wal_level",
+    "max_replication_slots",
+    "max_wal_senders",
+    "max_logical_replication_workers",
+    "max_worker_processes",
+    "max_slot_wal_keep_size",
+    "idle_replication_slot_timeout",
+    "max_prepared_transactions",
+    "synchronous_standby_names",
+    "server_version",
+)
+
+
+def look(server: Server, link_query: t.Callable[[Session], str], link_user: str) -> Seen:
+    """Everything that the preflight judges, read without writing."""
+    admin = server.admin
+    settings = {
+        row["name"]: row["setting"] for row in admin.rows("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", list(_WANTED))
+    }
+    used = admin.rows(
+        "SELECT (SELECT count(*) FROM pg_replication_slots) AS slots,"
+        " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') AS senders,"
+        " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser, pg_is_in_recovery() AS recovery,"
+        " (SELECT system_identifier::text FROM pg_control_system()) AS system"
+    )[0]
+    database = admin.rows(
+        "SELECT datcollate, datctype, pg_encoding_to_char(encoding) AS encoding, pg_database_size(oid) AS size,"
+        " to_jsonb(d)->>'datcollversion' AS collversion FROM pg_database d WHERE datname = %s",
+        server.dbname,
+    )
+    others = admin.rows(
+        "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname
+    )
+    role = admin.rows(link_query(admin), link_user) if link_user else []
+    here = bool(database)
+    return Seen(
+        version=admin.version,
+        settings=settings,
+        superuser=bool(used["superuser"]),
+        system=str(used["system"]),
+        slots_free=int(settings["max_replication_slots"]) - int(used["slots"]),
+        senders_free=int(settings["max_wal_senders"]) - int(used["senders"]),
+        databases=tuple(row["datname"] for row in others),
+        database=database[0] if here else None,
+        size=int(database[0]["size"]) if here else 0,
+        extensions=_pairs(server.db, "SELECT extname AS name, extversion AS value FROM pg_extension") if here else {},
+        available=_available(admin),
+        locales=_locales(admin),
+        large_objects=int(server.db.value("SELECT count(*) FROM pg_largeobject_metadata")) if here else 0,
+        link_role={name: value for name, value in role[0].items() if name != "rolpassword"} if role else None,
+        objects={name: _names(server.db, text) if here else () for name, text in _OBJECTS.items()} | {"jobs": _jobs(server) if here else ()},
+        keyless=tuple(keyless(server.db)) if here else (),
+        foreign_slots=tuple(
+            str(row["slot_name"])
+            for row in admin.rows(
+                "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'pgcut\\_%%' AND database <> %s ORDER BY 1",
+                server.dbname,
+            )
+        ),
+        recovery=bool(used["recovery"]),
+        large_bytes=int(server.db.value("SELECT pg_total_relation_size('pg_largeobject')")) if here else 0,
+        room=_room(server, str(used["system"])),
+        tablespaces=_names(admin, "SELECT spcname::text AS name FROM pg_tablespace"),
+        sorted_by=_sorted_by(admin),
+        collations=_collations(server.db) if here else (),
+        owner_code=tuple(uses(server.db)) if here else (),
+    )
+
+
+def _names(session: Session, text: str) -> tuple[str, ...]:
+    return tuple(str(row["name"]) for row in session.rows(text))
+
+
+def _pairs(session: Session, text: str) -> dict[str, str]:
+    return {row["name"]: row["value"] for row in session.rows(text)}
+
+
+def _available(session: Session) -> dict[str, str]:
+    return _pairs(session, "SELECT name, default_version AS value FROM pg_available_extensions")
+
+
+def _jobs(server: Server) -> tuple[str, ...]:
+    """What starts work in the database by itself. pg_cron keeps its jobs in one database of the server and may run them in any."""
+    found = list(_names(server.db, "SELECT extname::text AS name FROM pg_extension WHERE extname IN ('pgagent', 'pg_timetable')"))
+    home = server.admin.rows("SELECT datname FROM pg_database WHERE datname = current_setting('cron.database_name', true)")
+    sessions = {server.dbname: server.db, server.admin.dbname: server.admin}
+    for name in [row["datname"] for row in home if row["datname"] not in sessions]:
+        sessions[name] = server.fresh(name)
+    for name, session in sessions.items():
+        if session.value("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') AND to_regclass('cron.job') IS NOT NULL"):
+            text = "SELECT jobid, schedule FROM cron.job WHERE active AND database = %s ORDER BY 1"
+            found += [f"pg_cron {row['jobid']} ({row['schedule']}) in {name}" for row in session.rows(text, server.dbname)]
+    return tuple(found)
+
+
+def _room(server: Server, system: str) -> int | None:
+    """Bytes free where the data directory is, when it can be seen from here: a server cannot tell it by itself.
+
+    The first eight bytes of global/pg_control are the system identifier (src/include/catalog/pg_control.h), so a folder of another server,
+    or the same path on another host, is never taken for it.
+    """
+    folder = Path(server.endpoint.data_directory or str(server.admin.value("SHOW data_directory")))
+    try:
+        with (folder / "global" / "pg_control").open("rb") as file:
+            if str(struct.unpack("=Q", file.read(8))[0]) != system:
+                return None
+        here = os.statvfs(folder)
+    except (OSError, struct.error):
+        return None
+    return here.f_bavail * here.f_frsize
+
+
+# The locale of a collation has had four names: collcollate before PostgreSQL 15, colliculocale in 15 and 16, colllocale since 17.
+_LOCALE = "coalesce(to_jsonb({0})->>'{1}locale', to_jsonb({0})->>'{1}iculocale', to_jsonb({0})->>'{1}collate')"
+
+
+def _base(locale: str) -> str:
+    """The locale without its keywords, which every server knows: de for de-u-co-phonebk."""
+    return re.split("-u-|@", locale)[0].lower().replace("-", "").replace("_", "")
+
+
+def _sorted_by(session: Session) -> dict[tuple[str, str], str]:
+    rows = session.rows(
+        f"SELECT collprovider::text AS provider, {_LOCALE.format('l', 'coll')} AS locale, collversion AS version FROM pg_collation l"
+        " WHERE collversion IS NOT NULL"
+    )
+    return {(row["provider"], _base(row["locale"])): row["version"] for row in rows if row["locale"]}
+
+
+def _collations(session: Session) -> tuple[Collation, ...]:
+    """Versions of what columns, indexes and partition keys are sorted by; the database has one of its own since PostgreSQL 15."""
+    texts = [
+        f"SELECT n.nspname || '.' || l.collname AS name, l.collprovider::text AS provider, {_LOCALE.format('l', 'coll')} AS locale,"
+        " l.collversion AS made, pg_collation_actual_version(l.oid) AS now FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace"
+        " WHERE l.oid IN (SELECT attcollation FROM pg_attribute UNION SELECT unnest(indcollation) FROM pg_index"
+        " UNION SELECT unnest(partcollation) FROM pg_partitioned_table) AND l.collversion IS NOT NULL ORDER BY 1"
+    ]
+    if session.version >= 150000:
+        texts.append(
+            f"SELECT 'database ' || datname AS name, datlocprovider::text AS provider, {_LOCALE.format('d', 'dat')} AS locale,"
+            " datcollversion AS made, pg_database_collation_actual_version(oid) AS now FROM pg_database d WHERE datname = current_database()"
+            " AND datcollversion IS NOT NULL"
+        )
+    return tuple(Collation(**{**row, "locale": _base(row["locale"] or "")}) for text in texts for row in session.rows(text))
+
+
+def _locales(session: Session) -> tuple[str, ...]:
+    """Names that lc_collate may have here, in the spelling of pg_collation, plus C and POSIX."""
+    return tuple(
+        row["collcollate"]
+        for row in session.rows("SELECT DISTINCT collcollate FROM pg_collation WHERE collprovider = 'c' AND collcollate IS NOT NULL")
+    )

@@ -1,0 +1,331 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One direction of replication: making it (A1 to A3), taking it away (F1 to F4), proving that it is in step.
+
+A `Course` is a switch seen from its source: ``ahead`` is the pair that brings rows to the target, ``back`` the one that brings them home
+afterwards. Both directions run through the same code with the sides exchanged.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ..._core.errors import FleetError
+from ..._core.wait import Deadline, wait_for
+from ..faults import hit
+from ..model import FORWARD, REVERSE, Link
+from ..server import catalog
+from ..server.postgres import Server, ident, literal
+
+# Rows of pgcut.marker. All four exist before the copy and are only updated later, so they never conflict.
+PING_FORWARD, PING_REVERSE, WINDOW, LATE = 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Course:
+    """A switch from ``source`` to ``target``. ``returns`` is false when the target cannot publish, so that the source cannot follow it."""
+
+    source: Server
+    target: Server
+    ahead: str
+    back: str
+    returns: bool = True
+
+    @property
+    def ping_row(self) -> int:
+        return PING_FORWARD if self.ahead == FORWARD else PING_REVERSE
+
+
+def course(legacy: Server, new: Server, to: str) -> Course:
+    """The switch after which side ``to`` serves."""
+    return Course(legacy, new, FORWARD, REVERSE) if to == "new" else Course(new, legacy, REVERSE, FORWARD)
+
+
+def conninfo(link: Link, to: Server, name: str, dbname: str = "") -> str:
+    """How a server's own process reaches ``to``. The password stands in the passfile, never here."""
+    reach = link.reach[to.side]
+    words = {
+        "host": reach.host,
+        "port": str(reach.port),
+        "user": link.user,
+        "dbname": dbname or to.dbname,
+        "passfile": reach.passfile,
+        "sslmode": link.sslmode,
+        "sslrootcert": reach.sslrootcert,
+        "application_name": name,
+        "connect_timeout": "5",
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+    }
+    return " ".join(f"{word}='{_escaped(value)}'" for word, value in words.items() if value)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def try_link(follower: Server, source: Server, link: Link) -> None:
+    """Prove that the process of ``follower`` reaches ``source``: a subscription in a transaction that is rolled back.
+
+    It needs no publication: a missing one is a warning since PostgreSQL 15 and not looked at before. Neither database has to exist yet.
+    Raises FleetError "link_auth" or "link_unreachable". Writes dead rows into the catalog, so it has no place in check mode.
+    """
+    session, there = follower.admin, source.admin.dbname
+    create = (
+        f"CREATE SUBSCRIPTION pgcut_try CONNECTION {literal(conninfo(link, source, 'pgcut_try', there))} PUBLICATION pgcut_try"
+        " WITH (connect = true, create_slot = false, enabled = false, slot_name = NONE, copy_data = false)"
+    )
+    session.run("BEGIN")
+    try:
+        session.run(create)
+    except FleetError as error:
+        raise link_failure(follower, source, link, error) from error
+    finally:
+        if not session.closed:
+            session.run("ROLLBACK")
+
+
+def link_failure(follower: Server, source: Server, link: Link, error: FleetError) -> FleetError:
+    """The failure of a connection that a server opened, in words of this cutover."""
+    if error.details.get("sqlstate", "")[:2] not in ("08", ""):
+        return error
+    reach = link.reach[source.side]
+    refused = any(word in error.message for word in ("authentication", "no password supplied", "pg_hba.conf", 'role "'))
+    where = f"The {follower.side} server cannot reach {source.side} at {reach.host}:{reach.port} as {link.user}"
+    remedy = (
+        f"Check link.to_{source.side}.passfile on the {follower.side} server (mode 0600, owned by its process) and this line of "
+        f"pg_hba.conf on {source.side}: hostssl {source.dbname} {link.user} <address of {follower.side}> scram-sha-256"
+        if refused
+        else f"Check link.to_{source.side}: host and port as the {follower.side} server sees them, sslmode and sslrootcert."
+    )
+    return FleetError(
+        "link_auth" if refused else "link_unreachable",
+        f"{where}: {error.message}",
+        remedy=remedy,
+        details={"from": follower.side, "to": source.side, **error.details},
+    )
+
+
+# --- making a direction -----------------------------------------------------------------------------------------------------------
+
+
+def publish(source: Server, name: str) -> None:
+    """Publication and slot, each only if it is missing. The slot waits for transactions that are open now."""
+    if not source.db.rows("SELECT 1 FROM pg_publication WHERE pubname = %s", name):
+        source.db.run(f"CREATE PUBLICATION {ident(name)} FOR ALL TABLES")
+
+
+def keep_slot(source: Server, name: str) -> None:
+    if not source.db.rows("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", name):
+        source.db.run("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", name)
+
+
+def subscribe(follower: Server, source: Server, link: Link, name: str, *, copy: bool) -> None:
+    """A subscription to the slot that exists: enabled with a copy of all tables, or disabled and taken to be in step."""
+    if follower.db.rows(
+        "SELECT 1 FROM pg_subscription s WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        name,
+    ):
+        return
+    word = "true" if copy else "false"
+    create = (
+        f"CREATE SUBSCRIPTION {ident(name)} CONNECTION {literal(conninfo(link, source, name))} PUBLICATION {ident(name)}"
+        f" WITH (connect = true, create_slot = false, slot_name = {literal(name)}, copy_data = {word}, enabled = {word})"
+    )
+    try:
+        follower.db.run(create)
+    except FleetError as error:
+        raise link_failure(follower, source, link, error) from error
+
+
+def arm(road: Course, link: Link) -> None:
+    """Prepare the way back of a switch that has not happened: publication and slot on its target, disabled subscription on its source."""
+    publish(road.target, road.back)
+    hit("A1")
+    keep_slot(road.target, road.back)
+    hit("A2")
+    if catalog.unfollowed(road.source.db, road.back):
+        # A disabled subscription cannot be refreshed; its slot stays, and a new one starts where the slot stands.
+        unsubscribe(road.source, road.back)
+    subscribe(road.source, road.target, link, road.back, copy=False)
+    hit("A3")
+
+
+# A worker that has ended is started again after wal_retrieve_retry_interval (5 s), before PostgreSQL 16 any worker of the server; a switch
+# soon after another one would wait for it.
+_RETRY = "wal_retrieve_retry_interval"
+
+
+def quick_start(server: Server) -> None:
+    """Let workers start at once. A value that an operator has set by ALTER SYSTEM is left alone."""
+    found = server.admin.rows("SELECT setting::int AS ms, coalesce(sourcefile, '') AS file FROM pg_settings WHERE name = %s", _RETRY)[0]
+    if found["ms"] > 200 and not found["file"].endswith("postgresql.auto.conf"):
+        server.admin.run(f"ALTER SYSTEM SET {_RETRY} = '200ms'")
+        server.admin.run("SELECT pg_reload_conf()")
+
+
+def usual_start(server: Server) -> None:
+    """Take `quick_start` back."""
+    found = server.admin.rows("SELECT setting::int AS ms, coalesce(sourcefile, '') AS file FROM pg_settings WHERE name = %s", _RETRY)[0]
+    if found["ms"] == 200 and found["file"].endswith("postgresql.auto.conf"):
+        server.admin.run(f"ALTER SYSTEM RESET {_RETRY}")
+        server.admin.run("SELECT pg_reload_conf()")
+
+
+# --- proving that it is in step ---------------------------------------------------------------------------------------------------
+
+
+def mark(server: Server, row: int, epoch: str) -> None:
+    """One synchronous commit; every commit before it is on disk and ahead of it in the log, asynchronous ones too."""
+    server.db.run("UPDATE pgcut.marker SET epoch = %s, at = clock_timestamp() WHERE id = %s", epoch, row)
+
+
+def marked(server: Server, row: int) -> str:
+    return str(server.db.value("SELECT epoch FROM pgcut.marker WHERE id = %s", row))
+
+
+def see_mark(server: Server, row: int, epoch: str, seconds: float) -> None:
+    """Wait until the follower has applied this very marker. Commit order proves all earlier rows; a lag of 0 would prove nothing."""
+    wait_for(
+        lambda: marked(server, row),
+        lambda seen: seen == epoch,
+        Deadline(seconds),
+        what=f"the {server.side} server to apply marker {epoch}",
+        interval=0.002,
+        code="apply_lagging",
+        remedy="Let the follower catch up (its log names errors), then run again.",
+    )
+
+
+def ping(road: Course, epoch: str, seconds: float) -> float:
+    """Seconds from a commit on the source until the target shows it."""
+    started = time.monotonic()
+    mark(road.source, road.ping_row, epoch)
+    see_mark(road.target, road.ping_row, epoch, seconds)
+    return time.monotonic() - started
+
+
+def advance(road: Course) -> None:
+    """Move the unused slot home to here, past the rows that arrived from the source; they would come back as conflicts.
+
+    The apply worker commits asynchronously, so the flush position can lie before rows that are visible already. The transactional
+    message is a synchronous commit of its own: it flushes all of them.
+
+    The slot itself remembers its new place at the next checkpoint only, so a crash would put it back. Hence the follower that will use it
+    is told, too: it asks for what comes after the position of its origin, and that one is in the log of the source.
+    """
+    road.target.db.run("SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')")
+    here = road.target.db.value("SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", road.back)
+    road.source.db.run(
+        "SELECT pg_replication_origin_advance('pg_' || s.oid, "
+        f"{literal(str(here))}) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+        f" WHERE d.datname = current_database() AND s.subname = {literal(road.back)};"
+        " SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')"
+    )
+
+
+# --- taking a direction away ------------------------------------------------------------------------------------------------------
+
+
+def cleanup(road: Course, epoch: str) -> None:
+    """After the target was opened: end the old direction, start the one home. Each step finds its own work done or not.
+
+    Slot and subscription of the way home were made before the window. They are never made here: a slot of now would miss what was written
+    since the opening.
+    """
+    if _subscribed(road.target, road.ahead):
+        if _enabled(road.target, road.ahead):
+            _late(road, epoch)
+            road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} DISABLE")
+        hit("F1")
+        unsubscribe(road.target, road.ahead)
+    hit("F2")
+    unpublish(road.source, road.ahead)
+    hit("F3")
+    if not road.returns:
+        return
+    if not _enabled(road.source, road.back):
+        road.source.db.run(f"ALTER SUBSCRIPTION {ident(road.back)} ENABLE")
+    hit("F4")
+
+
+def _late(road: Course, epoch: str) -> None:
+    """A commit that the fence let slip would still be ahead of this marker, so it arrives before the direction ends."""
+    mark(road.source, LATE, f"{epoch}:late")
+    see_mark(road.target, LATE, f"{epoch}:late", 10)
+
+
+def _subscribed(server: Server, name: str) -> bool:
+    return _enabled(server, name) is not None
+
+
+def _enabled(server: Server, name: str) -> bool | None:
+    """None when there is no such subscription in this database."""
+    found = server.db.rows(
+        "SELECT s.subenabled FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+        " WHERE d.datname = current_database() AND s.subname = %s",
+        name,
+    )
+    return bool(found[0]["subenabled"]) if found else None
+
+
+def unsubscribe(server: Server, name: str) -> None:
+    """Drop the subscription without talking to the other side: its slot is dropped there by itself."""
+    if not _subscribed(server, name):
+        return
+    if _enabled(server, name):
+        server.db.run(f"ALTER SUBSCRIPTION {ident(name)} DISABLE")
+    server.db.run(f"ALTER SUBSCRIPTION {ident(name)} SET (slot_name = NONE)")
+    server.db.run(f"DROP SUBSCRIPTION {ident(name)}")
+
+
+def unpublish(server: Server, name: str) -> None:
+    """Drop slot and publication. A walsender that outlives its subscriber is ended after a moment."""
+    drop_slot(server, name)
+    server.db.run(f"DROP PUBLICATION IF EXISTS {ident(name)}")
+
+
+def drop_slot(server: Server, name: str) -> None:
+    deadline = Deadline(10)
+    while True:
+        found = server.db.rows("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", name)
+        if not found:
+            return
+        pid = found[0]["active_pid"]
+        if pid is None:
+            server.db.run("SELECT pg_drop_replication_slot(%s)", name)
+            return
+        if deadline.elapsed() > 2:
+            server.db.run("SELECT pg_terminate_backend(%s)", pid)
+        if deadline.expired():
+            raise FleetError(
+                "timeout", f"Slot {name} on {server.endpoint} is still used by pid {pid}.", remedy="End that process and run again."
+            )
+        deadline.pause(0.05)
+
+
+def apply_errors(server: Server, name: str) -> int | None:
+    """Errors of the subscription's workers since its statistics began; None before PostgreSQL 15, which does not count them."""
+    if server.db.version < 150000:
+        return None
+    found = server.db.rows("SELECT apply_error_count + sync_error_count AS errors FROM pg_stat_subscription_stats WHERE subname = %s", name)
+    return int(found[0]["errors"]) if found else 0
+
+
+def lag(source: Server, name: str) -> dict[str, t.Any] | None:
+    """How far the follower of slot ``name`` is behind: milliseconds and bytes; None when it is not connected."""
+    found = source.admin.rows(
+        "SELECT extract(epoch FROM r.replay_lag)::float8 * 1000 AS ms,"
+        " pg_wal_lsn_diff(pg_current_wal_flush_lsn(), r.replay_lsn)::bigint AS bytes"
+        " FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid WHERE s.slot_name = %s",
+        name,
+    )
+    if not found:
+        return None
+    # An idle sender has no replay_lag (NULL): nothing was sent for a while, so nothing is behind but the log that is not replicated.
+    return {"ms": round(found[0]["ms"] or 0.0, 1), "bytes": int(found[0]["bytes"] or 0)}

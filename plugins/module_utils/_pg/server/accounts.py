@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Roles that a database uses, with their verifiers: read as plain data, judged, and made on another server before the schema names them.
+
+Verifiers pass through sessions whose statements reach no log (`Session.quiet`), and never through a result.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..._core.errors import FleetError
+from ..model import MAINTENANCE, Finding, Link
+from . import account_settings, database
+from .postgres import Server, Session, ident, literal
+
+# GRANT … WITH INHERIT, SET came with PostgreSQL 16.
+_LIMITED_MEMBERS = 160000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ATTRIBUTES = (
+    ("rolsuper", "SUPERUSER"),
+    ("rolinherit", "INHERIT"),
+    ("rolcreaterole", "CREATEROLE"),
+    ("rolcreatedb", "CREATEDB"),
+    ("rolcanlogin", "LOGIN"),
+    ("rolreplication", "REPLICATION"),
+    ("rolbypassrls", "BYPASSRLS"),
+)
+# Roles that own something, are granted something, or have a setting in the database; then everyone above and below them.
+_USED = """
+WITH RECURSIVE here AS (SELECT oid FROM pg_database WHERE datname = %s), direct AS (
+  SELECT refobjid AS oid FROM pg_shdepend, here WHERE refclassid = 'pg_authid'::regclass AND dbid IN (0, here.oid)
+    AND (dbid <> 0 OR (classid = 'pg_database'::regclass AND objid = here.oid))
+  UNION SELECT setrole FROM pg_db_role_setting s, here WHERE s.setdatabase = here.oid AND setrole <> 0
+  UNION SELECT datdba FROM pg_database d, here WHERE d.oid = here.oid
+), used AS (
+  SELECT oid FROM direct
+  UNION SELECT CASE WHEN m.roleid = u.oid THEN m.member ELSE m.roleid END FROM used u
+    JOIN pg_auth_members m ON u.oid IN (m.roleid, m.member)
+    WHERE (SELECT rolname !~ '^pg_' FROM pg_authid a WHERE a.oid = u.oid)
+)
+SELECT to_jsonb(a) AS role FROM pg_authid a JOIN used USING (oid) WHERE a.rolname !~ '^pg_' AND a.oid <> 10 AND a.rolname <> %s ORDER BY a.rolname
+"""
+
+
+# Rights that are not asked for by name: whoever becomes a member of a role, or runs its functions, has them as well.
+_RIGHTS = ("SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
+# As far as roles of the system, which have the same ones above them on every server.
+_ABOVE = """
+WITH RECURSIVE above(name, parent) AS (
+  SELECT a.rolname, m.roleid FROM pg_authid a JOIN pg_auth_members m ON m.member = a.oid WHERE a.rolname = ANY (%s)
+  UNION SELECT u.name, m.roleid FROM above u JOIN pg_authid p ON p.oid = u.parent AND p.rolname !~ '^pg_'
+    JOIN pg_auth_members m ON m.member = u.parent
+)
+SELECT to_jsonb(a) AS role, ARRAY(SELECT p.rolname::text FROM above b JOIN pg_authid p ON p.oid = b.parent WHERE b.name = a.rolname) AS above
+FROM pg_authid a WHERE a.rolname = ANY (%s)
+"""
+
+
+def accounts(session: Session, dbname: str, without: str = "") -> dict[str, t.Any]:
+    """Roles that ``dbname`` cannot do without, but ``without``: rows of pg_authid, memberships, settings in every database. Plain data.
+
+    The verifiers are in it, so the session has to be a quiet one, and nothing of it is shown.
+    """
+    # As JSON, because rolvaliduntil may be infinity, which no Python type holds.
+    roles = [row["role"] for row in session.rows(_USED, dbname, without)]
+    names = [str(role["rolname"]) for role in roles]
+    # Who may inherit and SET ROLE is said by each membership since PostgreSQL 16; several grantors are one membership here.
+    memberships = session.rows(
+        "SELECT p.rolname AS parent, c.rolname AS child, bool_or(m.admin_option) AS admin,"
+        " bool_or((to_jsonb(m)->>'inherit_option')::boolean) AS inherit, bool_or((to_jsonb(m)->>'set_option')::boolean) AS set"
+        " FROM pg_auth_members m JOIN pg_authid p ON p.oid = m.roleid JOIN pg_authid c ON c.oid = m.member"
+        " WHERE c.rolname = ANY (%s) AND (p.rolname = ANY (%s) OR p.rolname ~ '^pg_') GROUP BY 1, 2 ORDER BY 1, 2",
+        names,
+        names,
+    )
+    settings = [
+        {"role": row["rolname"], "entry": entry}
+        for row in session.rows(
+            "SELECT a.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_authid a ON a.oid = s.setrole"
+            " WHERE a.rolname = ANY (%s) AND s.setdatabase = 0 ORDER BY 1",
+            names,
+        )
+        for entry in row["setconfig"]
+    ]
+    return {"roles": [_kept(role) for role in roles], "memberships": memberships, "settings": settings}
+
+
+def first(session: Session) -> dict[str, t.Any]:
+    """The server's first superuser, which may own objects like any other; a server with another name for it needs this one as well."""
+    return _kept(session.value("SELECT to_jsonb(a) FROM pg_authid a WHERE oid = 10"))
+
+
+def _kept(role: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {column: role[column] for column in ("rolname", *(each for each, _word in _ATTRIBUTES), "rolconnlimit", "rolpassword", "rolvaliduntil")}
+
+
+def create_text(role: t.Mapping[str, t.Any]) -> str:
+    """CREATE ROLE with the attributes and the verifier of a row of pg_authid."""
+    words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]
+    if role["rolconnlimit"] != -1:
+        words.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
+    if role["rolpassword"]:
+        words.append(f"PASSWORD {literal(role['rolpassword'])}")
+    if role["rolvaliduntil"]:
+        words.append(f"VALID UNTIL {literal(role['rolvaliduntil'])}")
+    return f"CREATE ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
+
+
+def member_text(membership: t.Mapping[str, t.Any], version: int) -> str:
+    """GRANT of one role to another one, for a server of ``version``; a membership that this server cannot limit so is refused."""
+    grant = f"GRANT {ident(membership['parent'])} TO {ident(membership['child'])}"
+    if membership["inherit"] is None or version < _LIMITED_MEMBERS:
+        if False in (membership["inherit"], membership["set"]):
+            raise FleetError(
+                "role_unsafe",
+                f"Role {membership['child']!r} is a member of {membership['parent']!r} without INHERIT or SET, which this server does not know.",
+                remedy="Use PostgreSQL 16 or newer, or revoke that membership.",
+            )
+        return f"{grant}{' WITH ADMIN OPTION' if membership['admin'] else ''}"
+    words = [f"{word} {'TRUE' if membership[name] else 'FALSE'}" for name, word in (("admin", "ADMIN"), ("inherit", "INHERIT"), ("set", "SET"))]
+    return f"{grant} WITH {', '.join(words)}"
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------------------
+
+
+def judge(known: t.Mapping[str, t.Any], settings: t.Sequence[t.Mapping[str, t.Any]], target: Session | None) -> list[Finding]:
+    """Accounts that cannot be copied, or would have more rights on ``target`` than they have now. ``settings`` are those in the database."""
+    found = [
+        _unsafe(
+            f"The name of role {role['rolname']!r} holds a control character.",
+            "Give it another name: ALTER ROLE … RENAME TO …, as a superuser.",
+            repr(role["rolname"]),
+        )
+        for role in known["roles"]
+        if _CONTROL.search(role["rolname"])
+    ]
+    for setting in (*known["settings"], *settings):
+        problem = account_settings.problem(setting["entry"])
+        if problem:
+            said = f"A setting of {database.whose(setting['role'])} cannot be copied: {problem}."
+            found.append(_unsafe(said, database.reset(setting["role"], setting["entry"]), str(setting["role"])))
+    if target is not None:
+        found += [
+            _unsafe(
+                f"Role {name!r} has more rights on {target.endpoint.side} than it has now: {', '.join(more)}. Whoever may use it would get them.",
+                f"Take them from it on {target.endpoint.side} (ALTER ROLE …, REVOKE …), or give one of the two roles another name.",
+                name,
+            )
+            for name, more in gains(known, _seen(target, [role["rolname"] for role in known["roles"]]))
+        ]
+    return found
+
+
+def gains(known: t.Mapping[str, t.Any], seen: t.Mapping[str, t.Collection[str]]) -> list[tuple[str, list[str]]]:
+    """Each role of ``known`` with the rights that it has in ``seen`` and not in ``known``; rights are attributes and roles above it. Pure."""
+    above: dict[str, set[str]] = {}
+    for membership in known["memberships"]:
+        above.setdefault(membership["child"], set()).add(membership["parent"])
+    found = []
+    for role in known["roles"]:
+        name, reached, way = role["rolname"], set(_attributes(role)), [role["rolname"]]
+        while way:
+            fresh = above.get(way.pop(), set()) - reached
+            reached |= fresh
+            way += fresh
+        more = [] if role["rolsuper"] else sorted(set(seen.get(name, ())) - reached)
+        if more:
+            found.append((name, more))
+    return found
+
+
+def refuse(findings: t.Sequence[Finding]) -> None:
+    """Raises FleetError "role_unsafe" with all of them."""
+    if findings:
+        raise FleetError(
+            "role_unsafe",
+            f"{' '.join(finding.message for finding in findings)} Nothing was changed.",
+            remedy=" ".join(dict.fromkeys(finding.remedy for finding in findings)),
+            details={"findings": [finding.as_dict() for finding in findings]},
+        )
+
+
+def findings(legacy: Server, new: Server | None, link: Link | None) -> list[Finding]:
+    """`judge` for two servers that answer; None for a new one that does not exist yet."""
+    source = legacy.fresh(MAINTENANCE)
+    source.quiet()
+    try:
+        if not source.rows("SELECT 1 FROM pg_database WHERE datname = %s", legacy.dbname):
+            return []
+        known = accounts(source, legacy.dbname, link.user if link else "")
+        return judge(known, database.describe(source, legacy.dbname)["settings"], new.admin if new else None)
+    finally:
+        source.close()
+
+
+def _unsafe(message: str, remedy: str, name: str) -> Finding:
+    return Finding("role_unsafe", "fail", name, message, remedy)
+
+
+def _attributes(role: t.Mapping[str, t.Any]) -> list[str]:
+    return [word for column, word in _ATTRIBUTES if word in _RIGHTS and role[column]]
+
+
+def _seen(session: Session, names: t.Sequence[str]) -> dict[str, list[str]]:
+    """Rights by role, for those of ``names`` that exist."""
+    rows = session.rows(_ABOVE, list(names), list(names))
+    return {row["role"]["rolname"]: [*_attributes(row["role"]), *row["above"]] for row in rows}
+
+
+# --- making -----------------------------------------------------------------------------------------------------------------------
+
+
+def copy(legacy: Server, new: Server, link: Link) -> list[str]:
+    """Make the roles that are missing on new, and their memberships and settings. A role that exists keeps its attributes and password.
+
+    Raises FleetError "role_unsafe" before anything is written.
+    """
+    source, target = legacy.fresh(MAINTENANCE), new.fresh(MAINTENANCE)
+    source.quiet()
+    target.quiet()
+    try:
+        known = accounts(source, legacy.dbname, link.user)
+        refuse(judge(known, database.describe(source, legacy.dbname)["settings"], target))
+        return make(target, known, "seed_error", every=True)
+    finally:
+        source.close()
+        target.close()
+
+
+def make(target: Session, known: t.Mapping[str, t.Any], code: str, *, every: bool) -> list[str]:
+    """Make the missing ones of ``known`` in a quiet session; memberships and settings of these, or of ``every`` one. Settings are read back.
+
+    One that exists without a password gets the one that it has there: it was made for this move.
+    """
+    present = {row["rolname"]: row["rolpassword"] for row in target.rows("SELECT rolname, rolpassword FROM pg_authid")}
+    made = []
+    for role in known["roles"]:
+        if role["rolname"] not in present:
+            target.run(create_text(role))
+            made.append(str(role["rolname"]))
+        elif every and not present[role["rolname"]] and role["rolpassword"]:
+            target.run(f"ALTER ROLE {ident(role['rolname'])} PASSWORD {literal(role['rolpassword'])}")
+    chosen = [role["rolname"] for role in known["roles"] if every or role["rolname"] in made]
+    for membership in known["memberships"]:
+        if membership["child"] in chosen:
+            target.run(member_text(membership, target.version))
+    settings = [setting for setting in known["settings"] if setting["role"] in chosen]
+    for setting in settings:
+        # Settings in the database need the database: they are made by `database.give` once it exists.
+        target.run(database.setting_text(f"ROLE {ident(setting['role'])}", setting["role"], setting["entry"]))
+    database.read_back(target, "", settings, code)
+    return made

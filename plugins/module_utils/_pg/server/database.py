@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A database as an object of its server: what it is made with, and the settings, comment, limit and grants that a dump leaves out.
+
+`describe` reads them as plain data, for another server or for a manifest; every value of them is quoted when it becomes SQL.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._core.errors import FleetError
+from . import account_settings
+from .postgres import Session, ident, literal
+
+# What aclexplode calls the rights on a database (src/include/utils/acl.h, ACL_ALL_RIGHTS_DATABASE).
+_PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
+# pg_database.datlocprovider (PostgreSQL documentation, pg_database); before 15 there is only the C library.
+_PROVIDERS = {"c": (), "i": ("LOCALE_PROVIDER icu", "ICU_LOCALE"), "b": ("LOCALE_PROVIDER builtin", "BUILTIN_LOCALE")}
+# Our own fence and epoch are no settings of the application.
+_OURS = ("pgcut.", "default_transaction_read_only=")
+
+
+def describe(session: Session, dbname: str) -> dict[str, t.Any]:
+    """What `create_text` and `give` need. No grants at all mean the server's default. Raises FleetError "invalid_value" for a missing one."""
+    rows = session.rows(
+        "SELECT to_jsonb(d) AS d, pg_encoding_to_char(d.encoding) AS encoding, pg_get_userbyid(d.datdba) AS owner,"
+        " shobj_description(d.oid, 'pg_database') AS comment FROM pg_database d WHERE d.datname = %s",
+        dbname,
+    )
+    if not rows:
+        side = session.endpoint.side
+        raise FleetError(
+            "invalid_value",
+            f"{side}.dbname: there is no database {dbname!r} on {session.endpoint}. Nothing was changed.",
+            remedy=f"Correct {side}.dbname.",
+        )
+    row, database = rows[0], rows[0]["d"]
+    settings = [
+        {"role": found["rolname"], "entry": entry}
+        for found in session.rows(
+            "SELECT a.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+            " LEFT JOIN pg_authid a ON a.oid = s.setrole WHERE d.datname = %s ORDER BY 1",
+            dbname,
+        )
+        for entry in found["setconfig"]
+        if not entry.startswith(_OURS)
+    ]
+    grants = session.rows(
+        "SELECT CASE a.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END AS role, a.privilege_type AS privilege,"
+        " a.is_grantable AS grantable FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %s",
+        dbname,
+    )
+    return {
+        "owner": row["owner"],
+        "encoding": row["encoding"],
+        "collate": database["datcollate"],
+        "ctype": database["datctype"],
+        "provider": database.get("datlocprovider") or "c",
+        # The column was daticulocale in PostgreSQL 15 and 16 and is datlocale since 17.
+        "locale": database.get("datlocale") or database.get("daticulocale"),
+        "connections": database["datconnlimit"],
+        "comment": row["comment"],
+        "settings": settings,
+        "grants": grants,
+    }
+
+
+def create_text(name: str, described: t.Mapping[str, t.Any], *, owned: bool = True) -> str:
+    """CREATE DATABASE with encoding, locale and owner of the described one; from template0, which alone allows that."""
+    if described["provider"] not in _PROVIDERS:
+        raise _refused(f"its locale provider {described['provider']!r} is none of {', '.join(_PROVIDERS)}")
+    words = [f"OWNER {ident(described['owner'])}"] if owned else []
+    words += [
+        "TEMPLATE template0",
+        f"ENCODING {literal(described['encoding'])}",
+        f"LC_COLLATE {literal(described['collate'])}",
+        f"LC_CTYPE {literal(described['ctype'])}",
+    ]
+    provider = _PROVIDERS[described["provider"]]
+    if provider:
+        words += [provider[0], f"{provider[1]} {literal(described['locale'])}"]
+    return f"CREATE DATABASE {ident(name)} WITH {' '.join(words)}"
+
+
+def give(session: Session, name: str, described: t.Mapping[str, t.Any], code: str) -> None:
+    """Settings, comment, connection limit and grants; settings are read back. Raises FleetError ``code`` when they are not what they were."""
+    database = ident(name)
+    session.run(f"ALTER DATABASE {database} CONNECTION LIMIT {int(described['connections'])}")
+    if described["comment"] is not None:
+        session.run(f"COMMENT ON DATABASE {database} IS {literal(described['comment'])}")
+    for setting in described["settings"]:
+        target = f"DATABASE {database}" if setting["role"] is None else f"ROLE {ident(setting['role'])} IN DATABASE {database}"
+        session.run(setting_text(target, setting["role"], setting["entry"]))
+    read_back(session, name, described["settings"], code)
+    if described["grants"]:
+        session.run(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC, {ident(described['owner'])}")
+    for grant in described["grants"]:
+        session.run(grant_text(database, grant))
+
+
+def grant_text(database: str, grant: t.Mapping[str, t.Any]) -> str:
+    """GRANT on ``database``, which is quoted already."""
+    if grant["privilege"] not in _PRIVILEGES:
+        raise _refused(f"{str(grant['privilege'])[:40]!r} is no right on a database ({', '.join(_PRIVILEGES)})")
+    to = "PUBLIC" if grant["role"] is None else ident(grant["role"])
+    return f"GRANT {grant['privilege']} ON DATABASE {database} TO {to}{' WITH GRANT OPTION' if grant['grantable'] else ''}"
+
+
+def setting_text(target: str, role: t.Optional[str], entry: str) -> str:
+    """`role_settings.text`, with a failure that names the role of a setting that cannot be made."""
+    problem = account_settings.problem(entry)
+    if problem:
+        raise FleetError("role_unsafe", f"A setting of {whose(role)} cannot be copied: {problem}.", remedy=reset(role, entry))
+    return account_settings.text(target, entry)
+
+
+def whose(role: t.Optional[str]) -> str:
+    return "the database" if role is None else f"role {role!r}"
+
+
+def reset(role: t.Optional[str], entry: str) -> str:
+    """How to be rid of an entry. The server itself takes any name behind RESET that it has stored."""
+    name = ident(*entry.partition("=")[0].split("."))
+    return f"Where it comes from: ALTER {'DATABASE …' if role is None else 'ROLE … (IN DATABASE …)'} RESET {name}, or set it to a value that can."
+
+
+def read_back(session: Session, dbname: str, wanted: t.Sequence[t.Mapping[str, t.Any]], code: str) -> None:
+    """Believe the catalog. ``dbname`` is "" for settings of roles in every database."""
+    seen: dict[t.Optional[str], list[str]] = {
+        row["role"]: row["setconfig"]
+        for row in session.rows(
+            "SELECT a.rolname AS role, s.setconfig FROM pg_db_role_setting s LEFT JOIN pg_authid a ON a.oid = s.setrole"
+            " WHERE s.setdatabase = coalesce((SELECT oid FROM pg_database WHERE datname = %s), 0)",
+            dbname,
+        )
+    }
+    for role in dict.fromkeys(setting["role"] for setting in wanted):
+        lacks = account_settings.missing([each["entry"] for each in wanted if each["role"] == role], seen.get(role, ()))
+        if lacks:
+            entry, found = lacks[0]
+            raise FleetError(
+                code,
+                f"A setting of {whose(role)} did not arrive on {session.endpoint}: it was {entry[:200]!r}, and there is {found[:200]!r} now.",
+                remedy=reset(role, entry),
+            )
+
+
+def _refused(why: str) -> FleetError:
+    return FleetError("invalid_value", f"What is known of the database cannot be made: {why}.", remedy="Take a new snapshot.")

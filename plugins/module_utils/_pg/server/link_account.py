@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role of the link: made or repaired on both servers, and judged.
+
+Its verifier passes through sessions whose statements reach no log (`Session.quiet`), and never through a result.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from ..._core.errors import FleetError
+from ..model import Link
+from .postgres import Row, Server, Session, ident, literal
+
+
+def link_role(session: Session) -> str:
+    """The query for the link's role: its attributes, whether it may read every table, and who may act as it without being a superuser.
+
+    A member that may only pass it on can make itself more (PostgreSQL 16 notes so who created a role), so it counts as well.
+    """
+    reads = "pg_has_role(a.oid, 'pg_read_all_data', 'USAGE')" if session.version >= 140000 else "a.rolsuper"
+    return (
+        "WITH RECURSIVE below AS (SELECT m.roleid AS top, m.member FROM pg_auth_members m UNION"
+        " SELECT b.top, m.member FROM below b JOIN pg_auth_members m ON m.roleid = b.member)"
+        f" SELECT a.rolcanlogin AND a.rolreplication AND a.rolbypassrls OR a.rolsuper AS able, {reads} OR a.rolsuper AS reads, a.rolpassword,"
+        " ARRAY(SELECT m.rolname::text FROM below b JOIN pg_authid m ON m.oid = b.member WHERE b.top = a.oid AND NOT m.rolsuper ORDER BY 1)"
+        " AS members FROM pg_authid a WHERE a.rolname = %s"
+    )
+
+
+def keep_link_role(server: Server, link: Link) -> bool:
+    """Make the link's role: login, replication, reads everything. Whether anything was written.
+
+    One that exists is given no right, whoever made it: FleetError "link_role". Without ``link.password`` its password is kept.
+    """
+    session = server.fresh("postgres")
+    session.quiet()
+    try:
+        return _keep_link_role(session, link)
+    finally:
+        session.close()
+
+
+# What a database's owner sets for everybody would stop the link: a time to be ended after, a role to become. What an account has of its own
+# wins over it. Options of a subscription's connection do not do everywhere: earlier minors of 15 and later put their own in place of them
+# (libpqrcv_connect in libpqwalreceiver.c).
+_LINK_SETTINGS = {
+    "role": "none",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+
+
+def _keep_settings(session: Session, user: str) -> bool:
+    """Give the link's account its own settings, of those that this server knows. Whether anything was written."""
+    known = "SELECT name FROM pg_settings WHERE name = ANY (%s)"
+    entries = "SELECT unnest(s.setconfig) AS entry FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE setdatabase = 0 AND rolname = %s"
+    names = ["role", *(row["name"] for row in session.rows(known, list(_LINK_SETTINGS)))]
+    has = {row["entry"] for row in session.rows(entries, user)}
+    missing = [name for name in names if f"{name}={_LINK_SETTINGS[name]}" not in has]
+    for name in missing:
+        session.run(f"ALTER ROLE {ident(user)} SET {ident(name)} = {literal(_LINK_SETTINGS[name])}")
+    return bool(missing)
+
+
+def _keep_link_role(session: Session, link: Link) -> bool:
+    name, before = ident(link.user), session.rows(link_role(session), link.user)
+    side = session.endpoint.side
+    problem = unfit(before[0] if before else None, session.version)
+    if problem:
+        message, remedy = unfit_text(link.user, side, problem, session.version)
+        raise FleetError("link_role", f"{message} It was given nothing.", remedy=remedy, details={"side": side, "role": link.user})
+    stored = before[0]["rolpassword"] if before else None
+    renew = bool(link.password) and not verifies(link.user, link.password, stored)
+    if before and not renew:
+        return _keep_settings(session, link.user)
+    # At once, so that a role which exists is whole: a run that was killed leaves no half made one to be told from somebody else's.
+    with session.block():
+        if not before:
+            session.run(f"CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name}")
+        if renew:
+            verifier = session.raw.pgconn.encrypt_password(link.password.encode(), link.user.encode(), b"scram-sha-256").decode()
+            session.run(f"ALTER ROLE {name} PASSWORD {literal(verifier)}")
+    _keep_settings(session, link.user)
+    return True
+
+
+def unfit(row: Row | None, version: int) -> str:
+    """Why the link's role, which this run would not make, must not be used; empty when it may, or can be made here."""
+    if row is None:
+        # pg_read_all_data came with PostgreSQL 14; before it only a superuser reads tables that do not exist yet.
+        return "" if version >= 140000 else "does not exist, and a role that reads every table is a superuser before PostgreSQL 14"
+    if row["members"]:
+        return f"has members who are no superusers ({', '.join(row['members'])}), and they would get what it may"
+    return f"exists and {unable(row)}" if unable(row) else ""
+
+
+def unfit_text(user: str, side: str, problem: str, version: int) -> tuple[str, str]:
+    """Message and remedy for `unfit`."""
+    name = ident(user)
+    if version < 140000:
+        by_hand = f"If you mean it, by hand: CREATE ROLE {name} LOGIN; ALTER ROLE {name} SUPERUSER;"
+    else:
+        by_hand = f"If it is meant for this, by hand: ALTER ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name};"
+    return (
+        f"The link's role {user} {problem}, on {side}.",
+        f"{by_hand} Take its members from it (REVOKE {name} FROM …), or name another role in link.user, which is made.",
+    )
+
+
+def verifies(user: str, password: str, verifier: str | None) -> bool:
+    """Whether ``verifier``, as pg_authid stores it, is one of ``password`` (RFC 5802 and RFC 7677, or md5).
+
+    For ASCII passwords, which need no SASLprep; others are simply written again.
+    """
+    if not verifier:
+        return False
+    if verifier.startswith("md5"):
+        return hmac.compare_digest(verifier, "md5" + hashlib.md5((password + user).encode()).hexdigest())
+    try:
+        _name, parameters, keys = verifier.split("$")
+        rounds, salt = parameters.split(":")
+        stored = keys.split(":")[0]
+        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(rounds))
+    except ValueError:
+        return False
+    client = hmac.new(salted, b"Client Key", hashlib.sha256).digest()
+    return hmac.compare_digest(base64.b64encode(hashlib.sha256(client).digest()).decode(), stored)
+
+
+def unable(row: Row | None) -> str:
+    """Why the link's role cannot do its work; empty when it can."""
+    if row is None:
+        return "does not exist"
+    if not row["able"]:
+        return "lacks LOGIN, REPLICATION or BYPASSRLS"
+    return "" if row["reads"] else "cannot read every table"

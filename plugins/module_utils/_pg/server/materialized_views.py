@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Materialized views: no engine brings their rows, they are filled anew from what was brought."""
+
+from __future__ import annotations
+
+from ..._core.errors import FleetError
+from . import catalog
+from .postgres import Server, ident
+
+# A control session has none from its first moment on, so RESET would bring none back: what a session of the application begins with.
+_SEARCH_PATH = """
+SELECT coalesce((SELECT substr(entry, 13) FROM pg_db_role_setting s, unnest(s.setconfig) entry WHERE s.setrole = 0 AND s.setdatabase IN
+  (0, (SELECT oid FROM pg_database WHERE datname = current_database())) AND entry LIKE 'search_path=%' ORDER BY s.setdatabase DESC LIMIT 1),
+  (SELECT setting FROM pg_file_settings WHERE name = 'search_path' AND applied ORDER BY seqno DESC LIMIT 1),
+  (SELECT boot_val FROM pg_settings WHERE name = 'search_path')) AS path
+"""
+
+
+def refresh_views(source: Server, target: Server) -> None:
+    """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it.
+
+    What a view reads inside of a function is in no catalog, so one that fails is tried again after the others. With the search_path of the
+    database, as its owner does it: such functions may rely on it. The server runs it with the rights of the owner. Raises FleetError "seed_error".
+    """
+    left = catalog.filled_views(source.db)
+    path = str(target.db.value(_SEARCH_PATH)) if left else ""
+    while left:
+        failed: dict[tuple[str, str], FleetError] = {}
+        for name in left:
+            try:
+                with target.db.views(), target.db.block():
+                    target.db.run("SELECT set_config('search_path', %s, true)", path)
+                    target.db.run(f"REFRESH MATERIALIZED VIEW {ident(*name)}")
+            except FleetError as error:
+                failed[name] = error
+        if len(failed) == len(left):
+            view, first = next(iter(failed.items()))
+            raise FleetError(
+                "seed_error",
+                f"Materialized view {'.'.join(view)} cannot be filled on {target.endpoint}: {first.message}",
+                remedy="Make it refresh without settings of a session, or REFRESH … WITH NO DATA on the side that serves; then run again.",
+                details={"views": [".".join(name) for name in failed], "cause": first.as_failure()},
+            )
+        left = list(failed)

@@ -1,0 +1,414 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only client of PostgreSQL: sessions over psycopg 3 (3.1 and newer), quoting, and server errors as `FleetError`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import sys
+import typing as t
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ..._core import libpq
+from ..._core.errors import FleetError
+from ..model import MAINTENANCE, Endpoint
+
+Row = t.Dict[str, t.Any]
+
+# A session with rights inside a database whose objects belong to lesser users runs none of their code: names are found in no schema of
+# theirs (search_path), and what a user may name instead of a table, a view or a foreign table, is refused by the server. 12.20, 13.16,
+# 14.13, 15.8, 16.4 and newer know that setting (CVE-2024-7348; ApplyRetrieveRule in src/backend/rewrite/rewriteHandler.c: only views with an
+# OID of 16384 and above); what older ones need is in `relations`. session_replication_role is set in `connect`. docs/adr/0034.
+_RESTRICT = "restrict_nonsystem_relation_kind"
+# A control session must not be stopped by what an operator set for the application, nor by our own fence and freeze. Settings that a
+# version does not know are left out by the query. client_connection_check_interval ends a backend whose client was killed.
+_SETTINGS = {
+    _RESTRICT: "view, foreign-table",
+    "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "client_connection_check_interval": "500",
+    "synchronous_commit": "on",
+    "standard_conforming_strings": "on",
+    # Queries over catalogs are estimated high and done in milliseconds; compiling one took 80 ms to 5 s on a loaded machine.
+    "jit": "off",
+    "search_path": "",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "lc_monetary": "C",
+    # The planner would evaluate CHECK constraints of the table's owner.
+    "constraint_exclusion": "off",
+    "quote_all_identifiers": "off",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "row_security": "on",
+}
+# All of them are settable by a superuser at any time (src/backend/utils/misc/guc_tables.c: PGC_SUSET or PGC_USERSET).
+_QUIET = {
+    # pg_stat_activity shows the last statement of a session to members of pg_monitor.
+    "track_activities": "off",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+    "log_min_error_statement": "panic",
+    # An error's own message may quote the word at which it was seen; it comes back to us in any case.
+    "log_min_messages": "panic",
+    "log_error_verbosity": "terse",
+    "debug_print_parse": "off",
+    "debug_print_rewritten": "off",
+    "debug_print_plan": "off",
+    "debug_print_raw_parse": "off",
+    "pgaudit.log": "none",
+    "auto_explain.log_min_duration": "-1",
+    "pg_stat_statements.track": "none",
+    "pg_stat_statements.track_utility": "off",
+}
+
+# What pg_authid holds of a password (PostgreSQL documentation, pg_authid), and the string that a syntax error would quote.
+_VERIFIER = re.compile(r"SCRAM-SHA-256\S*|md5[0-9a-f]{32}")
+
+
+# What a database's owner sets holds before a session's first statement: a role to become, a time to be ended after, whose = is meant. Settings of the
+# connection's start win over them. Of all versions from 12 on; a name that a server does not know would end the connection.
+_START = ("role=none", "search_path=", "statement_timeout=0", "lock_timeout=0", "idle_in_transaction_session_timeout=0", "default_transaction_read_only=off")
+
+
+def start_options(*more: str) -> str:
+    """Words for ``options`` of a connection, or PGOPTIONS of a program, that keep settings of others out from the first moment on."""
+    return " ".join(f"-c {setting}" for setting in (*_START, *more))
+
+
+def load() -> t.Any:
+    """psycopg 3. Raises FleetError "tool_missing" with the package for this interpreter."""
+    try:
+        import psycopg
+        import psycopg.rows
+    except ImportError as error:
+        raise FleetError(
+            "tool_missing",
+            f"psycopg 3 is not installed for {sys.executable} on {socket.gethostname()}.",
+            remedy="apt install python3-psycopg",
+        ) from error
+    return psycopg
+
+
+def ident(*names: str) -> str:
+    """``names`` as a quoted, dotted identifier."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def literal(value: str) -> str:
+    """``value`` as a string constant; every control session has standard_conforming_strings on."""
+    if "\x00" in value:
+        raise FleetError("invalid_value", "A text for PostgreSQL holds a NUL byte.")
+    return "'" + value.replace("'", "''") + "'"
+
+
+def block(body: str) -> str:
+    """DO with ``body``, between tags that are made of it, so that nothing in it can end it early."""
+    tag = f"$bowline_{hashlib.sha256(body.encode()).hexdigest()[:12]}$"
+    return f"DO {tag} {body} {tag}"
+
+
+class Session:
+    """One connection in autocommit. Parameters are bound by the server; several statements in one text are one transaction.
+
+    Its search_path is empty, so names of the catalogs need no schema and cannot be taken over by objects of a user.
+    """
+
+    def __init__(self, endpoint: Endpoint, dbname: str, connection: t.Any) -> None:
+        self.endpoint = endpoint
+        self.dbname = dbname
+        self.raw = connection
+        self.version = int(connection.info.server_version)
+        self.pid = int(connection.info.backend_pid)
+        # Whether the server refuses views and foreign tables of users in this session.
+        self.restricts = False
+        self._quiet = False
+
+    @contextmanager
+    def views(self) -> t.Iterator[None]:
+        """Let views be read meanwhile: only around what the server runs as the owner of the object (REFRESH, ANALYZE), or what was accepted."""
+        self.settings({_RESTRICT: ""})
+        try:
+            yield
+        finally:
+            if not self.closed:
+                self.settings({_RESTRICT: _SETTINGS[_RESTRICT]})
+
+    @contextmanager
+    def block(self) -> t.Iterator[None]:
+        """One transaction; a part of the one that is open already, if there is one."""
+        psycopg = load()
+        try:
+            with self.raw.transaction():
+                yield
+        except psycopg.Error as error:
+            raise self._failure(error, "COMMIT") from error
+
+    def rows(self, text: str, *params: t.Any) -> list[Row]:
+        """All rows as dicts; an empty list for a statement without a result."""
+        psycopg = load()
+        try:
+            cursor = self.raw.execute(text, params or None)
+            while cursor.nextset():
+                pass
+            return list(cursor.fetchall()) if cursor.description else []
+        except psycopg.Error as error:
+            failure = self._failure(error, text)
+            if not self._quiet:
+                raise failure from error
+        # Outside of its handler, because the error that libpq has made quotes the statement, and a traceback would show it.
+        raise failure
+
+    def run(self, text: str, *params: t.Any) -> None:
+        self.rows(text, *params)
+
+    def value(self, text: str, *params: t.Any) -> t.Any:
+        """The first column of the only row. Raises FleetError "sql_error" when there is not exactly one row."""
+        found = self.rows(text, *params)
+        if len(found) != 1:
+            details = {"statement": " ".join(text.split()[:2]) if self._quiet else text[:200]}
+            raise FleetError("sql_error", f"{self.endpoint} answered {len(found)} rows where one was expected.", details=details)
+        return next(iter(found[0].values()))
+
+    def lines(self, text: str) -> t.Iterator[bytes]:
+        """The rows of ``COPY … TO STDOUT`` one by one: in its text format no row has a line feed of its own."""
+        psycopg = load()
+        try:
+            with self.raw.cursor().copy(text) as source:
+                for block in source:
+                    yield from bytes(block).rstrip(b"\n").split(b"\n")
+        except psycopg.Error as error:
+            raise self._failure(error, text) from error
+
+    def copy(self, text: str, target: Session, before: t.Callable[[], None], into: str) -> None:
+        """Send the rows of ``COPY … TO STDOUT`` to ``COPY … FROM STDIN`` of ``target``, after ``before`` in one transaction there."""
+        psycopg = load()
+        side, said = target, into
+        try:
+            with target.raw.transaction():
+                before()
+                with target.raw.cursor().copy(into) as sink:
+                    side, said = self, text
+                    with self.raw.cursor().copy(text) as source:
+                        for block in source:
+                            sink.write(block)
+                    side, said = target, into
+        except psycopg.Error as error:
+            raise side._failure(error, said) from error
+
+    def quiet(self) -> None:
+        """From here on no statement of this session reaches the server's log, statistics or a failure: verifiers pass through it."""
+        self.settings(_QUIET)
+        self._quiet = True
+
+    def settings(self, values: t.Mapping[str, str]) -> None:
+        self.run(
+            "SELECT pg_catalog.set_config(n.name, n.value, false) FROM ROWS FROM"
+            " (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])) n(name, value)"
+            " WHERE pg_catalog.strpos(n.name, '.') > 0 OR EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = n.name)",
+            list(values),
+            list(values.values()),
+        )
+
+    def cut(self) -> None:
+        """For another thread: end the connection below a statement that waits for an answer, which then fails as connection_lost.
+
+        A network that swallows packets lets it wait for tcp_user_timeout, a proxy that has lost its server without end.
+        """
+        try:
+            with socket.socket(fileno=os.dup(self.raw.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except (OSError, load().Error):
+            pass
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.raw.closed)
+
+    def close(self) -> None:
+        self.raw.close()
+
+    def _failure(self, error: t.Any, text: str) -> FleetError:
+        state = error.sqlstate or ""
+        message = str(error).strip().split("\n", 1)[0]
+        statement = " ".join(text.split())[:160]
+        if self._quiet:
+            message, statement = _VERIFIER.sub("********", message), " ".join(text.split()[:2])
+        details = {"sqlstate": state, "side": self.endpoint.side, "statement": statement}
+        if state == "42501":
+            return FleetError(
+                "privileges",
+                f"{self.endpoint}: {message}.",
+                remedy=f"Connect as a superuser, not as {self.endpoint.user}.",
+                details=details,
+            )
+        if self.raw.closed or state[:2] in ("08", "57"):
+            if state not in ("57014",):
+                return FleetError(
+                    "connection_lost",
+                    f"{self.endpoint} closed the connection: {message}.",
+                    remedy="Run again; the facts decide.",
+                    details=details,
+                )
+        return FleetError("sql_error", f"{self.endpoint} refused a statement: {message} (SQLSTATE {state or 'none'}).", details=details)
+
+
+class Server:
+    """One side. Sessions are opened on demand and closed together."""
+
+    def __init__(self, endpoint: Endpoint, purpose: str) -> None:
+        self.endpoint = endpoint
+        self.side = endpoint.side
+        self.dbname = endpoint.dbname
+        self.application = f"bowline {purpose}"[:60]
+        self._kept: dict[str, Session] = {}
+        self._open: list[Session] = []
+
+    @property
+    def admin(self) -> Session:
+        """The session in the maintenance database; it holds the run lock and turns the fence."""
+        return self._keep(MAINTENANCE)
+
+    @property
+    def db(self) -> Session:
+        """The session in the database itself."""
+        return self._keep(self.dbname)
+
+    def fresh(self, dbname: str, timeout: float = 5) -> Session:
+        """A new session of its own; the caller may close it."""
+        session = connect(self.endpoint, dbname, f"{self.application} {socket.gethostname()}:{os.getpid()}", timeout)
+        self._open.append(session)
+        return session
+
+    @property
+    def alive(self) -> bool:
+        """No session that is in use has ended. Asks nobody and opens nothing."""
+        return not any(session.closed for session in self._kept.values())
+
+    def beside(self, dbname: str) -> Server:
+        """Another database of the same server, with sessions of its own."""
+        return Server(replace(self.endpoint, dbname=dbname), self.application.removeprefix("bowline "))
+
+    def forget(self) -> None:
+        """Close every session in the database, for instance before it is dropped."""
+        kept = self._kept.pop(self.dbname, None)
+        if kept is not None:
+            kept.close()
+
+    def cut(self) -> None:
+        """`Session.cut` of every session."""
+        for session in list(self._open):
+            session.cut()
+
+    def close(self) -> None:
+        for session in self._open:
+            session.close()
+        self._open, self._kept = [], {}
+
+    def _keep(self, dbname: str) -> Session:
+        if dbname not in self._kept:
+            self._kept[dbname] = self.fresh(dbname)
+        return self._kept[dbname]
+
+
+def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 5) -> Session:
+    """A session that neither fence, freeze nor server-side timeouts stop. Raises FleetError "unreachable", "tls" or "auth"."""
+    psycopg = load()
+    words = {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "user": endpoint.user,
+        "dbname": dbname,
+        "password": endpoint.password,
+        "passfile": endpoint.passfile,
+        "sslmode": endpoint.tls,
+        "sslrootcert": endpoint.sslrootcert,
+        "require_auth": libpq.require_auth(endpoint.host, endpoint.sslmode, psycopg.pq.version()),
+        "application_name": application[:63],
+        "connect_timeout": max(2, int(timeout)),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 8000,
+        "client_encoding": "UTF8",
+        "options": start_options(),
+    }
+    try:
+        connection = psycopg.connect(
+            autocommit=True,
+            row_factory=psycopg.rows.dict_row,
+            prepare_threshold=None,
+            **{key: value for key, value in words.items() if value not in ("", None)},
+        )
+    except psycopg.OperationalError as error:
+        raise connection_failure(endpoint, dbname, str(error)) from error
+    session = Session(endpoint, dbname, connection)
+    # pg_settings does not list a GUC that only a newer version has, so one text serves all versions.
+    session.settings({**_SETTINGS, "pgcut.bypass": "on"})
+    if connection.info.parameter_status("is_superuser") == "on":
+        # Event triggers of the application would fire for the cutover's own DDL, on one side only, and write rows there.
+        session.settings({"session_replication_role": "replica"})
+    # What a control session commits is not what guarantee: sync promises, and waiting for the other side it could not help a dead pair.
+    session.restricts = bool(
+        session.rows(
+            "SELECT coalesce(current_setting(%s, true), '') <> '' AS restricts, CASE WHEN strpos(current_setting("
+            "'synchronous_standby_names'), 'pgcut_') > 0 THEN set_config('synchronous_commit', 'local', false) END",
+            _RESTRICT,
+        )[0]["restricts"]
+    )
+    return session
+
+
+def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError:
+    """What a refused connection means; libpq gives no SQLSTATE for it, only its text."""
+    message = " ".join(said.split()).rstrip(".")
+    details = {"side": endpoint.side, "host": endpoint.host, "port": endpoint.port, "said": message}
+    if "requested a cleartext password" in said:
+        return FleetError(
+            "auth",
+            f"{endpoint} asks for the password in clear, and its certificate is not verified (sslmode {endpoint.tls}), so it got none: {message}.",
+            remedy=f"Leave {endpoint.side}.sslmode out (verify-full) and name its CA with {endpoint.side}.sslrootcert.",
+            details=details,
+        )
+    if any(word in said for word in ("authentication", "no password supplied", "pg_hba.conf", 'role "')):
+        return FleetError(
+            "auth",
+            f"{endpoint} refused user {endpoint.user} for database {dbname}: {message}.",
+            remedy=f"Check {endpoint.side}.user, its password, that passfile is readable and has mode 0600, and pg_hba.conf of the server.",
+            details=details,
+        )
+    if libpq.is_tls(said):
+        return FleetError(
+            "tls",
+            f"{endpoint} could not prove who it is (sslmode {endpoint.tls}), so it was sent nothing: {message}.",
+            remedy=f"Name the CA of its certificate with {endpoint.side}.sslrootcert, and the name that is in it with {endpoint.side}.host."
+            f" In a path that you trust, such as loopback, say {endpoint.side}.sslmode: disable.",
+            details=details,
+        )
+    return FleetError(
+        "unreachable",
+        f"{endpoint} could not be reached for database {dbname}: {message}.",
+        remedy=f"Check {endpoint.side}.host and {endpoint.side}.port, and that the server runs.",
+        details=details,
+    )

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pg_dump and pg_restore: found, given their login without argv, and their table of contents read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import typing as t
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..._core import libpq
+from ..._core.errors import FleetError
+from ..._core.runner import Completed, Runner
+from ..model import Endpoint
+from .postgres import start_options
+
+_DEBIAN = Path("/usr/lib/postgresql")
+# Followed by the process id of its owner.
+_FOLDER = "bowline-pg-"
+_SCHEMA = "bowline pg_cutover schema"
+# Entries that belong to one server only, or are made anew by us. Order matters: the longest name first.
+_LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
+_ATTACH = "INDEX ATTACH "
+_ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
+
+
+def find(name: str, bindirs: t.Iterable[str]) -> str:
+    """The program in the first of ``bindirs`` that has it, else the newest of Debian's folders, else by PATH."""
+    folders = [Path(folder) for folder in bindirs if folder]
+    versions = sorted((path for path in _DEBIAN.glob("*/bin")), key=lambda path: _number(path.parent.name), reverse=True)
+    for folder in [*folders, *versions]:
+        if (folder / name).is_file():
+            return str(folder / name)
+    return name
+
+
+def _number(text: str) -> float:
+    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+
+
+class Programs:
+    """Runs PostgreSQL's programs against one server. Passwords go through a passfile of mode 0600, never through argv."""
+
+    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path, application: str = _SCHEMA) -> None:
+        self._runner = runner
+        self._application = application
+        self._bindirs = list(bindirs)
+        self.folder = folder
+
+    def run(
+        self, name: str, endpoint: Endpoint, words: t.Sequence[str], *, timeout: float | None = None, application: str = ""
+    ) -> Completed:
+        argv = [
+            find(name, self._bindirs),
+            f"--host={endpoint.host}",
+            f"--port={endpoint.port}",
+            f"--username={endpoint.user}",
+            "--no-password",
+            *words,
+        ]
+        named = {"PGAPPNAME": application[:63]} if application else {}
+        return self._runner(argv, env={**self._environment(endpoint), **named}, timeout=timeout)
+
+    def version(self, name: str) -> tuple[int, str]:
+        """Major version and full version of one of PostgreSQL's programs. Raises FleetError "tool_missing"."""
+        path = find(name, self._bindirs)
+        said = self._runner([path, "--version"]).out
+        found = re.search(r"\) ((\d+)\S*)", said)
+        if found is None:
+            raise FleetError("tool_missing", f"{path} --version said {said.strip()!r}.", remedy="apt install postgresql-client")
+        return int(found[2]), found[1]
+
+    def listing(self, archive: Path, code: str = "seed_error") -> list[str]:
+        """The lines of an archive's table of contents, without comments and without what is not moved. Raises FleetError ``code``."""
+        done = self._runner([find("pg_restore", self._bindirs), "--list", str(archive)])
+        if done.rc != 0:
+            raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
+        return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
+
+    def text(self, archive: Path, lines: t.Sequence[str]) -> str:
+        """The statements of these entries of ``archive``, which are not run. Raises FleetError "restore_failed"."""
+        if not lines:
+            return ""
+        listing = self.folder / "text.list"
+        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        done = self._runner([find("pg_restore", self._bindirs), f"--use-list={listing}", "--file=-", str(archive)])
+        if done.rc != 0:
+            raise FleetError("restore_failed", f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
+        return done.out
+
+    def _environment(self, endpoint: Endpoint) -> dict[str, str]:
+        values = {
+            "PGSSLMODE": endpoint.tls,
+            # Programs whose libpq is older than 16 do not look at it.
+            "PGREQUIREAUTH": libpq.require_auth(endpoint.host, endpoint.sslmode, sys.maxsize),
+            "PGSSLROOTCERT": endpoint.sslrootcert,
+            "PGPASSFILE": endpoint.passfile,
+            "PGCONNECT_TIMEOUT": "10",
+            "PGAPPNAME": self._application,
+            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica"),
+            "LC_ALL": "C.UTF-8",
+        }
+        if endpoint.password:
+            values["PGPASSFILE"] = str(self._passfile(endpoint))
+        return {name: value for name, value in values.items() if value}
+
+    def _passfile(self, endpoint: Endpoint) -> Path:
+        path = self.folder / f"{endpoint.side}.pgpass"
+        if not path.exists():
+            escaped = endpoint.password.replace("\\", "\\\\").replace(":", "\\:")
+            with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(f"*:*:*:*:{escaped}\n")
+        return path
+
+
+@contextmanager
+def programs(runner: Runner, *bindirs: str, application: str = _SCHEMA) -> t.Iterator[Programs]:
+    """`Programs` with a private folder that is gone afterwards; that of a run that was killed goes now, it may hold rows or a password."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        pid = left.name[len(_FOLDER) :].split("-")[0]
+        if left.lstat().st_uid == os.geteuid() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
+        yield Programs(runner, bindirs, Path(folder), application)
+
+
+def _kind(line: str) -> str:
+    found = _ENTRY.match(line)
+    return found.group(2) if found else ""
+
+
+def keys(lines: t.Sequence[str], identity_indexes: t.Collection[str], checks: t.Collection[str] = ()) -> list[str]:
+    """The entries that the copy needs: keys, and the indexes that are replica identities (names as in the archive).
+
+    And ``checks``, which pg_dump puts apart where a function of theirs takes the row: behind the copy, they would be run over all rows. And
+    foreign keys: behind the copy and other indexes, the query that validates one is planned with what these indexes call. Workers check none.
+    """
+    chosen = []
+    for line in lines:
+        kind = _kind(line)
+        if kind.startswith(("CONSTRAINT ", "FK CONSTRAINT ")):
+            chosen.append(line)
+        elif kind.startswith("INDEX ") and not kind.startswith(_ATTACH) and any(f" {name} " in f" {kind} " for name in identity_indexes):
+            chosen.append(line)
+        elif kind.startswith("CHECK CONSTRAINT ") and any(f" {name} " in f" {kind} " for name in checks):
+            chosen.append(line)
+    return sorted(chosen, key=lambda line: _kind(line).startswith("FK "))
+
+
+def without_helper(lines: t.Sequence[str]) -> list[str]:
+    """Entries without the keys of our own tables, which are made with them."""
+    return [line for line in lines if not _kind(line).startswith("CONSTRAINT pgcut ")]
+
+
+def evaluated(lines: t.Sequence[str], superusers: t.Collection[str] | None) -> list[str]:
+    """Entries behind the rows that call functions with the rights of a superuser: an index is built as the owner of its table.
+
+    ``superusers`` are those owners that are, None where nobody is set as owner.
+    """
+    built = ("CONSTRAINT ", "INDEX ", "STATISTICS ")
+    return [
+        line
+        for line in lines
+        if _kind(line).startswith("CHECK CONSTRAINT ")
+        or (_kind(line).startswith(built) and (superusers is None or any(line.endswith(f" {name}") for name in superusers)))
+    ]
+
+
+def without_views(lines: t.Sequence[str]) -> list[str]:
+    """Entries without those that fill a materialized view."""
+    return [line for line in lines if not _kind(line).startswith("MATERIALIZED VIEW DATA ")]
+
+
+def without(lines: t.Sequence[str], done: t.Collection[str]) -> list[str]:
+    """Entries that are still to be restored; our own event triggers are made by us on each side."""
+    return [line for line in lines if line not in done and not _kind(line).startswith("EVENT TRIGGER - pgcut_")]
+
+
+def passes(lines: t.Sequence[str]) -> t.Iterator[tuple[list[str], bool]]:
+    """Entries that may run together, and whether in parallel: indexes, their attaching to those of partitioned tables, everything else.
+
+    Two that attach at once do not see each other, and then the index above them stays invalid for ever (seen with two levels of partitions).
+    """
+    attached = [line for line in lines if _kind(line).startswith(_ATTACH)]
+    indexes = [line for line in lines if _kind(line).startswith("INDEX ") and line not in attached]
+    yield indexes, True
+    yield attached, False
+    yield without(lines, {*indexes, *attached}), True
