@@ -467,7 +467,7 @@ failure:
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._pg.argspec import LINK, ORDER, ROUTER, SERVERS, PairModule
-from ..module_utils._pg.model import secrets
+from ..module_utils._pg.options import secrets
 from ..module_utils._pg.run import run
 
 SPEC = {

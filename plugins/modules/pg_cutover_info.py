@@ -82,7 +82,7 @@ from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._pg.argspec import SERVERS, PairModule
 from ..module_utils._pg.info import info
-from ..module_utils._pg.model import secrets
+from ..module_utils._pg.options import secrets
 
 
 def main() -> None:

@@ -198,7 +198,7 @@ failure:
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._pg.argspec import COMPRESS, SNAPSHOT_SERVERS, PairModule
-from ..module_utils._pg.model import secrets
+from ..module_utils._pg.options import secrets
 from ..module_utils._pg.snapshot.run import run
 
 SPEC = {

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .model import misspelt
+from .options import misspelt
 
 _SERVER: dict[str, t.Any] = {
     "host": {"type": "str", "required": True},

@@ -12,7 +12,8 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from . import facts, plan, status
 from .engines.physical import facts as physical_facts, run as physical_run
-from .model import FORWARD, REVERSE, Facts, parse
+from .model import FORWARD, REVERSE, Facts
+from .options import parse
 from .replication import pair, sync
 from .server import fence
 from .server.postgres import Server, load

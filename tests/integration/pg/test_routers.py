@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.routers.clients import clients as clients_of
 
 PGBOUNCER = "/usr/sbin/pgbouncer"

@@ -15,7 +15,7 @@ import bowline_pg_compare as compare
 import bowline_pg_rig as rig
 import psycopg
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.verify import Verification

@@ -158,3 +158,14 @@ def test_one_engine_does_not_import_another(clone):
     assert len({path.parts[4] for path in paths}) == 3
     assert [complaint for path in paths for complaint in engine_complaints(path, clone.tree(path))] == []
     assert engine_complaints(Path(*ENGINES, "logical", "seed.py"), ast.parse("from ..dump import copy_window")) != []
+
+
+def test_a_file_of_pg_is_read_in_one_sitting(clone):
+    """400 lines a file, 250 for the order of a run, 50 for a function: what grows is split by decision."""
+    paths = [path for path in clone.below("plugins", suffix=".py") if path.parts[:3] == (*UTILS, "_pg")]
+    assert Path(*UTILS, "_pg", "run.py") in paths
+    long = {str(path): len(clone.text(path).splitlines()) for path in paths}
+    assert {name: lines for name, lines in long.items() if lines > (250 if name.endswith("_pg/run.py") else 400)} == {}
+    functions = {f"{path}:{node.name}": node.end_lineno - node.lineno + 1 for path in paths for node in ast.walk(clone.tree(path))
+                 if isinstance(node, ast.FunctionDef)}
+    assert {name: lines for name, lines in functions.items() if lines > 50} == {}

@@ -15,7 +15,8 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg import plan
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines import choice as engine
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.choice import Ability
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.dump import copy_window
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Facts, Pair, SideFacts, parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Facts, Pair, SideFacts
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
 
 LOGICAL = Ability()
 REPLICA = Ability("replica", control=True)

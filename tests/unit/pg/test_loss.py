@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import model, plan
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import options as given, plan
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.facts import Half
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Facts, Pair, SideFacts
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import loss
@@ -25,7 +25,7 @@ STATES = ("seeded", "armed", "new", "legacy", "finished")
 
 def options(state, accept=False):
     side = {"host": "h", "dbname": "hub"}
-    return model.parse({"state": state, "legacy": side, "new": side, "accept_loss": accept})
+    return given.parse({"state": state, "legacy": side, "new": side, "accept_loss": accept})
 
 
 def decided(state, seen):

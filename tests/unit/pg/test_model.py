@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse, secrets
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse, secrets
 
 
 def params(**more):

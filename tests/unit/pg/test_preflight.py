@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Finding, parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Finding
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.judge import refuse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.rules import fatal, judge
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.survey import Collation, Seen
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import refuse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.catalog import Keyless
 
 WORKERS = "max_logical_replication_workers"

@@ -11,7 +11,7 @@ import os
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.routers import pgbouncer
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.routers.clients import clients
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.routers.pgbouncer import Late

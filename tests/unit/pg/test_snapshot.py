@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import subject_problem
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import subject_problem
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import files as snapshot_files, plan as snapshot_plan
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.content import differences
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.dump import need

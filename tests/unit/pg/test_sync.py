@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.result import Step
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import model, plan
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import options as given, plan
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import sync
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication.sync import NAMES, Standing, merge, steps
 
@@ -22,7 +22,7 @@ NOTED = Standing(noted=True)
 
 def options(state, guarantee):
     side = {"host": "h", "dbname": "hub"}
-    return model.parse({"state": state, "legacy": side, "new": side, "guarantee": guarantee})
+    return given.parse({"state": state, "legacy": side, "new": side, "guarantee": guarantee})
 
 
 @pytest.mark.parametrize(("state", "guarantee", "found", "standing", "action"), [

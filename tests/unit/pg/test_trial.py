@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg import model
+from ansible_collections.bowline.fleet.plugins.module_utils._pg import options as given
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import fence, sessions
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import trial
@@ -23,7 +23,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.window im
 
 def options(**more):
     side = {"host": "h", "dbname": "hub"}
-    return model.parse({"state": "armed", "legacy": side, "new": side, "trial_window": True, "max_window": 3, "drain_grace": 1, **more})
+    return given.parse({"state": "armed", "legacy": side, "new": side, "trial_window": True, "max_window": 3, "drain_grace": 1, **more})
 
 
 @dataclass

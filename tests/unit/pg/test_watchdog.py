@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import watchdog
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.watchdog import (
     COMMIT,

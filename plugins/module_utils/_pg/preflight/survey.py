@@ -128,12 +128,15 @@ _WANTED = (
 )
 
 
+def _settings(admin: Session) -> dict[str, str]:
+    rows = admin.rows("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", list(_WANTED))
+    return {row["name"]: row["setting"] for row in rows}
+
+
 def look(server: Server, link_query: t.Callable[[Session], str], link_user: str) -> Seen:
     """Everything that the preflight judges, read without writing."""
     admin = server.admin
-    settings = {
-        row["name"]: row["setting"] for row in admin.rows("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", list(_WANTED))
-    }
+    settings = _settings(admin)
     used = admin.rows(
         "SELECT (SELECT count(*) FROM pg_replication_slots) AS slots,"
         " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') AS senders,"
@@ -145,9 +148,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         " to_jsonb(d)->>'datcollversion' AS collversion FROM pg_database d WHERE datname = %s",
         server.dbname,
     )
-    others = admin.rows(
-        "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname
-    )
+    others = admin.rows("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname)
     role = admin.rows(link_query(admin), link_user) if link_user else []
     here = bool(database)
     return Seen(

@@ -18,83 +18,12 @@ from dataclasses import replace
 from ..._core import libpq
 from ..._core.errors import FleetError
 from ..model import MAINTENANCE, Endpoint
+from .session_settings import CONTROL, QUIET, RESTRICT, start_options
 
 Row = t.Dict[str, t.Any]
 
-# A session with rights inside a database whose objects belong to lesser users runs none of their code: names are found in no schema of
-# theirs (search_path), and what a user may name instead of a table, a view or a foreign table, is refused by the server. 12.20, 13.16,
-# 14.13, 15.8, 16.4 and newer know that setting (CVE-2024-7348; ApplyRetrieveRule in src/backend/rewrite/rewriteHandler.c: only views with an
-# OID of 16384 and above); what older ones need is in `relations`. session_replication_role is set in `connect`. docs/adr/0034.
-_RESTRICT = "restrict_nonsystem_relation_kind"
-# A control session must not be stopped by what an operator set for the application, nor by our own fence and freeze. Settings that a
-# version does not know are left out by the query. client_connection_check_interval ends a backend whose client was killed.
-_SETTINGS = {
-    _RESTRICT: "view, foreign-table",
-    "default_transaction_read_only": "off",
-    "default_transaction_isolation": "read committed",
-    "default_transaction_deferrable": "off",
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
-    "transaction_timeout": "0",
-    "client_connection_check_interval": "500",
-    "synchronous_commit": "on",
-    "standard_conforming_strings": "on",
-    # Queries over catalogs are estimated high and done in milliseconds; compiling one took 80 ms to 5 s on a loaded machine.
-    "jit": "off",
-    "search_path": "",
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, MDY",
-    "IntervalStyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "xmloption": "content",
-    "lc_monetary": "C",
-    # The planner would evaluate CHECK constraints of the table's owner.
-    "constraint_exclusion": "off",
-    "quote_all_identifiers": "off",
-    "transform_null_equals": "off",
-    "array_nulls": "on",
-    "row_security": "on",
-}
-# All of them are settable by a superuser at any time (src/backend/utils/misc/guc_tables.c: PGC_SUSET or PGC_USERSET).
-_QUIET = {
-    # pg_stat_activity shows the last statement of a session to members of pg_monitor.
-    "track_activities": "off",
-    "log_statement": "none",
-    "log_min_duration_statement": "-1",
-    "log_min_duration_sample": "-1",
-    "log_transaction_sample_rate": "0",
-    "log_min_error_statement": "panic",
-    # An error's own message may quote the word at which it was seen; it comes back to us in any case.
-    "log_min_messages": "panic",
-    "log_error_verbosity": "terse",
-    "debug_print_parse": "off",
-    "debug_print_rewritten": "off",
-    "debug_print_plan": "off",
-    "debug_print_raw_parse": "off",
-    "pgaudit.log": "none",
-    "auto_explain.log_min_duration": "-1",
-    "pg_stat_statements.track": "none",
-    "pg_stat_statements.track_utility": "off",
-}
-
 # What pg_authid holds of a password (PostgreSQL documentation, pg_authid), and the string that a syntax error would quote.
 _VERIFIER = re.compile(r"SCRAM-SHA-256\S*|md5[0-9a-f]{32}")
-
-
-# What a database's owner sets holds before a session's first statement: a role to become, a time to be ended after, whose = is meant. Settings of the
-# connection's start win over them. Of all versions from 12 on; a name that a server does not know would end the connection.
-_START = ("role=none", "search_path=", "statement_timeout=0", "lock_timeout=0", "idle_in_transaction_session_timeout=0", "default_transaction_read_only=off")
-
-
-def start_options(*more: str) -> str:
-    """Words for ``options`` of a connection, or PGOPTIONS of a program, that keep settings of others out from the first moment on."""
-    return " ".join(f"-c {setting}" for setting in (*_START, *more))
 
 
 def load() -> t.Any:
@@ -148,12 +77,12 @@ class Session:
     @contextmanager
     def views(self) -> t.Iterator[None]:
         """Let views be read meanwhile: only around what the server runs as the owner of the object (REFRESH, ANALYZE), or what was accepted."""
-        self.settings({_RESTRICT: ""})
+        self.settings({RESTRICT: ""})
         try:
             yield
         finally:
             if not self.closed:
-                self.settings({_RESTRICT: _SETTINGS[_RESTRICT]})
+                self.settings({RESTRICT: CONTROL[RESTRICT]})
 
     @contextmanager
     def block(self) -> t.Iterator[None]:
@@ -219,7 +148,7 @@ class Session:
 
     def quiet(self) -> None:
         """From here on no statement of this session reaches the server's log, statistics or a failure: verifiers pass through it."""
-        self.settings(_QUIET)
+        self.settings(QUIET)
         self._quiet = True
 
     def settings(self, values: t.Mapping[str, str]) -> None:
@@ -365,7 +294,7 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
         raise connection_failure(endpoint, dbname, str(error)) from error
     session = Session(endpoint, dbname, connection)
     # pg_settings does not list a GUC that only a newer version has, so one text serves all versions.
-    session.settings({**_SETTINGS, "pgcut.bypass": "on"})
+    session.settings({**CONTROL, "pgcut.bypass": "on"})
     if connection.info.parameter_status("is_superuser") == "on":
         # Event triggers of the application would fire for the cutover's own DDL, on one side only, and write rows there.
         session.settings({"session_replication_role": "replica"})
@@ -374,7 +303,7 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
         session.rows(
             "SELECT coalesce(current_setting(%s, true), '') <> '' AS restricts, CASE WHEN strpos(current_setting("
             "'synchronous_standby_names'), 'pgcut_') > 0 THEN set_config('synchronous_commit', 'local', false) END",
-            _RESTRICT,
+            RESTRICT,
         )[0]["restricts"]
     )
     return session

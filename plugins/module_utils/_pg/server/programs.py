@@ -19,7 +19,7 @@ from ..._core import libpq
 from ..._core.errors import FleetError
 from ..._core.runner import Completed, Runner
 from ..model import Endpoint
-from .postgres import start_options
+from .session_settings import start_options
 
 _DEBIAN = Path("/usr/lib/postgresql")
 # Followed by the process id of its owner.

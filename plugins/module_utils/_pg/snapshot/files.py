@@ -26,7 +26,7 @@ from pathlib import Path
 from ..._core import private
 from ..._core.errors import FleetError
 from ..._core.wait import Deadline
-from ..model import subject_problem
+from ..options import subject_problem
 
 KINDS = ("before", "switch")
 PARTIAL = ".partial"

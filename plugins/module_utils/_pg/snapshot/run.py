@@ -14,7 +14,8 @@ from pathlib import Path
 from ..._core.errors import FleetError
 from ..._core.result import Step, result
 from ..._core.runner import Runner
-from ..model import Order, endpoint, misspelt, subject_problem, weak_tls
+from ..model import Order, weak_tls
+from ..options import endpoint, misspelt, subject_problem
 from ..server.postgres import Server, load
 from . import files as snapshot_files, plan as snapshot_plan
 from .dump import Maker

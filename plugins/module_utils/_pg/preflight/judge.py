@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All findings for a run, from every part that has some; and the engine that it takes."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ..._core.errors import FleetError
+from .. import plan
+from ..engines import choice as engine
+from ..engines.dump import copy_window
+from ..engines.logical import seed
+from ..engines.physical import conditions as physical
+from ..model import SIDES, Facts, Finding, weak_tls
+from ..replication import sync
+from ..server import accounts, catalog, link_account, owner_code
+from ..server.process import Control
+from ..work import Work
+from . import rules, survey
+
+
+def manner(work: Work, seen: Facts, found: str) -> plan.Manner:
+    """Choose the engine, or learn which one the move has; what follows from it for the steps."""
+    manner = plan.manner(seen)
+    if not engine.undecided(found, manner):
+        work.choice = engine.running(work.options.engine, work.options.state, found, seen)
+        return manner
+    choose_engine(work, *(engine.ability(server, Control(server.endpoint, work.runner)) for server in (work.legacy, work.new)))
+    return replace(manner, seed=work.choice.seed, publishes=manner.publishes or work.choice.restart)
+
+
+def choose_engine(work: Work, legacy: engine.Ability, new: engine.Ability, *, planned: bool = False) -> None:
+    # What stands against the engine physical is only looked for where auto cannot take logical.
+    reasons = ["new is planned and does not answer yet"] if planned else []
+    if work.options.engine == "auto" and not planned and not (legacy.publishes and new.publishes):
+        reasons = physical.conditions(work.legacy, work.new, work.options, work.runner)
+    work.choice = engine.choose(work.options.engine, work.options.allow_legacy_restart, legacy, new, reasons)
+
+
+def judge_both(work: Work, found: str, *, strict: bool) -> None:
+    """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
+    user = work.options.link.user if work.options.link else ""
+    seen = [survey.look(server, link_account.link_role, user) for server in (work.legacy, work.new)]
+    dumped = work.choice.engine == "dump"
+    copied = found in ("new", "new_armed") or (
+        not dumped and (found in ("seeded", "armed") or (found == "seeding" and seed.is_complete(work.new)))
+    )
+    drifted = catalog.drift(work.legacy, work.new) if copied else []
+    publishes = not dumped and (seen[0].settings["wal_level"] == "logical" or work.choice.restart)
+    work.findings = [*work.choice.findings, *rules.judge(work.options, found, seen[0], seen[1], drifted, publishes=publishes)]
+    work.findings += owner_code_findings(work, seen, dumped)
+    if dumped and plan.serving(found) == "legacy":
+        work.findings += copy_window.findings(work.options, seen[0].size, copy_window.free_bytes())
+    if work.options.state in ("preflight", *SIDES):
+        work.findings += work.clients.findings()
+    work.findings += sync.judge(work.options, work.legacy, work.new, sync.read(work.legacy, work.new))
+    work.findings += weak_tls((work.options.legacy, work.options.new), work.options.link)
+    if found in ("empty", "prepared"):
+        work.findings += accounts.findings(work.legacy, work.new, work.options.link)
+    work.findings.sort(key=lambda finding: finding.level)
+    if strict:
+        refuse(work.findings)
+
+
+def judge_planned(work: Work) -> None:
+    """What can be known while new does not answer yet."""
+    user = work.options.link.user if work.options.link else ""
+    choose_engine(work, engine.ability(work.legacy, Control(work.options.legacy, work.runner)), engine.Ability(), planned=True)
+    seen = survey.look(work.legacy, link_account.link_role, user)
+    work.findings = [*work.choice.findings, *rules.judge(work.options, "empty", seen, None)]
+    work.findings += owner_code_findings(work, [seen], work.choice.engine == "dump")
+    work.findings += weak_tls((work.options.legacy, work.options.new), work.options.link)
+    work.findings += accounts.findings(work.legacy, None, work.options.link)
+    if work.options.state != "preflight":
+        refuse(work.findings)
+
+
+def owner_code_findings(work: Work, seen: t.Sequence[survey.Seen], dumped: bool) -> list[Finding]:
+    """Rows are written with the rights of a superuser where a side that follows is older than 16, and by engine dump."""
+    everything = dumped or seen[0].version < owner_code.AS_OWNER
+    used = owner_code.concerned([use for side in seen for use in side.owner_code], everything)
+    work.owner_code = owner_code.accepted(used, work.options.accept_owner_code)
+    return owner_code.findings(used, work.options.accept_owner_code)
+
+
+def size(work: Work) -> dict[str, int]:
+    """Bytes of the database that is to be moved, which the role's preflight compares with the room on the target."""
+    if work.options.state != "preflight":
+        return {}
+    text = "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE datname = %s"
+    return {"size_bytes": int(work.legacy.admin.value(text, work.legacy.dbname))}
+
+
+def refuse(findings: t.Sequence[Finding]) -> None:
+    """Raise with all findings when one of them is fatal. A single one gives its own code, several share "preflight_failed"."""
+    wrong = rules.fatal(findings)
+    if not wrong:
+        return
+    codes = {finding.code for finding in wrong}
+    details = {"findings": [finding.as_dict() for finding in findings]}
+    message = " ".join(finding.message for finding in wrong) + " Nothing was changed."
+    remedy = " ".join(finding.remedy for finding in wrong if finding.remedy)
+    raise FleetError(codes.pop() if len(codes) == 1 else "preflight_failed", message, remedy=remedy, details=details)
