@@ -30,7 +30,10 @@ options:
     default: present
   directory:
     description:
-      - Where everything of the edge is. An edge in a container has it mounted at the same path. At most 60 characters.
+      - Where everything of the edge is. An edge in a container has it mounted at the same path, read-only, and only its folder C(run) to write in.
+        At most 60 characters.
+      - What only root may read, the token and the record of the proxy, is in the folder of the same name with C(.private) behind it, which is to be
+        mounted nowhere.
       - HAProxy loads what lies there. One that others could write in or swap is refused with C(unsafe_path).
     type: path
     required: true
@@ -44,11 +47,29 @@ options:
     elements: dict
     suboptions:
       name: {description: 'Name of the service, used in file and backend names.', type: str, required: true}
-      listen: {description: 'Address and port to listen on, as the edge sees them.', type: str, required: true}
+      listen:
+        description:
+          - Address and port to listen on, as the edge sees them, or the path of a unix socket for a proxy on the same host, as
+            C(unix@DIRECTORY/run/clients/NAME). Only the group O(services[].group) can enter the last folder, whose name is free; the socket is 0660.
+        type: str
+        required: true
+      clients:
+        description:
+          - Addresses and networks that may connect, the reverse proxy's alone if possible; every other connection is ended before it says a word.
+          - Without it this host itself where O(services[].listen) is a loopback address. Required for every other address.
+          - A proxy in a container whose address may change is named by the network of its containers.
+        type: list
+        elements: str
+      group: {description: Group of the reverse proxy. Required with a unix socket and of one only., type: str}
       local:
         description: Host and port of the application of this side, as the edge sees it. A host name is followed.
         type: str
         required: true
+  token:
+    description:
+      - Secret that both edges of a pair have and nobody else; what a request says of its way counts only with it. 22 to 128 letters, digits, C(-), C(_).
+      - Without it the one that an earlier run kept. The role M(bowline.fleet.edge#role) makes it and brings it to both sides.
+    type: str
   peer:
     description: The public TLS port of the other side. Required with O(state=present).
     type: dict
@@ -82,7 +103,9 @@ options:
       count: {description: So many answers in a row., type: int, default: 5}
       timeout: {description: Within so many seconds., type: float, default: 10}
   proxy:
-    description: The reverse proxy to put the edge behind. Without it the proxy stays as it is.
+    description:
+      - The reverse proxy to put the edge behind. Without it the proxy stays as it is.
+      - With O(state=absent) the commands are those given here, or those of the run that put the edge in.
     type: dict
     suboptions:
       driver: {description: Kind of proxy., type: str, choices: [nginx], default: nginx}
@@ -95,7 +118,7 @@ options:
         suboptions:
           name: {description: Name of the upstream block., type: str, required: true}
           service: {description: Name of the service of the edge., type: str, required: true}
-          via: {description: Host and port of the edge's listener as the proxy sees it., type: str, required: true}
+          via: {description: 'The listener of the edge as the proxy sees it, host and port or C(unix:) and a path.', type: str, required: true}
       check: {description: Command that checks the proxy's configuration., type: list, elements: str, required: true}
       reload: {description: Command that makes the proxy take it gracefully., type: list, elements: str, required: true}
   check_config:
@@ -108,8 +131,12 @@ options:
     description: Command that makes a running edge take its files; without it the master process is asked through its socket.
     type: list
     elements: str
-  user: {description: User that HAProxy's workers run as., type: str}
-  group: {description: Group that HAProxy's workers run as., type: str}
+  user:
+    description:
+      - User, or number of one, that HAProxy runs as; root is refused. It can write in C(run) and nowhere else. Start the process as this user.
+      - Without it as the process is started.
+    type: str
+  group: {description: 'Group, or number of one, that HAProxy runs as. The user''s own without it; required with a number.', type: str}
   command:
     description: Where to write C(bowline-edge), in a directory where nobody else writes.
     type: path
@@ -123,9 +150,12 @@ EXAMPLES = r"""
     side: legacy
     directory: /var/lib/bowline/edge
     services:
-      - {name: app, listen: "0.0.0.0:18080", local: "backend:3000"}
+      - {name: app, listen: "0.0.0.0:18080", local: "backend:3000", clients: [172.18.0.0/16]}
+    token: "{{ pair_token }}"
+    user: "99"
+    group: "99"
     peer: {address: 192.0.2.20, hostname: hub.example.com, ca_file: /etc/ssl/certs/ca-certificates.crt}
-    check_config: [docker, run, --rm, -v, "/var/lib/bowline/edge:/var/lib/bowline/edge", "haproxy:2.6", haproxy, -c, -q, -f, "{config}"]
+    check_config: [docker, run, --rm, --user, "99:99", -v, "/var/lib/bowline/edge:/var/lib/bowline/edge:ro", "haproxy:2.6", haproxy, -c, -q, -f, "{config}"]
 
 - name: Put it behind nginx once its process runs
   bowline.fleet.traffic_edge:
@@ -141,6 +171,16 @@ EXAMPLES = r"""
   bowline.fleet.traffic_edge:
     <<: *edge
     route: peer
+
+- name: Write the edge of the new side, whose nginx runs on the same host
+  bowline.fleet.traffic_edge:
+    side: new
+    directory: /var/lib/bowline/edge
+    services:
+      - {name: app, listen: "unix@/var/lib/bowline/edge/run/clients/app", local: "127.0.0.1:3000", group: www-data}
+    token: "{{ pair_token }}"
+    peer: {address: 192.0.2.10, hostname: hub.example.com}
+    user: haproxy
 
 - name: Take the edge out again
   bowline.fleet.traffic_edge:
@@ -171,7 +211,7 @@ edge:
     hold: {description: Seconds until the hold ends by itself; 0 without one., type: float, returned: not in check mode}
     in_step: {description: Whether file and process agree., type: bool, returned: when running}
     in_flight: {description: Requests that are being served., type: int, returned: when running}
-    upgraded: {description: Open upgraded connections (WebSocket)., type: int, returned: when running}
+    upgraded: {description: Open upgraded connections (answered with 101)., type: int, returned: when running}
     old_workers: {description: Processes that a reload left behind., type: int, returned: when running}
     inserted: {description: Whether the proxy sends to the edge., type: bool, returned: always}
     start: {description: Command that starts the process in the foreground., type: list, elements: str, returned: always}
@@ -191,7 +231,7 @@ from ..module_utils._traffic.run import run_edge
 def main() -> None:
     required = [("state", "present", ["side", "services", "peer"])]
     module = AnsibleModule({**EDGE, **WAIT}, required_if=required, supports_check_mode=True)
-    finish(module, lambda: run_edge(module.params, module_runner(module), module.check_mode))
+    finish(module, lambda: run_edge(module.params, module_runner(module), module.check_mode), [module.params["token"] or ""])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ options:
     description: Whether to send one warm-up request to each side through the running edge, past hold and route, with TLS verified.
     type: bool
     default: false
+  proxy_config:
+    description:
+      - Configuration of the reverse proxy that the edge is, or is to be, put behind. It is looked through for rules that judge the address of a client
+        and would take the host of the other edge for it. A file that does not exist yet has none.
+    type: path
 seealso:
   - module: bowline.fleet.traffic_edge
 """
@@ -40,6 +45,11 @@ reach:
   description: For C(legacy) and C(new) C(ok) (the request was answered with 200), C(status), C(ms), C(error). Empty unless asked for.
   returned: success
   type: dict
+findings:
+  description: What O(proxy_config) should be changed for, each with C(code), C(level), C(object), C(message), C(remedy).
+  returned: success
+  type: list
+  elements: dict
 failure:
   description: Code, message, remedy and details.
   returned: failure
@@ -53,7 +63,7 @@ from ..module_utils._traffic.run import run_edge_info
 
 def main() -> None:
     module = AnsibleModule(EDGE_INFO, supports_check_mode=True)
-    finish(module, lambda: run_edge_info(module.params["directory"], module.params["reach"]))
+    finish(module, lambda: run_edge_info(module.params["directory"], module.params["reach"], module.params["proxy_config"]))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,13 @@ EDGE: dict[str, t.Any] = {
     "services": {
         "type": "list",
         "elements": "dict",
-        "options": {name: {"type": "str", "required": True} for name in ("name", "listen", "local")},
+        "options": {
+            **{name: {"type": "str", "required": True} for name in ("name", "listen", "local")},
+            "clients": _LIST,
+            "group": {"type": "str"},
+        },
     },
+    "token": {"type": "str", "no_log": True},
     "peer": {
         "type": "dict",
         "options": {
@@ -68,6 +73,7 @@ EDGE: dict[str, t.Any] = {
 EDGE_INFO: dict[str, t.Any] = {
     "directory": {"type": "path", "required": True},
     "reach": {"type": "bool", "default": False},
+    "proxy_config": {"type": "path"},
 }
 
 PROBE: dict[str, t.Any] = {

@@ -20,7 +20,7 @@ from .._core.errors import FleetError
 from .._core.lock import locked
 from .._core.wait import Deadline, wait_for
 from .haproxy import HAProxy
-from .model import EdgeSpec, State, map_text, parse_map, spec_from_json
+from .model import EdgeSpec, State, map_text, parse_epoch, parse_map, spec_from_json
 
 # Between two looks at the counters: a request that was not held can be on its way to its backend, which takes microseconds.
 _QUIET = 0.02
@@ -101,7 +101,7 @@ class Edge:
         spec = self.spec()
         answered, headers = self._ask(spec, side, service, wait=True)
         if spec.route_to(side) == "peer":
-            self._outlive(int(headers.get("x-bowline-epoch", "0")))
+            self._outlive(parse_epoch(headers.get("x-bowline-epoch")))
         return answered
 
     def ask(self, side: str) -> dict[str, t.Any]:
@@ -144,20 +144,26 @@ class Edge:
         return {"side": side, "tried": tried, "ms": round((time.monotonic() - begun) * 1000)}, headers
 
     def release(self) -> dict[str, t.Any]:
-        """End the hold, and close upgraded connections to the side that requests do not go to, so that they connect anew."""
+        """End the hold, and close upgraded connections to the side that requests do not go to, so that they connect anew.
+
+        They can only be closed all at once with everything of their backend. So they are left where a request that asked for an upgrade is
+        not answered yet, which after a drain is none; the number is ``left_upgraded``.
+        """
         spec = self.spec()
         before = self.state()
         state = self.set_hold(0)
         other = "peer" if state.route == "local" else "local"
-        closed = 0
+        closed = left = 0
         if self.haproxy.running():
-            sessions = self.haproxy.sessions()
+            sessions, tunnels = self.haproxy.sessions(), self.haproxy.tunnels()
             for service in spec.services:
-                backend = f"{service.name}.{other}.upgraded"
-                if sessions.get(backend, 0):
-                    closed += sessions[backend]
+                backend = f"{service.name}.{other}.upgrade"
+                if sessions.get(backend, 0) > tunnels.get(backend, 0):
+                    left += tunnels.get(backend, 0)
+                elif tunnels.get(backend, 0):
+                    closed += tunnels[backend]
                     self.haproxy.end_sessions(backend, other)
-        return {"changed": before.held(self._now()), "route": state.route, "closed_upgraded": closed}
+        return {"changed": before.held(self._now()), "route": state.route, "closed_upgraded": closed, "left_upgraded": left}
 
     def switch(self, side: str) -> dict[str, t.Any]:
         """Route to ``side``, warm it up, release: what a write pause ends with. Requests stay held when ``side`` does not answer."""
@@ -192,14 +198,16 @@ class Edge:
         return self._count(spec)[0]
 
     def _count(self, spec: EdgeSpec) -> tuple[int, int]:
-        sessions = self.haproxy.sessions()
+        sessions, tunnels = self.haproxy.sessions(), self.haproxy.tunnels()
         requests = upgraded = 0
         for service in spec.services:
             for route in ("local", "peer"):
                 # A missing backend is a failed gate, not an empty one.
                 try:
-                    requests += sessions[f"{service.name}.{route}"]
-                    upgraded += sessions[f"{service.name}.{route}.upgraded"]
+                    asked = f"{service.name}.{route}.upgrade"
+                    opened = min(tunnels.get(asked, 0), sessions[asked])
+                    requests += sessions[f"{service.name}.{route}"] + sessions[asked] - opened
+                    upgraded += opened
                 except KeyError as error:
                     raise FleetError(
                         "edge_state_unreadable",

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import stat
 import typing as t
 
 from .._core.errors import FleetError
 from .._core.wait import Deadline
-from .model import MAP_KEY, State, parse_state
+from .model import MAP_KEY, TUNNELS, State, parse_state
+
+# More than the counters of a thousand services; what runs in the edge must not fill the memory of who asks it.
+_ANSWER_MAX = 16 * 1024 * 1024
 
 REMEDY = "Start the edge: haproxy -W -db -S DIR/run/master.sock,mode,600 -f DIR/haproxy.cfg (systemctl status or docker logs tell why not)."
 
@@ -75,6 +80,25 @@ class HAProxy:
                 fields = {item["field"]["name"]: item["value"]["value"] for item in row}
                 name = str(fields["pxname"])
                 counts[name] = counts.get(name, 0) + int(fields["scur"])
+
+        add(self._admin)
+        self._each_old(add)
+        return counts
+
+    def tunnels(self) -> dict[str, int]:
+        """Connections whose answer was 101, per backend and over all workers: who opens one is tracked by the answer, until it closes.
+
+        ``show table`` (management guide, 9.3): lines of ``0x…: key=<backend> use=<n> exp=<ms> … conn_cur=<n>``. Ask `sessions` first: what is
+        counted there and upgraded meanwhile is no request any more.
+        """
+        counts: dict[str, int] = {}
+
+        def add(talk: Talk) -> None:
+            answer = talk(f"show table {TUNNELS}")
+            if not answer.startswith(f"# table: {TUNNELS},"):
+                raise FleetError("edge_state_unreadable", f"The running edge has no table {TUNNELS}; its configuration is an older one.", REMEDY)
+            for name, count in re.findall(r"^0x[0-9a-f]+: key=(\S+) .*\bconn_cur=(\d+)", answer, re.MULTILINE):
+                counts[name] = counts.get(name, 0) + int(count)
 
         add(self._admin)
         self._each_old(add)
@@ -172,17 +196,24 @@ class HAProxy:
 
     def _exchange(self, name: str, request: bytes, timeout: float) -> bytes:
         path = os.path.join(self.directory, "run", name)
+        deadline = Deadline(timeout)
         chunks: list[bytes] = []
         try:
+            # The process of the edge owns this folder: a link would lead root to a socket of somebody else.
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise FleetError("unreachable", f"{path} is no socket.", remedy=REMEDY, details={"socket": path, "down": False})
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(timeout)
                 connection.connect(path)
                 connection.sendall(request)
                 while True:
+                    connection.settimeout(max(deadline.remaining(), 0.001))
                     chunk = connection.recv(65536)
                     if not chunk:
                         return b"".join(chunks)
                     chunks.append(chunk)
+                    if len(chunks) > _ANSWER_MAX // 65536 and sum(map(len, chunks)) > _ANSWER_MAX:
+                        raise FleetError("unreachable", f"The edge answered more than {_ANSWER_MAX} bytes on {path}.", remedy=REMEDY)
         except OSError as error:
             down = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
             raise FleetError(

@@ -22,10 +22,15 @@ HOPS_MAX = 3
 
 MAP_KEY = "edge"
 
+# The table in which HAProxy counts connections that were upgraded, by backend.
+TUNNELS = "bowline.tunnels"
+
 FAILURES: dict[str, str] = {
+    "address_rules": "Finding: the proxy judges the address of a client and would take the host of the other edge for it.",
     "edge_config_invalid": "HAProxy refused the rendered configuration; the file in use is unchanged.",
     "edge_forwards": "The edge still sends requests to the peer, so it cannot be removed; route local first.",
     "edge_missing": "The directory holds no edge.",
+    "edge_outdated": "The edge was put in by an earlier version, which shared no token with the other side; take it out first.",
     "edge_state_unreadable": "The state of the edge (edge.map or edge.json) cannot be read; nothing was changed.",
     "edge_not_ready": "The edge does not answer through itself yet, so the proxy was not changed.",
     "hold_refused": "The hold is longer than hold_max, or ended before the requests were drained.",
@@ -85,11 +90,20 @@ def parse_map(text: str) -> State:
 
 @dataclass(frozen=True)
 class Service:
-    """One listener of the edge: proxies send to ``listen``, the application of this side answers at ``local``."""
+    """One listener of the edge: the proxy sends to ``listen``, the application of this side answers at ``local``.
+
+    ``clients`` are the addresses and networks that may connect; a unix socket (``listen`` begins with /) is for the group ``gid`` instead.
+    """
 
     name: str
     listen: str
     local: str
+    clients: tuple[str, ...] = ()
+    gid: int | None = None
+
+    def socket(self) -> str:
+        """The path of a unix socket, empty for an address."""
+        return self.listen if self.listen.startswith("/") else ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +129,7 @@ class Warmup:
 
 @dataclass(frozen=True)
 class EdgeSpec:
-    """One edge, wholly. ``user`` and ``group`` are what HAProxy's workers run as; None leaves them as the process was started."""
+    """One edge, wholly. ``uid`` and ``gid`` are what HAProxy runs as; None leaves them as the process was started."""
 
     side: str
     directory: str
@@ -123,8 +137,8 @@ class EdgeSpec:
     peer: Peer
     warmup: Warmup
     hold_max: float = HOLD_MAX
-    user: str | None = None
-    group: str | None = None
+    uid: int | None = None
+    gid: int | None = None
 
     def other(self) -> str:
         return SIDES[1 - SIDES.index(self.side)]
@@ -147,12 +161,12 @@ def spec_from_json(data: t.Mapping[str, t.Any]) -> EdgeSpec:
         return EdgeSpec(
             side=data["side"],
             directory=data["directory"],
-            services=tuple(Service(**service) for service in data["services"]),
+            services=tuple(Service(**{**service, "clients": tuple(service.get("clients", ()))}) for service in data["services"]),
             peer=Peer(**data["peer"]),
             warmup=Warmup(**data["warmup"]),
             hold_max=float(data["hold_max"]),
-            user=data["user"],
-            group=data["group"],
+            uid=data.get("uid"),
+            gid=data.get("gid"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FleetError(
@@ -172,6 +186,11 @@ class Hop:
 
 
 def parse_hop(value: str | None) -> Hop | None:
-    """None for a request that comes from a client, or carries something that no edge wrote."""
+    """None for a request that comes from a client, or carries something that no edge wrote. Only what the peer sent is asked for it."""
     match = re.fullmatch(r"(\d{1,3});(\d{1,15})", value or "")
     return Hop(int(match.group(1)), int(match.group(2))) if match else None
+
+
+def parse_epoch(value: str | None) -> int:
+    """The epoch that a peer told; 0 for anything but a time before the year 2286, which leaves room to be newer than any."""
+    return int(value) if value and re.fullmatch(r"[0-9]{1,13}", value) else 0

@@ -57,6 +57,28 @@ def restore(text: str) -> str:
     return restored
 
 
+def block(text: str, name: str) -> str | None:
+    """What stands in ``upstream name``, None when there is no such block."""
+    span = _body(text, name)
+    return None if span is None else text[span[0] : span[1]]
+
+
+def address_rules(text: str) -> tuple[str, ...]:
+    """Directives that judge the address of whoever connects; none when the address is taken from a header (real_ip_header).
+
+    Modules access, limit_req, limit_conn, geo and realip of nginx. ``deny all`` alone is for everybody.
+    """
+    masked = _masked(text)
+
+    def has(directive: str) -> bool:
+        return re.search(rf"(?:^|[\s;{{}}]){directive}", masked) is not None
+
+    if has(r"real_ip_header\s"):
+        return ()
+    words = {"allow": r"allow\s", "deny": r"deny\s+(?!all\s*;)", "limit_req": r"limit_req\s", "limit_conn": r"limit_conn\s", "geo": r"geo\s"}
+    return tuple(name for name, directive in words.items() if has(directive))
+
+
 def _original(match: re.Match[str]) -> str:
     body = "\n".join(line[len(_LINE) :] for line in match.group("kept")[:-1].split("\n"))
     via = re.search(r"^\s*server (\S+);$", match.group("ours"), re.MULTILINE)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from .._core.errors import FleetError
 from .._core.runner import Runner
-from . import nginx
+from . import faults, nginx, shown
+from .model import EdgeSpec
 
 
 class Driver(t.Protocol):
@@ -36,6 +37,34 @@ class Insertion:
     check: tuple[str, ...]
     reload: tuple[str, ...]
 
+    def words(self) -> set[str]:
+        """Ours among what the proxy may name in a message."""
+        return {*self.upstreams, *self.upstreams.values(), self.config}
+
+
+def asked_for(asked: t.Mapping[str, t.Any] | None, spec: EdgeSpec | None) -> Insertion | None:
+    """The insertion that the option proxy describes; raises FleetError ``option_invalid`` for words that no configuration can have."""
+    if not asked:
+        return None
+    if spec is not None:
+        known = {service.name for service in spec.services}
+        wrong = [item["service"] for item in asked["upstreams"] if item["service"] not in known]
+        if wrong:
+            raise FleetError(
+                "option_invalid",
+                f"proxy.upstreams names the services {', '.join(wrong)}; known: {', '.join(sorted(known))}.",
+                remedy="Correct proxy.upstreams; nothing was changed.",
+            )
+    wrong = [f"proxy.upstreams has the name {item['name']!r}." for item in asked["upstreams"] if not faults.upstream(item["name"])]
+    wrong += [
+        f"proxy.upstreams.{item['name']}.via is {item['via']!r}; expected host:port or unix:/path."
+        for item in asked["upstreams"]
+        if not faults.via(item["via"])
+    ]
+    faults.refuse(wrong)
+    upstreams = {item["name"]: item["via"] for item in asked["upstreams"]}
+    return Insertion(asked["driver"], asked["config"], upstreams, tuple(asked["check"]), tuple(asked["reload"]))
+
 
 def read(path: str) -> str:
     """The configuration, newlines as they are."""
@@ -55,7 +84,7 @@ def change(insertion: Insertion, old: str, new: str, run: Runner) -> None:
             _write_in_place(insertion.config, old)
             raise FleetError(
                 "proxy_check_failed",
-                f"{' '.join(words)} ended with {completed.rc}: {(completed.err or completed.out).strip()[-400:]!r}."
+                f"{' '.join(words)} ended with {completed.rc}: {shown.said(completed.err or completed.out, insertion.words())[-400:]!r}."
                 f" {insertion.config} is as before.",
                 remedy="Run the command by hand; check proxy.upstreams, proxy.check and proxy.reload.",
                 details={"rc": completed.rc},

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""HAProxy's configuration of an edge. Pure text; `validate` refuses what would break it."""
+"""HAProxy's configuration of an edge. Pure text of values that `faults.validate` has let pass."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import hashlib
 import ipaddress
 import re
 
-from .._core.errors import FleetError
-from .model import SIDES, EdgeSpec, Service
+from .._core.redact import MASK
+from .model import TUNNELS, EdgeSpec, Service
 from .routing import lua
 
 LUA_FILE = "edge.lua"
@@ -20,9 +20,10 @@ CONFIG_FILE = "haproxy.cfg"
 SPEC_FILE = "edge.json"
 CA_FILE = "peer-ca.pem"
 RUN = "run"
-
-# sockaddr_un holds 108 bytes; HAProxy binds under a temporary name with the pid appended.
-_DIRECTORY_MAX = 60
+# What the process of the edge must not read or change lies beside its directory.
+PRIVATE = ".private"
+TOKEN_FILE = "token"
+INSERTION_FILE = "insertion.json"
 
 # Timeouts: a proxy must never reuse a connection that the edge is about to close, so the edge keeps idle ones longer than nginx (60 s),
 # Traefik (90 s) and Caddy (120 s); the shorter one of client and http-keep-alive counts (mux_h1.c, h1_refresh_timeout, HAProxy 2.6).
@@ -38,6 +39,7 @@ global
     stats socket {run}/admin.sock mode 600 level admin expose-fd listeners
     stats timeout 1m
     lua-load-per-thread {directory}/edge.lua
+    set-var proc.bowline_token str({token})
 {identity}
 defaults
     mode http
@@ -63,18 +65,26 @@ resolvers system
     hold obsolete 1d
 """
 
-# Upgraded connections stay open for hours and are no requests in flight: they have backends of their own, where a release can end them.
+# Who is not in `src` of a listener is gone before HTTP; a unix socket has no `src`, its mode and folder say who connects.
+# X-Bowline-* are words between the two edges: nobody else's count, and none leaves in any direction but to the peer.
+# secure_memcmp takes equally long for every wrong token, del-header -m beg compares names in lower case (configuration manual 2.6, 7.3.1, 4.2).
+# Whatever asks for an upgrade has backends of its own, and the answer 101 tracks it there in a table until it closes: upgraded connections stay
+# open for hours, are no requests in flight, and a release can end them.
 _SERVICE = """
 frontend {name}
     bind {listen}
     bind unix@{run}/{name}.sock mode 600
-    option forwardfor if-none
-    http-request set-var(txn.hop) req.hdr(X-Bowline-Hop)
+{clients}    option forwardfor if-none
+    http-request set-var(txn.peer) bool(true) if {{ req.fhdr(X-Bowline-Token),secure_memcmp(proc.bowline_token) }}
+    http-request set-var(txn.foreign) bool(true) if {{ req.fhdr(X-Bowline-Token) -m found }} !{{ var(txn.peer) -m bool }}
+    http-request set-var(txn.hop) req.fhdr(X-Bowline-Hop) if {{ var(txn.peer) -m bool }}
+    http-request del-header x-bowline- -m beg
     http-request lua.edge
     http-request return status 503 content-type text/plain string "The edge has no readable route." if {{ var(txn.to) -m str unknown }}
     http-request return status 508 content-type text/plain string "Both edges forward to each other." if {{ var(txn.to) -m str loop }}
-    http-after-response set-header X-Bowline-Epoch %[var(txn.epoch)] if {{ var(txn.hop) -m found }}
-    use_backend {name}.%[var(txn.to)].upgraded if METH_GET {{ req.hdr(Upgrade) -i websocket }}
+    http-response del-header x-bowline- -m beg
+    http-after-response set-header X-Bowline-Epoch %[var(txn.epoch)] if {{ var(txn.peer) -m bool }}
+    use_backend {name}.%[var(txn.to)].upgrade if {{ req.hdr(Upgrade) -m found }}
     use_backend {name}.%[var(txn.to)]
 
 frontend {name}.warmup.local
@@ -90,14 +100,23 @@ frontend {name}.warmup.peer
 backend {name}.local
     server local {local}
 
-backend {name}.local.upgraded
+backend {name}.local.upgrade
+    http-response track-sc0 str({name}.local.upgrade) table {tunnels} if {{ status 101 }}
     server local {local}
 
 backend {name}.peer
+    http-request set-header X-Bowline-Token %[var(proc.bowline_token)]
     server peer {peer}
 
-backend {name}.peer.upgraded
+backend {name}.peer.upgrade
+    http-request set-header X-Bowline-Token %[var(proc.bowline_token)]
+    http-response track-sc0 str({name}.peer.upgrade) table {tunnels} if {{ status 101 }}
     server peer {peer}
+"""
+
+_TUNNELS = """
+backend {tunnels}
+    stick-table type string len 64 size 1k store conn_cur
 """
 
 
@@ -105,9 +124,9 @@ backend {name}.peer.upgraded
 _NEWEST = 10**15 - 1
 
 
-def config(spec: EdgeSpec, ca: bytes = b"") -> str:
+def config(spec: EdgeSpec, token: str, ca: bytes = b"") -> str:
     """haproxy.cfg of ``spec``. ``ca`` is only hashed: the description line names everything that a reload makes effective."""
-    unmarked = _config(spec, "@MARK@")
+    unmarked = _config(spec, token, "@MARK@")
     digest = hashlib.sha256(b"\0".join([unmarked.encode(), lua_text(spec).encode(), ca])).hexdigest()
     return unmarked.replace("@MARK@", f"bowline-edge {digest[:16]}")
 
@@ -118,24 +137,48 @@ def mark(text: str) -> str:
     return match.group(1) if match else ""
 
 
+def masked(text: str) -> str:
+    """``text`` of or about a configuration, without a token."""
+    return re.sub(r"(proc\.bowline_token str\()[^)\s]*", rf"\g<1>{MASK}", text)
+
+
 def lua_text(spec: EdgeSpec) -> str:
     """edge.lua of ``spec``."""
     return lua(f"{spec.directory}/{MAP_FILE}", spec.hold_max)
 
 
-def _config(spec: EdgeSpec, marker: str) -> str:
+def _config(spec: EdgeSpec, token: str, marker: str) -> str:
     run = f"{spec.directory}/{RUN}"
-    identity = "".join(f"    {word} {name}\n" for word, name in (("user", spec.user), ("group", spec.group)) if name)
+    # As numbers: a container knows other names than its host.
+    identity = "".join(f"    {word} {number}\n" for word, number in (("uid", spec.uid), ("gid", spec.gid)) if number is not None)
     ca = f"{spec.directory}/{CA_FILE}" if spec.peer.ca_file else "@system-ca"
     peer = (
         f"{_host_port(spec.peer.address, spec.peer.port)} ssl verify required ca-file {ca} sni str({spec.peer.hostname})"
         f" verifyhost {spec.peer.hostname} alpn http/1.1{_resolve(spec.peer.address)}"
     )
-    parts = [_HEAD.format(side=spec.side, mark=marker, run=run, directory=spec.directory, identity=identity)]
+    parts = [_HEAD.format(side=spec.side, mark=marker, run=run, directory=spec.directory, identity=identity, token=token)]
     for service in spec.services:
         local = service.local + _resolve(service.local.rpartition(":")[0])
-        parts.append(_SERVICE.format(name=service.name, listen=service.listen, run=run, local=local, peer=peer, newest=_NEWEST))
-    return "".join(parts)
+        parts.append(
+            _SERVICE.format(
+                name=service.name,
+                listen=f"unix@{service.socket()} mode 660" if service.socket() else service.listen,
+                clients=_clients(service),
+                run=run,
+                local=local,
+                peer=peer,
+                newest=_NEWEST,
+                tunnels=TUNNELS,
+            )
+        )
+    return "".join([*parts, _TUNNELS.format(tunnels=TUNNELS)])
+
+
+def _clients(service: Service) -> str:
+    """Who may connect. The edge's own socket, over which it is asked whether it is ready, has no source address."""
+    if service.socket():
+        return ""
+    return f"    tcp-request connection reject if {{ src -m found }} !{{ src {' '.join(service.clients)} }}\n"
 
 
 def _host_port(address: str, port: int) -> str:
@@ -149,41 +192,3 @@ def _resolve(host: str) -> str:
     except ValueError:
         return " resolvers system init-addr last,libc,none"
     return ""
-
-
-def validate(spec: EdgeSpec) -> None:
-    """Raise FleetError ``option_invalid`` with everything that is wrong with ``spec`` at once."""
-    wrong = []
-    if spec.side not in SIDES:
-        wrong.append(f"side is {spec.side!r}; expected one of {', '.join(SIDES)}.")
-    if not re.fullmatch(r"/[\w./-]+", spec.directory) or len(spec.directory) > _DIRECTORY_MAX:
-        wrong.append(f"directory {spec.directory!r} must be absolute, of letters, digits and ./_-, at most {_DIRECTORY_MAX} characters.")
-    if not spec.services:
-        wrong.append("services is empty; name at least one.")
-    names = [service.name for service in spec.services]
-    wrong.extend(f"services: {name} is named twice." for name in sorted({name for name in names if names.count(name) > 1}))
-    for service in spec.services:
-        wrong.extend(_service_faults(service))
-    if spec.warmup.service not in names:
-        wrong.append(f"warmup.service is {spec.warmup.service!r}; known: {', '.join(names)}.")
-    if not re.fullmatch(r"/[!-~]*", spec.warmup.path):
-        wrong.append(f"warmup.path is {spec.warmup.path!r}; expected a path that starts with /.")
-    for field, value in (("peer.address", spec.peer.address), ("peer.hostname", spec.peer.hostname), ("warmup.host", spec.warmup.host)):
-        if not re.fullmatch(r"[\w.:-]+", value):
-            wrong.append(f"{field} is {value!r}; expected a host name or an address.")
-    if not 0 < spec.peer.port < 65536:
-        wrong.append(f"peer.port is {spec.peer.port}; expected 1 to 65535.")
-    if not 0 < spec.hold_max <= 120:
-        wrong.append(f"hold_max is {spec.hold_max:g}; expected more than 0 and at most 120 s.")
-    if wrong:
-        raise FleetError("option_invalid", " ".join(wrong), remedy="Correct the options; nothing was changed.", details={"faults": wrong})
-
-
-def _service_faults(service: Service) -> list[str]:
-    faults = []
-    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,20}", service.name):
-        faults.append(f"services: name {service.name!r} must be lower-case letters, digits, - and _, at most 21.")
-    for field, value in (("listen", service.listen), ("local", service.local)):
-        if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", value):
-            faults.append(f"services.{service.name}.{field} is {value!r}; expected host:port.")
-    return faults

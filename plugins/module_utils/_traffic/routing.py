@@ -9,16 +9,19 @@ from __future__ import annotations
 from .model import HOPS_MAX, MAP_KEY, Hop, State
 
 
-def decide(state: State, hop: Hop | None) -> tuple[str, Hop | None]:
+def decide(state: State, hop: Hop | None, foreign: bool = False) -> tuple[str, Hop | None]:
     """``local``, ``peer`` with the hop to send along, or ``loop`` (508) for a request that arrives with ``hop`` after any hold.
 
     A forwarder that knows at least as new a route as this edge has decided already. An edge that knows better decides anew, so one
-    edge can be switched while the other is dead or not yet told.
+    edge can be switched while the other is dead or not yet told. ``foreign`` is a request of an edge with another token: its hop does not
+    count, and it is not forwarded again, for two edges that do not know each other would forward for ever.
     """
     if hop is not None and hop.count > HOPS_MAX:
         return "loop", None
     if state.route == "local" or (hop is not None and hop.epoch >= state.epoch):
         return "local", None
+    if foreign:
+        return "loop", None
     return "peer", Hop((hop.count if hop else 0) + 1, state.epoch)
 
 
@@ -65,15 +68,17 @@ core.register_action("edge", {"http-req"}, function(txn)
     return txn:set_var("txn.to", "unknown")
   end
   txn:set_var("txn.epoch", epoch)
-  local count, hop_epoch = (txn.f:req_hdr("X-Bowline-Hop") or ""):match("^(%d%d?%d?);(%d+)$")
+  local count, hop_epoch = (txn:get_var("txn.hop") or ""):match("^(%d%d?%d?);(%d+)$")
   if hop_epoch and #hop_epoch > 15 then count, hop_epoch = nil, nil end
   count, hop_epoch = tonumber(count), tonumber(hop_epoch)
   if count and count > @HOPS_MAX@ then
     return txn:set_var("txn.to", "loop")
   end
   if route == "local" or (hop_epoch and hop_epoch >= epoch) then
-    txn.http:req_del_header("X-Bowline-Hop")
     return txn:set_var("txn.to", "local")
+  end
+  if txn:get_var("txn.foreign") then
+    return txn:set_var("txn.to", "loop")
   end
   txn.http:req_set_header("X-Bowline-Hop", ((count or 0) + 1) .. ";" .. epoch)
   txn:set_var("txn.to", "peer")

@@ -7,30 +7,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
+import re
 import time
 import typing as t
 from dataclasses import asdict
 
 from .._core import private
 from .._core.errors import FleetError
+from .._core.redact import MASK
 from .._core.result import Step, result
-from .._core.runner import Runner
+from .._core.runner import Completed, Runner
 from .._core.wait import Deadline, wait_for
-from . import archive, proxy, render
+from . import archive, faults, place, proxy, render, shown
+from .absent import Absent
 from .control import Edge
 from .model import EdgeSpec, Peer, Service, State, Warmup, map_text
-from .plan import Desired, Observed, plan_absent, plan_present
+from .plan import Desired, Observed, plan_present
 
-_INSERTION_FILE = "insertion.json"
 _CHECK = ["haproxy", "-c", "-q", "-f", "{config}"]
 
 
-def spec_from_params(params: t.Mapping[str, t.Any]) -> EdgeSpec:
-    """The edge that the options describe; raises FleetError ``option_invalid`` with every fault."""
-    services = tuple(Service(item["name"], item["listen"], item["local"]) for item in params["services"] or [])
+def spec_from_params(params: t.Mapping[str, t.Any], planned: bool = False) -> EdgeSpec:
+    """The edge that the options describe; raises FleetError ``option_invalid`` with every fault.
+
+    With ``planned`` a user or group that an earlier task of the same run is to bring is no fault.
+    """
+    services = tuple(_service(item, planned) for item in params["services"] or [])
+    uid, gid = place.identity(params["user"], params["group"], planned)
     asked = params["warmup"] or {}
     peer = Peer(**params["peer"])
     spec = EdgeSpec(
@@ -46,11 +50,20 @@ def spec_from_params(params: t.Mapping[str, t.Any]) -> EdgeSpec:
             timeout=asked.get("timeout") or Warmup.timeout,
         ),
         hold_max=params["hold_max"],
-        user=params["user"],
-        group=params["group"],
+        uid=uid,
+        gid=gid,
     )
-    render.validate(spec)
+    faults.validate(spec)
     return spec
+
+
+def _service(item: t.Mapping[str, t.Any], planned: bool) -> Service:
+    listen = item["listen"][len("unix@") :] if item["listen"].startswith("unix@") else item["listen"]
+    field = f"services.{item['name']}.group"
+    faults.refuse([f"{field} is missing: the group of the proxy, which may connect to {listen}."] if listen[:1] == "/" and not item["group"] else [])
+    faults.refuse([f"{field} is of a unix socket only."] if listen[:1] != "/" and item["group"] else [])
+    clients = faults.clients(listen, item["clients"] or [])
+    return Service(item["name"], listen, item["local"], clients, place.group_id(field, item["group"], planned))
 
 
 def start_argv(directory: str) -> list[str]:
@@ -62,7 +75,7 @@ def run_edge(params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> di
     """Make the edge as the options say."""
     _own_folders(params, make=False)
     if params["state"] == "absent":
-        return _Absent(params, run).work(check_mode)
+        return Absent(params, run).work(check_mode)
     return _Present(params, run, check_mode).work()
 
 
@@ -72,16 +85,32 @@ def _own_folders(params: t.Mapping[str, t.Any], *, make: bool) -> None:
     private.folder(os.path.dirname(params["command"]), 0o755, make=make, field="command")
 
 
-def run_edge_info(directory: str, reach: bool) -> dict[str, t.Any]:
-    """What `traffic_edge_info` returns: the edge or None, and with ``reach`` one request to each side past hold and route."""
+def run_edge_info(directory: str, reach: bool, proxy_config: str | None = None) -> dict[str, t.Any]:
+    """What `traffic_edge_info` returns: the edge or None, and with ``reach`` one request to each side past hold and route.
+
+    ``proxy_config`` is a proxy's configuration, which need not exist yet; ``findings`` has what an operator should know of it.
+    """
     edge = Edge(directory.rstrip("/"))
+    if place.outdated(edge.directory):
+        raise _outdated(edge.directory)
+    text = proxy.read(proxy_config) if proxy_config and os.path.exists(proxy_config) else ""
+    answer: dict[str, t.Any] = {"changed": False, "edge": None, "reach": {}, "findings": shown.findings(proxy_config or "", text)}
     if not os.path.exists(f"{edge.directory}/{render.SPEC_FILE}"):
-        return {"changed": False, "edge": None, "reach": {}}
-    answer: dict[str, t.Any] = {"changed": False, "edge": _status(edge), "reach": {}}
+        return answer
+    answer["edge"] = _status(edge)
     if reach:
         spec = edge.spec()
         answer["reach"] = {spec.serves(route): _reach(edge, spec, route) for route in ("local", "peer")}
     return answer
+
+
+def _outdated(directory: str) -> FleetError:
+    return FleetError(
+        "edge_outdated",
+        f"The edge in {directory} was put in by an earlier version, whose edges take the word of any client for that of the other edge."
+        " Nothing was changed.",
+        remedy="Take both edges out (role edge, entry point absent: the proxies reload gracefully), then run again.",
+    )
 
 
 def _reach(edge: Edge, spec: EdgeSpec, route: str) -> dict[str, t.Any]:
@@ -97,29 +126,11 @@ def _reach(edge: Edge, spec: EdgeSpec, route: str) -> dict[str, t.Any]:
 
 
 def _status(edge: Edge) -> dict[str, t.Any]:
-    return {**edge.status(), "inserted": _recorded(edge.directory) is not None, "start": start_argv(edge.directory)}
-
-
-def _recorded(directory: str) -> dict[str, t.Any] | None:
-    """The record of the insertion: driver, config, check, reload, digest of what the proxy took; None when there is none."""
-    content = _content(f"{directory}/{_INSERTION_FILE}")
-    return None if content is None else dict(json.loads(content))
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
+    return {**edge.status(), "inserted": place.recorded(edge.directory) is not None, "start": start_argv(edge.directory)}
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _json(value: t.Any) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
 
 class _Present:
@@ -127,26 +138,31 @@ class _Present:
         self.check_mode = check_mode
         self.params = params
         self.run = run
-        self.spec = spec_from_params(params)
+        self.spec = spec_from_params(params, check_mode)
         self.edge = Edge(self.spec.directory)
-        self.insertion = _insertion(params["proxy"], self.spec)
+        self.insertion = proxy.asked_for(params["proxy"], self.spec)
+        self.token = _token(params["token"], self.spec.directory)
 
     def work(self) -> dict[str, t.Any]:
+        if place.outdated(self.spec.directory):
+            raise _outdated(self.spec.directory)
         desired = self._desired()
         observed = self._observe(desired)
         steps = plan_present(observed, desired)
         changed = [path for path in desired.files if observed.files.get(path) != desired.files[path]]
-        before, after = _shown(observed), _shown_after(observed, desired, steps)
-        warnings = []
+        names = list(self.insertion.upstreams) if self.insertion else []
+        before, after = shown.before(observed, names), shown.after(observed, desired, names)
+        findings = shown.findings(self.insertion.config, observed.proxy_text or "") if self.insertion else []
+        warnings = [f"{finding['object']}: {finding['message']} {finding['remedy']}" for finding in findings]
         if any(step.action == "insert" for step in steps) and not observed.running and self.check_mode:
             warnings.append("The edge does not run yet, so whether it is ready for the proxy was not looked at.")
         if not self.check_mode:
             for step in steps:
                 self._apply(step, desired)
-            shown = _status(self.edge)
+            edge = _status(self.edge)
         else:
-            shown = self._predicted(observed, desired)
-        return result(steps, before=before, after=after, evidence={"files": changed}, warnings=warnings, edge=shown)
+            edge = self._predicted(observed, desired)
+        return result(steps, before=before, after=after, evidence={"files": changed}, warnings=warnings, edge=edge)
 
     def _predicted(self, observed: Observed, desired: Desired) -> dict[str, t.Any]:
         """The edge as it will be, without what only the world can fill in."""
@@ -165,9 +181,12 @@ class _Present:
     def _desired(self) -> Desired:
         directory = self.spec.directory
         ca = b""
-        files: dict[str, bytes] = {f"{directory}/{render.LUA_FILE}": render.lua_text(self.spec).encode()}
+        files: dict[str, bytes] = {
+            f"{directory}{render.PRIVATE}/{render.TOKEN_FILE}": f"{self.token}\n".encode(),
+            f"{directory}/{render.LUA_FILE}": render.lua_text(self.spec).encode(),
+        }
         if self.spec.peer.ca_file:
-            found = _content(self.spec.peer.ca_file)
+            found = place.content(self.spec.peer.ca_file)
             ca = found or b""
             if not self._to_come(self.spec.peer.ca_file) and b"BEGIN CERTIFICATE" not in ca:
                 raise FleetError(
@@ -176,8 +195,8 @@ class _Present:
                     remedy="Correct peer.ca_file; nothing was changed.",
                 )
             files[f"{directory}/{render.CA_FILE}"] = ca
-        config = render.config(self.spec, ca)
-        files[f"{directory}/{render.SPEC_FILE}"] = _json(self.spec.as_json())
+        config = render.config(self.spec, self.token, ca)
+        files[f"{directory}/{render.SPEC_FILE}"] = place.as_json(self.spec.as_json())
         files[f"{directory}/{render.CONFIG_FILE}"] = config.encode()
         files[self.params["command"]] = archive.build()
         text = None
@@ -203,10 +222,11 @@ class _Present:
 
     def _observe(self, desired: Desired) -> Observed:
         running = self.edge.haproxy.running()
-        recorded = _recorded(self.spec.directory)
+        recorded = place.recorded(self.spec.directory)
+        config_path = f"{self.spec.directory}/{render.CONFIG_FILE}"
         state = self.edge.state() if os.path.exists(self.edge.map_path) else None
         return Observed(
-            files={path: _content(path) for path in desired.files},
+            files={path: place.config_content(self.spec) if path == config_path else place.content(path) for path in desired.files},
             running=running,
             mark=str(self.edge.haproxy.info().get("description", "")) if running else "",
             route=state.route if state else None,
@@ -233,16 +253,17 @@ class _Present:
         """Everything that the configuration names comes first, the check of the configuration next, its rename last."""
         directory = self.spec.directory
         _own_folders(self.params, make=True)
-        os.makedirs(f"{directory}/{render.RUN}", mode=0o755, exist_ok=True)
+        place.make_folders(self.spec)
         self._begin(desired.route or "local")
         config_path = f"{directory}/{render.CONFIG_FILE}"
+        modes = {self.params["command"]: 0o755, f"{directory}{render.PRIVATE}/{render.TOKEN_FILE}": 0o600}
         for path, content in desired.files.items():
-            if path != config_path and _content(path) != content:
-                private.write(path, content, 0o755 if path == self.params["command"] else 0o644)
+            if path != config_path and place.content(path) != content:
+                private.write(path, content, modes.get(path, 0o644))
         config = desired.files[config_path]
-        if _content(config_path) != config:
+        if place.config_content(self.spec) != config:
             candidate = f"{config_path}.candidate"
-            private.write(candidate, config)
+            place.write_config(candidate, config, self.spec.gid)
             try:
                 self._check(candidate)
                 os.replace(candidate, config_path)
@@ -256,16 +277,20 @@ class _Present:
         if completed.rc:
             raise FleetError(
                 "edge_config_invalid",
-                f"{' '.join(words)} ended with {completed.rc}: {(completed.err or completed.out).strip()[-600:]!r}.",
+                f"{' '.join(words)} ended with {completed.rc}: {self._said(completed)[-600:]!r}.",
                 remedy="Correct the named option; the edge goes on with its old configuration.",
             )
+
+    def _said(self, completed: Completed) -> str:
+        """What a program said about our configuration, which has the token in it."""
+        return render.masked((completed.err or completed.out).strip()).replace(self.token, MASK)
 
     def _reload(self, desired: Desired) -> None:
         if self.params["reload"]:
             completed = self.run(self.params["reload"], timeout=30)
             if completed.rc:
                 raise FleetError(
-                    "unreachable", f"{' '.join(self.params['reload'])} ended with {completed.rc}: {completed.err.strip()[-400:]!r}."
+                    "unreachable", f"{' '.join(self.params['reload'])} ended with {completed.rc}: {self._said(completed)[-400:]!r}."
                 )
         else:
             self.edge.haproxy.reload()
@@ -298,7 +323,7 @@ class _Present:
             return
         self._gate()
         proxy.change(insertion, proxy.read(insertion.config), desired.proxy_text, self.run)
-        private.write(f"{self.spec.directory}/{_INSERTION_FILE}", _json({**asdict(insertion), "digest": desired.proxy_digest}))
+        place.record(self.spec.directory, {**asdict(insertion), "digest": desired.proxy_digest})
 
     def _gate(self) -> None:
         """The edge must answer the warm-up request through itself, hold and route included, before anyone is sent to it."""
@@ -320,100 +345,13 @@ class _Present:
         )
 
 
-class _Absent:
-    def __init__(self, params: t.Mapping[str, t.Any], run: Runner) -> None:
-        self.params = params
-        self.run = run
-        self.directory = params["directory"].rstrip("/")
-        self.edge = Edge(self.directory)
-
-    def work(self, check_mode: bool) -> dict[str, t.Any]:
-        recorded = _recorded(self.directory)
-        insertion = self._insertion(recorded)
-        text = proxy.read(insertion.config) if insertion else None
-        restored = proxy.DRIVERS[insertion.driver].restore(text or "") if insertion else None
-        leftovers = tuple(path for path in (self.directory, self.params["command"]) if os.path.lexists(path))
-        observed = Observed(files={}, proxy_text=text, proxy_taken=recorded["digest"] if recorded else None, leftovers=leftovers)
-        steps = plan_absent(observed, restored)
-        if leftovers and os.path.exists(self.edge.map_path) and self.edge.state().route == "peer" and self.edge.haproxy.running():
-            raise FleetError(
-                "edge_forwards",
-                f"The edge in {self.directory} sends requests to the peer; without it the application here gets them. Nothing was changed.",
-                remedy="Route local first (traffic_edge with route local), or stop the edge's process when this side is to serve nobody.",
-            )
-        before = {"files": list(leftovers), "inserted": recorded is not None}
-        if not check_mode:
-            for step in steps:
-                if step.action == "take_out" and insertion is not None:
-                    proxy.change(insertion, text or "", restored or "", self.run)
-                    if recorded:
-                        os.unlink(f"{self.directory}/{_INSERTION_FILE}")
-                elif step.action == "remove_files":
-                    self._remove(leftovers)
-        return result(steps, before=before, after={"files": [], "inserted": False}, edge=None)
-
-    def _insertion(self, recorded: dict[str, t.Any] | None) -> proxy.Insertion | None:
-        if recorded:
-            fields = ("driver", "config", "upstreams", "check", "reload")
-            return proxy.Insertion(**{name: recorded[name] for name in fields})
-        return _insertion(self.params["proxy"], None)
-
-    def _remove(self, leftovers: tuple[str, ...]) -> None:
-        if self.edge.haproxy.running():
-            spec = self.edge.spec()
-            wait_for(
-                lambda: self.edge.in_flight(spec),
-                lambda count: count == 0,
-                Deadline(self.params["wait_timeout"] if self.params["wait"] else 0),
-                what="the last request through the edge to end",
-                code="in_flight",
-                interval=0.05,
-                remedy="The proxy sends no more; run again when they have ended.",
-            )
-        for path in leftovers:
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
-            else:
-                os.unlink(path)
-
-
-def _insertion(asked: t.Mapping[str, t.Any] | None, spec: EdgeSpec | None) -> proxy.Insertion | None:
-    if not asked:
-        return None
-    if spec is not None:
-        known = {service.name for service in spec.services}
-        wrong = [item["service"] for item in asked["upstreams"] if item["service"] not in known]
-        if wrong:
-            raise FleetError(
-                "option_invalid",
-                f"proxy.upstreams names the services {', '.join(wrong)}; known: {', '.join(sorted(known))}.",
-                remedy="Correct proxy.upstreams; nothing was changed.",
-            )
-    upstreams = {item["name"]: item["via"] for item in asked["upstreams"]}
-    return proxy.Insertion(asked["driver"], asked["config"], upstreams, tuple(asked["check"]), tuple(asked["reload"]))
-
-
-def _shown(observed: Observed) -> dict[str, t.Any]:
-    return {
-        "files": {path: _text(content) for path, content in observed.files.items() if content is not None},
-        "route": observed.route,
-        "held": observed.held,
-        "proxy": observed.proxy_text,
-    }
-
-
-def _shown_after(observed: Observed, desired: Desired, steps: t.Sequence[Step]) -> dict[str, t.Any]:
-    return {
-        "files": {path: _text(content) for path, content in desired.files.items()},
-        "route": desired.route or observed.route or "local",
-        "held": observed.held if desired.held is None else desired.held,
-        "proxy": observed.proxy_text if desired.proxy_text is None else desired.proxy_text,
-    }
-
-
-def _text(content: bytes) -> str:
-    """Text as it is, the archive as its digest."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return f"sha256 {hashlib.sha256(content).hexdigest()}"
+def _token(asked: str | None, directory: str) -> str:
+    """The token of the pair: as given, or as kept by an earlier run."""
+    token = asked or place.token(directory)
+    if token is None or not re.fullmatch(faults.TOKEN, token):
+        raise FleetError(
+            "option_invalid",
+            f"token is {'not of 22 to 128 letters, digits, - and _' if token else 'missing'}; nothing was changed.",
+            remedy="Role edge makes one for both sides. By hand: openssl rand -hex 32, and the same one for the other side.",
+        )
+    return token

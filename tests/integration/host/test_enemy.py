@@ -101,9 +101,10 @@ def start_probe(directory):
 def edge_params(ground, directory, **changes):
     return {
         "state": "present", "side": "legacy", "directory": str(directory),
-        "services": [{"name": "app", "listen": "127.0.0.1:18089", "local": "127.0.0.1:9"}],
+        "services": [{"name": "app", "listen": "127.0.0.1:18089", "local": "127.0.0.1:9", "clients": None, "group": None}],
         "peer": {"address": "127.0.0.1", "port": 9, "hostname": "hub.example.test", "ca_file": None},
         "route": "local", "hold": None, "hold_max": 30.0, "warmup": {"timeout": 1.0}, "proxy": None, "check_config": None, "reload": None,
+        "token": "a-token-of-the-pair-0123456789",
         "user": None, "group": None, "command": str(ground.kept / "bowline-edge.pyz"), "wait": True, "wait_timeout": 5.0, **changes,
     }  # fmt: skip
 

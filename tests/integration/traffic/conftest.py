@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,11 @@ sys.modules[SPEC.name] = rig
 SPEC.loader.exec_module(rig)
 
 
+TOKEN = "the-token-of-this-pair-_0123456789"
+# As the unit and the container do it: the whole process is of a user that is not root.
+USER = "haproxy" if os.geteuid() == 0 else None
+
+
 def runner(argv, *, env=None, stdin=None, timeout=None):
     completed = subprocess.run(list(argv), capture_output=True, text=True, input=stdin, timeout=timeout, check=False)
     return Completed(completed.returncode, completed.stdout, completed.stderr)
@@ -33,6 +39,7 @@ class World:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.token, self.user = TOKEN, USER
         self.pyz = home / "bowline-edge.pyz"
         self.authority = rig.authority(home / "ca", "the right CA")
         self.stranger = rig.authority(home / "stranger", "another CA")
@@ -43,10 +50,13 @@ class World:
         side, other = self.sides[name], self.sides["new" if name == "legacy" else "legacy"]
         return {
             "state": "present", "side": name, "directory": side.directory,
-            "services": [{"name": "app", "listen": f"127.0.0.1:{side.edge_port}", "local": f"127.0.0.1:{side.application.port}"}],
+            "services": [
+                {"name": "app", "listen": f"127.0.0.1:{side.edge_port}", "local": f"127.0.0.1:{side.application.port}", "clients": None, "group": None}
+            ],
+            "token": TOKEN,
             "peer": {"address": "127.0.0.1", "port": other.port, "hostname": rig.HOST, "ca_file": str(self.authority / "ca.pem")},
             "route": None, "hold": None, "hold_max": 30.0, "warmup": {"timeout": 5.0}, "proxy": None, "check_config": None, "reload": None,
-            "user": None, "group": None, "command": str(self.pyz), "wait": True, "wait_timeout": 10.0, **changes,
+            "user": USER, "group": None, "command": str(self.pyz), "wait": True, "wait_timeout": 10.0, **changes,
         }  # fmt: skip
 
     def proxy(self, name: str):
@@ -64,7 +74,7 @@ class World:
         for name, side in self.sides.items():
             side.nginx.start()
             self.run(name, route="local" if name == "legacy" else "peer")
-            side.start_edge(start_argv(side.directory))
+            side.start_edge(start_argv(side.directory), USER)
         for name, side in self.sides.items():
             rig.wait_until("nginx", lambda side=side: rig.port_open(side.port))
             side.reload(lambda name=name: self.run(name, proxy=self.proxy(name)))
@@ -76,12 +86,17 @@ class World:
         for name, side in self.sides.items():
             side.application.reset()
             if side.edge is None or side.edge.process is None:
-                side.start_edge(start_argv(side.directory))
+                self.run(name)
+                side.start_edge(start_argv(side.directory), USER)
             side.reload(lambda name=name: self.run(name, proxy=self.proxy(name), hold=0.0))
         # Whoever is told last has the newest epoch, as after a switch to legacy.
         Edge(self.new.directory).route("legacy")
         Edge(self.legacy.directory).route("new")
+        # The clock of the other side was ahead in some test.
+        Edge(self.legacy.directory).warmup("new")
         Edge(self.legacy.directory).route("legacy")
+        for side in self.sides.values():
+            side.application.requests.clear()
 
     def stop(self) -> None:
         for side in self.sides.values():
@@ -94,7 +109,7 @@ def running(tmp_path_factory):
     # Unix sockets have short names, pytest's directories have not.
     home = Path(tmp_path_factory.mktemp("t")).resolve()
     link = Path("/tmp") / f"bowline-traffic-{home.parent.name}-{home.stat().st_ino}"
-    link.mkdir(mode=0o700)
+    link.mkdir(mode=0o711)
     world = None
     try:
         world = World(link / "w")

@@ -10,6 +10,8 @@ import contextlib
 import http.client
 import http.server
 import json
+import os
+import pwd
 import shutil
 import socket
 import socketserver
@@ -52,6 +54,7 @@ class Application:
         self.requests: list[tuple[float, str, dict[str, str]]] = []
         self.slow = 0
         self.up = True
+        self.headers: dict[str, str] = {}
         self._go = threading.Event()
         application = self
 
@@ -60,7 +63,7 @@ class Application:
 
             def do_GET(self) -> None:
                 application.requests.append((time.time(), self.path, {key.lower(): value for key, value in self.headers.items()}))
-                if self.headers.get("Upgrade"):
+                if self.headers.get("Upgrade") and self.path == "/socket":
                     return self._upgrade()
                 if self.path == "/slow":
                     application.slow += 1
@@ -77,6 +80,8 @@ class Application:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("X-Served-By", application.side)
+                for name, value in application.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -112,6 +117,7 @@ class Application:
         wait_until("slow requests to end", lambda: self.slow == 0)
         self._go = threading.Event()
         self.up = True
+        self.headers = {}
         self.requests.clear()
 
     def stop(self) -> None:
@@ -123,14 +129,16 @@ class Application:
 class Process:
     """A program that this test started, ended by its own pid."""
 
-    def __init__(self, argv: list[str], log: Path) -> None:
+    def __init__(self, argv: list[str], log: Path, user: str | None = None) -> None:
         self.argv = argv
+        # None of root's groups stays.
+        self.identity: dict = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.argv, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(self.argv, stdout=log, stderr=log, start_new_session=True, **self.identity)
 
     def stop(self, kill: bool = False) -> None:
         if self.process is None:
@@ -148,7 +156,7 @@ class Process:
 
 
 NGINX = """\
-worker_processes 1;
+{user}worker_processes 1;
 daemon off;
 error_log {home}/error.log notice;
 pid {home}/nginx.pid;
@@ -196,7 +204,7 @@ class Side:
         home.mkdir(parents=True)
         self.site.parent.mkdir()
         self.site.write_text(SITE.format(application=self.application.port, port=self.port, host=HOST, home=home))
-        (home / "nginx.conf").write_text(NGINX.format(home=home))
+        (home / "nginx.conf").write_text(NGINX.format(home=home, user="user www-data;\n" if os.geteuid() == 0 else ""))
         certificate(home, authority)
         self.nginx_argv = ["nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log"), "-p", str(home)]
         self.nginx = Process(self.nginx_argv, home / "nginx.log")
@@ -214,8 +222,8 @@ class Side:
         if any(step["action"] in ("insert", "take_out") for step in change()["plan"]):
             wait_until("the new worker of nginx", lambda: self.workers() and not set(self.workers()) & set(before))
 
-    def start_edge(self, argv: list[str]) -> None:
-        self.edge = Process(argv, self.home / "haproxy.log")
+    def start_edge(self, argv: list[str], user: str | None = None) -> None:
+        self.edge = Process(argv, self.home / "haproxy.log", user)
         self.edge.start()
         wait_until("the edge to listen", lambda: port_open(self.edge_port))
 

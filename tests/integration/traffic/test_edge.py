@@ -120,7 +120,7 @@ def test_an_edge_killed_with_the_hold_on_comes_back_with_route_and_hold(world, t
     world.legacy.kill_edge()
     down = world.cli("legacy", "status")[1]
     assert (down["running"], down["in_flight"], down["epoch"]) == (False, None, before["epoch"])
-    world.legacy.start_edge(world.legacy.edge.argv)
+    world.legacy.start_edge(world.legacy.edge.argv, world.user)
     again = world.cli("legacy", "status")[1]
     assert (again["route"], again["epoch"], again["in_step"]) == ("peer", before["epoch"], True)
     assert again["hold"] > 0.5
@@ -135,7 +135,7 @@ def test_a_dead_edge_is_told_by_file_and_holds_nothing(world):
     assert (code, answer["failure"]["code"]) == (3, "unreachable")
     assert world.cli("legacy", "status")[1]["hold"] == 0, "a hold that could not be set is not left in the file"
     assert world.cli("legacy", "route", "new")[0] == 3
-    world.legacy.start_edge(world.legacy.edge.argv)
+    world.legacy.start_edge(world.legacy.edge.argv, world.user)
     status = world.cli("legacy", "status")[1]
     assert (status["route"], status["in_step"]) == ("peer", True)
     assert world.cli("legacy", "route", "new")[1]["changed"] is False
@@ -160,7 +160,7 @@ def test_a_reload_keeps_state_and_clients(world, traffic_rig):
 
 def test_a_request_held_across_a_reload_goes_where_the_route_points(world, traffic_rig):
     """The worker that the reload leaves behind is told through the master, and must not send the request to the old side."""
-    world.run("legacy", hold=1.5)
+    world.run("legacy", hold=6.0)
     answers = []
     before = connections(world)
     thread = threading.Thread(target=lambda: answers.append(ask_edge(world, None)))
@@ -240,7 +240,7 @@ def ask_edge(world, hop):
     connection = http.client.HTTPConnection("127.0.0.1", world.legacy.edge_port, timeout=5)
     headers = {"Host": "hub.example.test"}
     if hop is not None:
-        headers["X-Bowline-Hop"] = hop if isinstance(hop, str) else hop.encode()
+        headers.update({"X-Bowline-Hop": hop if isinstance(hop, str) else hop.encode(), "X-Bowline-Token": world.token})
     connection.request("GET", "/", headers=headers)
     answer = connection.getresponse()
     answer.read()
@@ -359,7 +359,7 @@ def test_insertion_check_real_again_and_restored_byte_for_byte(world, traffic_ri
     with pytest.raises(FleetError) as failure:
         world.run("legacy", proxy=world.proxy("legacy"), wait_timeout=0.1)
     assert failure.value.code == "edge_not_ready" and site.read_bytes() == original
-    world.legacy.start_edge(world.legacy.edge.argv)
+    world.legacy.start_edge(world.legacy.edge.argv, world.user)
     world.run("legacy", proxy=world.proxy("legacy"))
     assert site.read_bytes() == inserted
     assert world.run("legacy", proxy=world.proxy("legacy"))["changed"] is False
@@ -369,7 +369,7 @@ def test_a_refused_proxy_configuration_is_put_back(world):
     world.run("legacy", state="absent", proxy=world.proxy("legacy"))
     world.legacy.edge.stop()
     world.run("legacy")
-    world.legacy.start_edge(world.legacy.edge.argv)
+    world.legacy.start_edge(world.legacy.edge.argv, world.user)
     before = world.legacy.site.read_bytes()
     with pytest.raises(FleetError) as failure:
         world.run("legacy", proxy={**world.proxy("legacy"), "check": ["sh", "-c", "echo bad >&2; exit 1"]})
@@ -381,8 +381,8 @@ def test_a_refused_edge_configuration_leaves_the_old_one(world):
     config = os.path.join(world.legacy.directory, "haproxy.cfg")
     before = open(config, "rb").read()
     with pytest.raises(FleetError) as failure:
-        world.run("legacy", user="nobody-at-all-here")
-    assert failure.value.code == "edge_config_invalid"
+        world.run("legacy", hold_max=25.0, check_config=["sh", "-c", "echo \"$(grep bowline_token {config})\" >&2; exit 1"])
+    assert failure.value.code == "edge_config_invalid" and world.token not in str(failure.value.as_failure())
     assert open(config, "rb").read() == before
     assert "haproxy.cfg.candidate" not in os.listdir(world.legacy.directory)
 

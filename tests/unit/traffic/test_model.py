@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._traffic import render
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic import faults, render
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.model import (
     EdgeSpec,
     Peer,
@@ -20,14 +20,20 @@ from ansible_collections.bowline.fleet.plugins.module_utils._traffic.model impor
     State,
     Warmup,
     map_text,
+    parse_epoch,
     parse_map,
     spec_from_json,
 )
 
+TOKEN = "a-token-of-the-pair-_0123456789"
 SPEC = EdgeSpec(
     side="legacy",
     directory="/var/lib/bowline/edge",
-    services=(Service("app", "0.0.0.0:18080", "backend:3000"), Service("web", "[::]:18081", "192.0.2.7:8080")),
+    services=(
+        Service("app", "0.0.0.0:18080", "backend:3000", ("192.0.2.5", "2001:db8::/64")),
+        Service("web", "[::]:18081", "192.0.2.7:8080", ("192.0.2.5",)),
+        Service("unix", "/var/lib/bowline/edge/run/clients/app", "127.0.0.1:8080", gid=33),
+    ),
     peer=Peer("192.0.2.20", 443, "hub.example.com", "/etc/ca.pem"),
     warmup=Warmup("app", "hub.example.com"),
 )
@@ -72,18 +78,20 @@ def section(text, name):
 
 
 def test_every_service_has_listener_backends_and_warmup_of_its_own():
-    text = render.config(SPEC)
+    text = render.config(SPEC, TOKEN)
     for service in SPEC.services:
         listener = section(text, f"frontend {service.name}")
-        assert f"bind {service.listen}" in listener
+        assert (f"bind unix@{service.listen} mode 660" if service.socket() else f"bind {service.listen}") in listener
+        rejects = [line for line in listener if line.startswith("tcp-request")]
+        assert rejects == [f"tcp-request connection reject if {{ src -m found }} !{{ src {' '.join(service.clients)} }}"][: len(service.clients)]
         assert listener.index("http-request lua.edge") < min(index for index, line in enumerate(listener) if line.startswith("use_backend"))
         assert section(text, f"frontend {service.name}.warmup.peer")[-2] == f"default_backend {service.name}.peer"
     assert "server local backend:3000 resolvers system init-addr last,libc,none" in section(text, "backend app.local")
-    assert "server local 192.0.2.7:8080" in section(text, "backend web.local.upgraded")
+    assert "server local 192.0.2.7:8080" in section(text, "backend web.local.upgrade")
 
 
 def test_the_peer_is_verified_by_chain_and_name():
-    lines = section(render.config(SPEC), "backend app.peer")
+    lines = section(render.config(SPEC, TOKEN), "backend app.peer")
     server = next(line for line in lines if line.startswith("server"))
     for words in (
         "192.0.2.20:443 ssl",
@@ -93,37 +101,40 @@ def test_the_peer_is_verified_by_chain_and_name():
         "verifyhost hub.example.com",
     ):
         assert words in server
-    assert "ca-file @system-ca" in render.config(replace(SPEC, peer=replace(SPEC.peer, ca_file=None)))
-    assert "[2001:db8::1]:443 ssl" in render.config(replace(SPEC, peer=replace(SPEC.peer, address="2001:db8::1")))
+    assert "ca-file @system-ca" in render.config(replace(SPEC, peer=replace(SPEC.peer, ca_file=None)), TOKEN)
+    assert "[2001:db8::1]:443 ssl" in render.config(replace(SPEC, peer=replace(SPEC.peer, address="2001:db8::1")), TOKEN)
 
 
 def test_the_edge_keeps_an_idle_connection_longer_than_any_proxy_does():
     # HAProxy closes it after the shorter one of the two.
-    minutes = {name: int(value) for name, value in re.findall(r"timeout (client|http-keep-alive) (\d+)m$", render.config(SPEC), re.M)}
+    minutes = {name: int(value) for name, value in re.findall(r"timeout (client|http-keep-alive) (\d+)m$", render.config(SPEC, TOKEN), re.M)}
     nginx, traefik, caddy = 60, 90, 120
     assert min(minutes["client"], minutes["http-keep-alive"]) * 60 > max(nginx, traefik, caddy)
 
 
 def test_the_mark_changes_with_everything_that_a_reload_makes_effective():
     marks = {
-        render.mark(render.config(spec, ca))
-        for spec, ca in ((SPEC, b"a"), (SPEC, b"b"), (replace(SPEC, hold_max=10.0), b"a"), (replace(SPEC, user="haproxy"), b"a"))
-    }
-    assert len(marks) == 4 and all(mark.startswith("bowline-edge ") for mark in marks)
-    assert render.config(SPEC, b"a") == render.config(SPEC, b"a")
+        render.mark(render.config(spec, token, ca))
+        for spec, token, ca in (
+            (SPEC, TOKEN, b"a"), (SPEC, TOKEN, b"b"), (replace(SPEC, hold_max=10.0), TOKEN, b"a"), (replace(SPEC, uid=7, gid=7), TOKEN, b"a"),
+            (SPEC, TOKEN[::-1], b"a"),
+        )
+    }  # fmt: skip
+    assert len(marks) == 5 and all(mark.startswith("bowline-edge ") for mark in marks)
+    assert render.config(SPEC, TOKEN, b"a") == render.config(SPEC, TOKEN, b"a")
 
 
 def test_all_faults_are_named_at_once():
     bad = replace(
         SPEC,
         directory="/var/lib/" + "x" * 60,
-        services=(Service("App", "18080", "backend"), Service("web", "*:1\n  x", "a:1"), Service("web", "a:1", "b:1")),
+        services=(Service("App", "18080", "backend"), Service("web", "*:1\n  x", "a:1"), Service("web", "a:1", "b:1", ("a",))),
         peer=Peer("a b", 70000, "hub\nx"),
         warmup=Warmup("nobody", "hub.example.com", "up"),
         hold_max=0,
     )
     with pytest.raises(FleetError) as failure:
-        render.validate(bad)
+        faults.validate(bad)
     assert failure.value.code == "option_invalid"
     for word in (
         "directory",
@@ -140,4 +151,92 @@ def test_all_faults_are_named_at_once():
         "hold_max",
     ):
         assert any(word in fault for fault in failure.value.details["faults"]), word
-    render.validate(SPEC)
+    faults.validate(SPEC)
+
+
+HOSTILE = ["a\nglobal", "a;b", 'a"b', "a'b", "a{b", "a}b", "a%[b]", "a$b", "a b", "a#b", "a\\b", "a\x00b", "a\tb", "é", "", "a\n"]
+
+
+def _with(field, value):
+    service = SPEC.services[0]
+    peer, warmup = SPEC.peer, SPEC.warmup
+    rest = SPEC.services[1:]
+    return {
+        "side": lambda: replace(SPEC, side=value),
+        "directory": lambda: replace(SPEC, directory=f"/var/{value}"),
+        "services.name": lambda: replace(SPEC, services=(*rest, replace(service, name=value))),
+        "services.listen": lambda: replace(SPEC, services=(*rest, replace(service, listen=f"{value}:80"))),
+        "services.listen port": lambda: replace(SPEC, services=(*rest, replace(service, listen=f"127.0.0.1:80{value}"))),
+        "services.listen socket": lambda: replace(SPEC, services=(*rest, replace(service, listen=f"{SPEC.directory}/run/x/{value}", clients=()))),
+        "services.local": lambda: replace(SPEC, services=(*rest, replace(service, local=f"{value}:80"))),
+        "services.clients": lambda: replace(SPEC, services=(*rest, replace(service, clients=(value,)))),
+        "services.clients network": lambda: replace(SPEC, services=(*rest, replace(service, clients=(f"192.0.2.0/24{value or ' '}",)))),
+        "peer.address": lambda: replace(SPEC, peer=replace(peer, address=value)),
+        "peer.hostname": lambda: replace(SPEC, peer=replace(peer, hostname=value)),
+        "warmup.host": lambda: replace(SPEC, warmup=replace(warmup, host=value)),
+        "warmup.path": lambda: replace(SPEC, warmup=replace(warmup, path=value)),
+        "warmup.service": lambda: replace(SPEC, warmup=replace(warmup, service=value)),
+    }[field]()
+
+
+FIELDS = [
+    "side", "directory", "services.name", "services.listen", "services.listen port", "services.listen socket", "services.local", "services.clients",
+    "services.clients network", "peer.address", "peer.hostname", "warmup.host", "warmup.path", "warmup.service",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_value_becomes_more_than_a_word_of_the_configuration(field):
+    faults.validate(SPEC)
+    for value in HOSTILE:
+        if (field, value) == ("services.listen port", ""):
+            continue
+        with pytest.raises(FleetError) as failure:
+            faults.validate(_with(field, value))
+        assert failure.value.code == "option_invalid", (field, value)
+
+
+def test_words_of_the_proxy_are_words():
+    assert all(faults.via(value) for value in ("edge:18080", "127.0.0.1:1", "[::1]:80", "unix:/var/lib/bowline/edge/run/clients/app"))
+    assert not any(faults.via(value.format(bad)) for bad in HOSTILE for value in ("{}:80", "unix:/a/{}", "a:80{}") if (bad, value) != ("", "a:80{}"))
+    assert faults.upstream("app_1.x-y") and not any(faults.upstream(bad) for bad in HOSTILE)
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "192.0.2.1/24", "fe80::1%eth0", "192.0.2", "any"])
+def test_a_network_is_one_and_not_everybody(network):
+    with pytest.raises(FleetError):
+        faults.validate(replace(SPEC, services=(replace(SPEC.services[0], clients=(network,)),)))
+
+
+@pytest.mark.parametrize(
+    ("listen", "asked", "expected"),
+    [
+        ("127.0.0.1:80", [], ("127.0.0.0/8", "::1")),
+        ("[::1]:80", [], ("127.0.0.0/8", "::1")),
+        ("localhost:80", [], ("127.0.0.0/8", "::1")),
+        ("127.0.0.1:80", ["127.0.0.9"], ("127.0.0.9",)),
+        ("0.0.0.0:80", [], ()),
+        ("[::]:80", [], ()),
+        ("edge:80", [], ()),
+        ("/a/socket", [], ()),
+    ],
+)
+def test_without_a_word_only_this_host_may_connect_and_only_to_its_own_address(listen, asked, expected):
+    assert faults.clients(listen, asked) == expected
+
+
+@pytest.mark.parametrize("path", ["/var/lib/bowline/edge/run/app", "/run/app.sock", "/var/lib/bowline/edge/run/../../x/app", "/var/lib/bowline/edge/run/a/b/c"])
+def test_a_socket_lies_where_the_edge_may_make_it_and_only_its_group_goes(path):
+    with pytest.raises(FleetError) as failure:
+        faults.validate(replace(SPEC, services=(replace(SPEC.services[2], listen=path), SPEC.services[0])))
+    assert "/var/lib/bowline/edge/run/clients/unix" in failure.value.message
+
+
+def test_a_told_epoch_leaves_room_for_newer_ones():
+    assert parse_epoch("1790000000000") == 1790000000000
+    assert {parse_epoch(told) for told in ("99999999999999", "soon", "-1", "1\n", "", None, "\uff11")} == {0}
+
+
+def test_the_token_is_masked_wherever_the_configuration_is_shown():
+    text = render.config(SPEC, TOKEN)
+    assert TOKEN in text and TOKEN not in render.masked(text) and TOKEN not in render.masked(f"parsing [x:9]: 'proc.bowline_token str({TOKEN})'")

@@ -116,6 +116,12 @@ def test_more_than_three_hops_are_refused(count, expected):
     assert decide(State("peer", 10), Hop(count, 1))[0] == expected
 
 
+@pytest.mark.parametrize(("state", "expected"), [(State("local", 10), "local"), (State("peer", 10), "loop")])
+def test_what_an_edge_with_another_token_sends_is_served_here_or_not_at_all(state, expected):
+    # Its hop is dropped, so without this rule two such edges would forward for ever.
+    assert decide(state, None, foreign=True) == (expected, None)
+
+
 @pytest.mark.parametrize("value", [None, "", "1", "1;", ";1", "1;x", "-1;5", "1;5;6", "1111;5", "1;1234567890123456", " 1;5"])
 def test_what_no_edge_wrote_is_no_hop(value):
     assert parse_hop(value) is None
