@@ -63,8 +63,8 @@ def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """The observations behind what the tasks of role cutover_preflight registered.
 
     ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered results ``engine`` (docker_host_info), ``target``
-    (a gate with the checks of `gates`), ``databases`` and ``names``, and what they are about: names of ``containers``, ``ports`` and the path
-    ``data_directory``, all as the inventory has them. Raises KeyError when one is missing.
+    (a gate with the checks of `gates`), ``edges`` (each with its ``edge_side``), ``databases`` and ``names``, and what they are about: names of
+    ``containers``, ``ports`` and the path ``data_directory``, all as the inventory has them. Raises KeyError when one is missing.
     """
     databases = seen["databases"] or {}
     checks = _checks(seen["target"])
@@ -83,6 +83,8 @@ def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
         place = {"subject": seen["data_directory"], "needed": size, "result": checks.get(_ROOM) or seen["target"]}
         found.append({"kind": "disk", "field": "cutover_preflight_data_directory", **place})
     found.append({"kind": "module", "field": "pg_move_legacy, pg_move_new, pg_move_link", "subject": "databases", "result": seen["databases"]})
+    for result in seen["edges"] or [{}]:
+        found.append({"kind": "module", "field": "edge_sides", "subject": f"edge of {result.get('edge_side')}", "result": result})
     found.append({"kind": "servers", "field": "dns_provider_options, dns_zone, dns_name", "subject": "name servers", "result": seen["names"]})
     return found
 

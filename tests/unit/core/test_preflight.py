@@ -91,6 +91,7 @@ def seen(**changes):
         "hosts": [{"host": "old", "ping": "pong"}, {"host": "new", "ping": "pong"}],
         "engine": ENGINE,
         "target": {"changed": False, "checks": [ROOM, FREE]},
+        "edges": [{"edge_side": "legacy", "changed": False, "findings": []}],
         "databases": {"changed": False, "evidence": {"size_bytes": 10}},
         "names": {"changed": False, "servers": [SERVER]},
         "containers": ["db"],
@@ -103,11 +104,11 @@ def seen(**changes):
 def test_registered_results_become_observations():
     assert judge(observations(seen())) == []
     assert [entry["subject"] for entry in observations(seen())] == [
-        "old", "new", "db", "192.0.2.2:5432", "/var/lib/pg", "databases", "name servers",
+        "old", "new", "db", "192.0.2.2:5432", "/var/lib/pg", "databases", "edge of legacy", "name servers",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["hosts", "engine", "target", "databases", "names"])
+@pytest.mark.parametrize("name", ["hosts", "engine", "target", "edges", "databases", "names"])
 def test_a_task_that_never_ran_is_a_finding(name):
     assert judge(observations(seen(**{name: {}}))) != []
 
