@@ -104,7 +104,8 @@ def description() -> dict[str, t.Any]:
         "bridge": {"name": settings.BRIDGE, "network": f"10.78.0.0/{settings.PREFIX}"},
         "home": str(HOME),
         "legacy": {
-            "address": settings.LEGACY, "gate_directory": str(STACK / "gate"), "containers": CONTAINERS, "network": "notes-net", "edge": EDGE,
+            "address": settings.LEGACY, "gate_directory": str(STACK / "gate"), "containers": CONTAINERS, "network": "notes-net",
+            "subnet": "10.78.11.0/24", "edge": EDGE,
         },
         "target": {
             "address": TARGET.address,

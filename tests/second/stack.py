@@ -27,7 +27,7 @@ _KEY = f"{LABEL}.key"
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 _RECORDS = 3000
 # Where the inventory lets the collection put files on this machine, which is the old side's host.
-_TRACES = (Path("/var/lib/notes-edge"), Path("/usr/libexec/notes"), Path("/var/backups/notes"))
+_TRACES = (Path("/var/lib/notes-edge"), Path("/var/lib/notes-edge.private"), Path("/usr/libexec/notes"), Path("/var/backups/notes"))
 
 
 def lab_is_up() -> str:

@@ -39,6 +39,7 @@ def description() -> dict[str, t.Any]:
             "connection": "local",
             "nginx_directory": str(settings.STACK / "nginx"),
             "nginx_container": f"{settings.PROJECT}-nginx-1",
+            "nginx_address": settings.LEGACY_NGINX,
             "foreign_container": settings.FOREIGN,
         },
         "target": {

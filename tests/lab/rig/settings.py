@@ -29,6 +29,8 @@ BRIDGE = "bowline0"
 PREFIX = 24
 LEGACY = "10.78.0.1"
 TARGET = "10.78.0.2"
+# In the network front of the stack, see legacy/compose.yml.
+LEGACY_NGINX = "10.78.10.10"
 PRIMARY = "10.78.0.53"
 SECONDARY = "10.78.0.54"
 
@@ -58,6 +60,7 @@ TSIG = SECRETS / "tsig.key"
 STACK = HOME / "legacy"
 # What a cutover makes on the docker host, which is this machine; inventories/lab says so.
 EDGE = Path("/var/lib/bowline/edge-hub")
+EDGE_PRIVATE = Path(f"{EDGE}.private")
 COMMANDS = Path("/usr/libexec/bowline")
 SNAPSHOTS = Path("/var/backups/bowline-lab")
 ROOTFS = HOME / "target" / "rootfs"

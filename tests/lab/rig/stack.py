@@ -227,5 +227,5 @@ def forget() -> None:
     """The folder, and the memory of what others had running."""
     _ATTACHED.unlink(missing_ok=True)
     shutil.rmtree(settings.STACK, ignore_errors=True)
-    for folder in (settings.EDGE, settings.SNAPSHOTS):
+    for folder in (settings.EDGE, settings.EDGE_PRIVATE, settings.SNAPSHOTS):
         shutil.rmtree(folder, ignore_errors=True)
