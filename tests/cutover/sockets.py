@@ -27,7 +27,7 @@ for place in sys.argv[1:]:
     except OSError as error:
         print(place, type(error).__name__)
 """
-_AS_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", _KNOCK]
+_AS_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c", _KNOCK]
 
 
 class Listener(t.NamedTuple):

@@ -63,8 +63,8 @@ def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """The observations behind what the tasks of role cutover_preflight registered.
 
     ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered results ``engine`` (docker_host_info), ``target``
-    (a gate with the checks of `gates`), ``edges`` (each with its ``edge_side``), ``databases`` and ``names``, and what they are about: names of ``containers``, ``ports`` and the path
-    ``data_directory``, all as the inventory has them. Raises KeyError when one is missing.
+    (a gate with the checks of `gates`), ``edges`` (each with its ``edge_side``), ``databases`` and ``names``, and what they are about: names of
+    ``containers``, ``ports`` and the path ``data_directory``, all as the inventory has them. Raises KeyError when one is missing.
     """
     databases = seen["databases"] or {}
     checks = _checks(seen["target"])

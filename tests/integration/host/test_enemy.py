@@ -104,7 +104,8 @@ def edge_params(ground, directory, **changes):
         "services": [{"name": "app", "listen": "127.0.0.1:18089", "local": "127.0.0.1:9", "clients": None, "group": None}],
         "peer": {"address": "127.0.0.1", "port": 9, "hostname": "hub.example.test", "ca_file": None},
         "route": "local", "hold": None, "hold_max": 30.0, "warmup": {"timeout": 1.0}, "proxy": None, "check_config": None, "reload": None,
-        "token": "a-token-of-the-pair-0123456789", "user": None, "group": None, "command": str(ground.kept / "bowline-edge.pyz"), "wait": True, "wait_timeout": 5.0, **changes,
+        "token": "a-token-of-the-pair-0123456789",
+        "user": None, "group": None, "command": str(ground.kept / "bowline-edge.pyz"), "wait": True, "wait_timeout": 5.0, **changes,
     }  # fmt: skip
 
 

@@ -122,7 +122,8 @@ _KNOCK = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.a
 
 
 def knock(path, user, group):
-    done = subprocess.run(["/usr/bin/python3", "-c", _KNOCK, path], user=user, group=group, extra_groups=[], capture_output=True, text=True, timeout=10, check=False)
+    argv = ["/usr/bin/python3", "-c", _KNOCK, path]
+    done = subprocess.run(argv, user=user, group=group, extra_groups=[], capture_output=True, text=True, timeout=10, check=False)
     return done.stdout.strip()[2:10] if done.returncode == 0 else done.stderr.strip().splitlines()[-1].split(":")[0]
 
 
@@ -150,7 +151,8 @@ def test_a_socket_is_for_the_group_of_the_proxy_and_nobody_else(world, traffic_r
 @root
 def test_nobody_reads_the_token_and_the_process_owns_nothing_but_its_sockets(world):
     directory = world.legacy.directory
-    modes = {name: (pwd.getpwuid(entry.st_uid).pw_name, stat.S_IMODE(entry.st_mode)) for name in os.listdir(directory) for entry in [os.lstat(f"{directory}/{name}")]}
+    seen = {name: os.lstat(f"{directory}/{name}") for name in os.listdir(directory)}
+    modes = {name: (pwd.getpwuid(entry.st_uid).pw_name, stat.S_IMODE(entry.st_mode)) for name, entry in seen.items()}
     assert modes.pop("run") == (world.user, 0o711)
     assert modes["haproxy.cfg"] == ("root", 0o640)
     assert {owner for owner, _mode in modes.values()} == {"root"} and not any(mode & 0o022 for _owner, mode in modes.values())

@@ -232,9 +232,9 @@ def test_a_socket_lies_where_the_edge_may_make_it_and_only_its_group_goes(path):
     assert "/var/lib/bowline/edge/run/clients/unix" in failure.value.message
 
 
-@pytest.mark.parametrize(("told", "epoch"), [("1790000000000", 1790000000000), ("99999999999999", 0), ("soon", 0), ("-1", 0), ("1\n", 0), ("", 0), (None, 0), ("１", 0)])
-def test_a_told_epoch_leaves_room_for_newer_ones(told, epoch):
-    assert parse_epoch(told) == epoch
+def test_a_told_epoch_leaves_room_for_newer_ones():
+    assert parse_epoch("1790000000000") == 1790000000000
+    assert {parse_epoch(told) for told in ("99999999999999", "soon", "-1", "1\n", "", None, "\uff11")} == {0}
 
 
 def test_the_token_is_masked_wherever_the_configuration_is_shown():
