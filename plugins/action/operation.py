@@ -10,8 +10,9 @@ import time
 import typing as t
 
 from ..module_utils._core.errors import FleetError
+from ..module_utils._core.result import failed
 from ..module_utils._store.journal import checked, failure_of, planned, refusal, reports_of
-from ..plugin_utils.fleet_action import FleetAction, failed
+from ..plugin_utils.fleet_action import FleetAction
 
 STEP: dict[str, t.Any] = {"id": {"type": "str", "required": True}, "name": {"type": "str"}}
 

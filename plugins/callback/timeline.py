@@ -24,7 +24,7 @@ extends_documentation_fragment:
 options:
   result_file:
     description:
-      - Path of a file on the controller that gets the result of the run as JSON, in check mode too.
+      - Path of a file on the controller that gets the result of the run as JSON, in check mode too. Nobody but its owner can read it.
         See P(bowline.fleet.operation_result#filter).
       - It is the only thing that this callback writes, and only when it is asked to. A file of an earlier run is removed at the start.
     type: path
@@ -43,6 +43,7 @@ requirements:
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 import typing as t
@@ -53,8 +54,9 @@ from ansible.plugins.callback import CallbackBase
 from ansible.utils.color import colorize, hostcolor
 
 from ..module_utils._core.redact import redact
-from ..module_utils._core.report.data import operation_result
+from ..module_utils._core.report.data import operation_result, told
 from ..module_utils._core.report.lines import failure_lines, heartbeat_line, plan_lines, step_line, summary_line
+from ..module_utils._core.visible import visible
 from ..module_utils._store.journal import failure_of
 
 _OPERATION = "bowline.fleet.operation"
@@ -141,7 +143,7 @@ class CallbackModule(CallbackBase):
             result["outcome"] = "failed"
         if failed and result.get("failure") is None:
             result["failure"] = self._failure
-        return t.cast("dict[str, t.Any]", redact(result))
+        return t.cast("dict[str, t.Any]", told(result))
 
     def _recap(self, stats: t.Any) -> None:
         self._display.banner("PLAY RECAP")
@@ -180,7 +182,7 @@ class CallbackModule(CallbackBase):
             self._task("changed" if changed else "ok", result, C.COLOR_CHANGED if changed else C.COLOR_OK)
             if asked or self._display.verbosity > 1:
                 self._clean_results(document, result.task.action)
-                self._say(redact(self._dump_results(document)))
+                self._say(self._dump_results(redact(document)))
         if changed and self._check:
             self._plan(result)
 
@@ -233,7 +235,7 @@ class CallbackModule(CallbackBase):
                 text = self._get_diff(document["diff"])
                 if text:
                     self._task("changed", result, C.COLOR_CHANGED)
-                    self._say(redact(text))
+                    self._say(text)
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -293,7 +295,8 @@ class CallbackModule(CallbackBase):
 
     def _say(self, text: str, colour: str | None = None) -> None:
         # Display takes its lock before it writes and Ansible holds the same lock while it forks, so the heartbeat's thread is safe here.
-        self._display.display(redact(text), color=colour)
+        # It shows whatever it is given, so a server could else write to the terminal of the operator.
+        self._display.display(visible(redact(text)), color=colour)
 
     def _task(self, verdict: str, result: t.Any, colour: str) -> None:
         self._say(f"        {verdict:<8} {result.task.get_name().strip()} [{self.host_label(result)}]", colour)
@@ -315,8 +318,10 @@ class CallbackModule(CallbackBase):
 
 
 def _write(path: str, document: dict[str, t.Any]) -> None:
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    fresh = f"{path}.{os.getpid()}"
-    with open(fresh, "w", encoding="utf-8") as stream:
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    # A name that nobody knows beforehand, and for nobody else to read (0600).
+    number, fresh = tempfile.mkstemp(prefix=".result.", dir=folder)
+    with open(number, "w", encoding="utf-8") as stream:
         stream.write(json.dumps(document, indent=2, default=str) + "\n")
     os.replace(fresh, path)

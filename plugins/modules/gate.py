@@ -110,16 +110,15 @@ failure:
   returned: failure
   type: dict
 """
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._core.checkers import CHECKERS
 from ..module_utils._core.gates import Tools, run_gates
+from ..module_utils._core.module import FleetModule
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 
 
 def main() -> None:
-    module = AnsibleModule({"checks": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True)
+    module = FleetModule({"checks": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True)
     tools = Tools(module_runner(module))
     finish(
         module,

@@ -181,8 +181,8 @@ failure:
   returned: failure
   type: dict
 """
-from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.argspec import WAIT
+from ..module_utils._core.module import FleetModule
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._native.run import run
@@ -207,7 +207,7 @@ SPEC = {
 
 
 def main() -> None:
-    module = AnsibleModule({**SPEC, **WAIT}, supports_check_mode=True)
+    module = FleetModule({**SPEC, **WAIT}, supports_check_mode=True)
     client = SystemdClient(module_runner(module), module.params["unit_directory"])
     finish(module, lambda: run(module.params, client, module.check_mode))
 

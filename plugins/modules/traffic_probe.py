@@ -106,7 +106,7 @@ failure:
   returned: failure
   type: dict
 """
-from ansible.module_utils.basic import AnsibleModule
+from ..module_utils._core.module import FleetModule
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._traffic.argspec import PROBE
@@ -115,7 +115,7 @@ from ..module_utils._traffic.probe import run_probe
 
 def main() -> None:
     required = [("state", "started", ["url", "workers"])]
-    module = AnsibleModule(PROBE, required_if=required, supports_check_mode=True)
+    module = FleetModule(PROBE, required_if=required, supports_check_mode=True)
     finish(module, lambda: run_probe(module.params, module_runner(module), module.check_mode))
 
 

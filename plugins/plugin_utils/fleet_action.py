@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils._core.errors import FleetError
 from ..module_utils._core.redact import redact
+from ..module_utils._core.result import failed
 from ..module_utils._store import process
 from ..module_utils._store.dsn import place, refuse_ephemeral
 from ..module_utils._store.sqlite import open_copy, open_for_writing
@@ -60,13 +61,6 @@ class FleetAction(ActionBase):
             yield StateStore(database, owner)
         finally:
             database.close()
-
-
-def failed(error: FleetError) -> dict[str, t.Any]:
-    """A failed result, worded as `_core.result.finish` words it."""
-    failure = redact(error.as_failure())
-    message = f"{failure['message']} Remedy: {failure['remedy']}" if failure["remedy"] else failure["message"]
-    return {"failed": True, "msg": f"[{error.code}] {message}", "failure": failure}
 
 
 def _controller_pid() -> int:

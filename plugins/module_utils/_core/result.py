@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 
 from .errors import FleetError
 from .redact import redact
+from .visible import visible
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -76,13 +77,23 @@ def finish(module: AnsibleModule, work: t.Callable[[], dict[str, t.Any]], secret
 
     Every other exception stays unhandled: ansible-core reports it better than we could. ``secrets`` never leave the module.
     """
+    # Ansible shows the parameters with -vvv, those in lists and dictionaries as they were given.
+    given = {"invocation": {"module_args": redact(module.params, secrets)}}
     try:
         outcome = work()
     except FleetError as error:
-        failure = redact(error.as_failure(), secrets)
-        message = f"{failure['message']} Remedy: {failure['remedy']}" if failure["remedy"] else failure["message"]
-        module.fail_json(msg=f"[{error.code}] {message}", failure=failure)
+        module.fail_json(**failed(error, secrets), **given)
         return
     for warning in outcome.pop("warnings", []):
-        module.warn(redact(warning, secrets))
-    module.exit_json(**redact(outcome, secrets))
+        module.warn(visible(redact(warning, secrets)))
+    outcome = redact(outcome, secrets)
+    # What people read of it; the objects stay as the servers have them.
+    outcome.update({name: visible(outcome[name]) for name in ("diff", "plan") if name in outcome})
+    module.exit_json(**outcome, **given)
+
+
+def failed(error: FleetError, secrets: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """A failed result with ``msg`` and ``failure``. Ansible hands both to the terminal as they are, so nothing unseen is in them."""
+    failure = visible(redact(error.as_failure(), secrets))
+    message = f"{failure['message']} Remedy: {failure['remedy']}" if failure["remedy"] else failure["message"]
+    return {"failed": True, "msg": f"[{failure['code']}] {message}", "failure": failure}

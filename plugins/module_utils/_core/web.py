@@ -14,7 +14,7 @@ import ssl
 import time
 import typing as t
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from .errors import FleetError
 from .gates import REQUIRED, Keys, Seen, Spec, Tools, anything, flag, mapping, number, read_keys, text, whole
@@ -155,13 +155,21 @@ def _ask(request: Spec, common: Spec, cookies: t.Mapping[str, str] | None = None
     url = urlsplit(request["url"])
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError(f"{request['url']!r} is no http or https address")
-    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    port = _port(url) or {"http": 80, "https": 443}[url.scheme]
     start, limit = time.monotonic(), common["timeout"]
     with socket.create_connection(_target(common["connect_to"], url.hostname, port), timeout=limit) as plain:
         if url.scheme == "http":
             return _talk(plain, request, start, limit, cookies or {})
         with verifying(common["ca_file"]).wrap_socket(plain, server_hostname=url.hostname) as secured:
             return _talk(secured, request, start, limit, cookies or {})
+
+
+def _port(url: SplitResult) -> int | None:
+    try:
+        return url.port
+    except ValueError:
+        # Python's message holds what stands there, which is a password when the password holds a slash.
+        raise ValueError("the address has no usable port; in a password, / is written as %2F and @ as %40") from None
 
 
 def _talk(sock: socket.socket, request: Spec, start: float, limit: float, cookies: t.Mapping[str, str]) -> _Answer:
@@ -232,6 +240,9 @@ def _words(spec: Spec, tools: Tools) -> dict[str, str]:
     for name, path in spec["secret_files"].items():
         words[name] = Path(str(path)).read_text(encoding="utf-8").strip()
         tools.secrets.append(words[name])
+    password = urlsplit(spec["url"]).password
+    if password:
+        tools.secrets.extend((password, unquote(password)))
     return words
 
 

@@ -54,7 +54,7 @@ PLAY = """\
     - name: Open
       ansible.builtin.include_role: {name: bowline.fleet.operation}
       vars:
-        operation_kind: toy
+        operation_kind: "{{ kind | default('toy') }}"
         operation_subjects: [toy/1]
         operation_steps_planned: [{id: T1, name: First}, {id: T2, name: Second}, {id: T3, name: Not asked for, wanted: "{{ third | default(false) }}"}]
     - name: Steps
@@ -90,6 +90,7 @@ class Toy:
         (base / "inventory.json").write_text(json.dumps({"all": {"hosts": {"one": host, "two": host}}}))
 
     def start(self, *words: str, **extra: str) -> subprocess.Popen[str]:
+        callback = extra.pop("callback", "bowline.fleet.timeline")
         variables = {
             "world": str(self.world),
             "operation_store": f"sqlite://{self.store}?ephemeral=true",
@@ -99,8 +100,10 @@ class Toy:
         }
         environment = {
             **os.environ,
-            "ANSIBLE_STDOUT_CALLBACK": "bowline.fleet.timeline",
+            "ANSIBLE_STDOUT_CALLBACK": callback,
             "ANSIBLE_INJECT_FACT_VARS": "false",
+            # The parameters of modules are shown with -vvv as ansible-core did on its own before 2.21.
+            "ANSIBLE_INJECT_INVOCATION": "true",
             "ANSIBLE_LOCAL_TEMP": str(self.base / "tmp"),
             "ANSIBLE_NOCOLOR": "1",
             "BOWLINE_RESULT_FILE": str(self.base / "result.json"),
@@ -203,13 +206,78 @@ def test_several_hosts_make_one_step(toy):
     assert connection.execute("SELECT host FROM step_host WHERE step_id = 'T1' ORDER BY host").fetchall() == [("one",), ("two",)]
 
 
+# What servers and programs say, with secrets and verifiers in it.
+CANARIES = [
+    "CREATE ROLE app PASSWORD 'canary-in''s statement' LOGIN",
+    "CREATE ROLE app PASSWORD 'SCRAM-SHA-256$4096:canary-in==$canary-in=:canary-in=",
+    "redis://:canary-in/url@cache, postgres://hub:canary@in@db/hub",
+    "Authorization: Bearer canary-in-7",
+    "Cookie: sid=canary-in; other=canary-in",
+    "tool --api-key canary-in --password='canary-in words' now",
+    "key hub { secret \"canary-in==\"; };",
+    '{"Env": ["POSTGRES_PASSWORD=canary-in", "TZ=UTC"], "token": "canary-in"}',
+    "-----BEGIN PRIVATE KEY-----\ncanary-in\n-----END PRIVATE KEY-----",
+]
+
+
 def test_secrets_are_nowhere(toy):
-    _code, out = toy.run("-vv", beta_fails="yes")
+    """In no line of the most talkative run, in no file that it left, and in the journal neither."""
+    tasks = toy.base / "roles" / "alpha" / "tasks" / "main.yml"
+    tasks.write_text(tasks.read_text().replace('line: "token=canary-in-evidence"', f"lines: {json.dumps(CANARIES)}"))
+    _code, out = toy.run("-vvv", beta_fails="yes")
     assert "canary-in" not in toy.result.__repr__()
     written = {name: content for name, content in files(toy.base).items() if not name.startswith("roles/")}
     assert {"result.json", "report/report.html", "state/store.db"} <= set(written)
-    assert [name for name, content in written.items() if b"canary-in" in content] == []
-    assert "canary-in" not in out
+    assert [name for name, content in written.items() if b"canary" in content.replace(b"canary-in-message", b"")] == []
+    assert "TZ=UTC" in out and "canary" not in out
+    with sqlite3.connect(toy.store) as connection:
+        assert "canary" not in "\n".join(connection.iterdump())
+
+
+CHECKS = """\
+---
+- hosts: one
+  gather_facts: false
+  tasks:
+    - name: Ask nobody
+      bowline.fleet.gate:
+        checks:
+          - name: refused
+            type: http
+            url: http://hub:canary/in@127.0.0.1:1/?token=canary-in
+            method: POST
+            request_headers: {Authorization: Bearer canary-in, X-Api-Key: canary-in, Cookie: sid=canary-in}
+            body: {user: hub, password: canary-in}
+            timeout: 1
+          - {name: command, type: command, argv: [echo, "PASSWORD 'canary''in'", --token, canary-in], rc: 1, read_only: true}
+      ignore_errors: true
+
+    - name: Say it
+      bowline.fleet.gate:
+        checks:
+          - {name: command, type: command, argv: [echo, "PASSWORD 'canary''in'", --token, canary-in], read_only: true}
+"""
+
+
+@pytest.mark.parametrize("callback", ["ansible.builtin.default", "bowline.fleet.timeline"])
+def test_parameters_and_results_of_a_module_hold_no_secret_however_talkative(toy, callback):
+    """With -vvv Ansible shows the parameters of a module; its own callback shows them as the module gave them back."""
+    (toy.base / "play.yml").write_text(CHECKS)
+    _code, out = toy.run("-vvv", callback=callback)
+    # The timeline shows nothing of a failure that is ignored but its name; the other one shows all there is.
+    assert "Ask nobody" in out and "PASSWORD" in out and ("request_headers" in out or callback != "ansible.builtin.default")
+    assert [line for line in out.splitlines() if "canary" in line] == []
+
+
+def test_what_a_run_leaves_is_for_its_owner_alone(toy):
+    old = toy.base / "docs"
+    old.mkdir(mode=0o755)
+    code, out = toy.run(kind="cutover")
+    assert code == 0, out
+    left = [toy.base / "result.json", *(path for folder in ("report", "docs", "state") for path in [toy.base / folder, *(toy.base / folder).rglob("*")])]
+    assert toy.base / "report" / "report.html" in left and any(path.suffix == ".md" for path in left)
+    open_to_others = {str(path.relative_to(toy.base)) for path in left if path.stat().st_mode & 0o077}
+    assert open_to_others == {"docs"}, "a folder that somebody made stays as it is"
 
 
 def test_a_second_run_is_locked_out_and_a_killed_one_taken_over_at_once(toy):

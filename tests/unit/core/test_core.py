@@ -11,8 +11,10 @@ import json
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.argspec import refuse_unknown_keys, unknown_keys
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.module import FleetModule
 from ansible_collections.bowline.fleet.plugins.module_utils._core.redact import MASK, redact
 from ansible_collections.bowline.fleet.plugins.module_utils._core.result import Step, finish, result
+from ansible_collections.bowline.fleet.plugins.module_utils._core.visible import one_line, visible
 from ansible_collections.bowline.fleet.plugins.module_utils._core.wait import Deadline, wait_for
 
 
@@ -38,6 +40,7 @@ class Ended(Exception):
 class FakeModule:
     def __init__(self) -> None:
         self.answer: dict = {}
+        self.params: dict = {"name": "x", "checks": [{"headers": {"Authorization": "Bearer canary-7"}}]}
         self.warned: list[str] = []
 
     def warn(self, text: str) -> None:
@@ -81,6 +84,7 @@ def test_finish_shows_warnings_and_lets_other_errors_through():
     with pytest.raises(Ended):
         finish(module, lambda: result([], before=1, after=1, warnings=["mind the gap"]))
     assert module.warned == ["mind the gap"]
+    assert module.answer["invocation"]["module_args"] == {"name": "x", "checks": [{"headers": {"Authorization": MASK}}]}
     assert "warnings" not in module.answer
     with pytest.raises(ZeroDivisionError):
         finish(FakeModule(), lambda: {"x": 1 // 0})
@@ -97,6 +101,57 @@ def test_finish_shows_warnings_and_lets_other_errors_through():
 )
 def test_redact_knows_the_usual_forms(text, kept):
     assert redact(text) == kept
+
+
+def test_what_a_server_says_cannot_write_to_a_terminal():
+    def work() -> dict:
+        raise FleetError("bad\x1b[2J", "role \x07a\u202eb\x9bc\nsecond", remedy="none\u200b", details={"name\x00": ["\ud800"]})
+
+    module = FakeModule()
+    with pytest.raises(Ended):
+        finish(module, work)
+    assert module.answer["failure"] == {
+        "code": "bad\\x1b[2J", "message": "role \\x07a\\u202eb\\x9bc\nsecond", "remedy": "none\\u200b", "details": {"name\\x00": ["\\ud800"]},
+    }
+    assert module.answer["msg"].replace("\n", "").isprintable()
+    module = FakeModule()
+    with pytest.raises(Ended):
+        finish(module, lambda: result([Step("x", "\x1b]0;t\x07")], before="\x1b[2J", after="", warnings=["\x1b[2J"], name="a\x1b"))
+    assert module.warned == ["\\x1b[2J"]
+    assert (module.answer["diff"]["before"], module.answer["plan"][0]["reason"]) == ("\\x1b[2J\n", "\\x1b]0;t\\x07")
+    assert module.answer["name"] == "a\x1b", "objects stay as the servers have them"
+
+
+def test_the_log_of_the_host_gets_no_secret_from_inside_of_a_list(monkeypatch):
+    """As Ansible starts a module: it writes all parameters to syslog before the module has done anything."""
+    from ansible.module_utils import basic
+    from ansible.module_utils.testing import patch_module_args
+
+    written: list[str] = []
+    monkeypatch.setattr(basic, "has_journal", False)
+    monkeypatch.setattr(basic.syslog, "syslog", lambda _level, text: written.append(str(text)))
+    checks = [{"url": "http://hub:canary/7@h/", "request_headers": {"Authorization": "Bearer canary-7"}, "body": {"password": "canary-7"}, "method": "POST"}]
+    with patch_module_args({"checks": checks}):
+        FleetModule({"checks": {"type": "list", "elements": "dict", "required": True}})
+    assert "Invoked with checks=" in written[0] and "'POST'" in written[0]
+    assert "canary" not in "".join(written)
+
+
+@pytest.mark.parametrize("text", ["plain, grün, 日本, é, ✓ → …", "two\nlines\tand a tab", ""])
+def test_what_can_be_seen_stays_as_it_is(text):
+    assert visible(text) == text
+
+
+def test_whatever_cannot_be_seen_is_written_out():
+    """Every character of the classes that Unicode hides or that a terminal obeys; two lines of Windows stay two."""
+    import sys
+    import unicodedata
+
+    shown = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in ("Cc", "Cs", "Zl", "Zp")]
+    shown += [chr(code) for code in (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF, 0xAD, 0x61C, 0xE0041)]
+    assert [hex(ord(one)) for one in shown if one not in "\n\t" and one in visible(f"a{one}b")] == []
+    assert visible("a\r\nb\rc") == "a\nb\\x0dc"
+    assert one_line("a\nb\r\n\u2028c\x1b") == "a b c\\x1b"
 
 
 def test_redact_reaches_keys_and_the_longest_secret_wins():

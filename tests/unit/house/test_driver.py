@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -138,8 +141,8 @@ def small_clone(tmp_path):
     return tmp_path
 
 
-def bootstrap(root: Path, *, path: str) -> subprocess.CompletedProcess:
-    env = {"HOME": str(root), "PATH": path}
+def bootstrap(root: Path, *, path: str, **more: str) -> subprocess.CompletedProcess:
+    env = {"HOME": str(root), "PATH": path, **more}
     return subprocess.run([root / "scripts" / "bootstrap", "runtime"], env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -172,3 +175,25 @@ def test_bootstrap_says_what_to_do_when_pip_fails(small_clone):
     assert outcome.returncode == 1
     assert "next: see" in outcome.stderr
     assert not (small_clone / ".venv" / ".bowline-runtime").exists()
+
+
+def test_bootstrap_builds_no_source(small_clone):
+    """A source is built by running code of its own. Its hash is in the lock, so only the wish for wheels keeps it out."""
+    folder, ran = small_clone / "index", small_clone / "ran"
+    folder.mkdir()
+    parts = {
+        "evil-1.0/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "evil"\nbackend-path = ["."]\n[project]\nname = "evil"\nversion = "1.0"\n',
+        "evil-1.0/PKG-INFO": "Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n",
+        "evil-1.0/evil.py": f"open({str(ran)!r}, 'w').close()\n",
+    }
+    with tarfile.open(folder / "evil-1.0.tar.gz", "w:gz") as archive:
+        for name, text in parts.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    digest = hashlib.sha256((folder / "evil-1.0.tar.gz").read_bytes()).hexdigest()
+    (small_clone / "requirements.lock").write_text(f"evil==1.0 --hash=sha256:{digest}\n", encoding="utf-8")
+    real = Path(sys.executable).resolve().parent
+    outcome = bootstrap(small_clone, path=f"{real}:/usr/local/bin:/usr/bin:/bin", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(folder))
+    assert (outcome.returncode, ran.exists()) == (1, False), outcome.stderr
+    assert "evil==1.0" in outcome.stderr

@@ -235,11 +235,128 @@ def test_the_incident_names_what_was_accepted_by_whom_and_what_is_missing():
     assert "Accepted" not in incident({"operation": operation(kind="rollback")})
 
 
+HOSTILE = [
+    "![x](http://evil.example/x.png)",
+    "![x][r]\n\n[r]: http://evil.example/x.png",
+    "[click](javascript:alert(1))",
+    "[r]: http://evil.example/\n[r]",
+    "<http://evil.example/>",
+    "<img src=http://evil.example/x.png>",
+    "<script>alert(1)</script>",
+    "<!-- ",
+    "a\n\n    code",
+    "a\n# heading\n- list\n1. number\n1) number\n+ plus\n> quote\n---",
+    "***bold*** __strong__ _em_ ~~gone~~",
+    "# heading",
+    "- item",
+    "+ item",
+    "12. item",
+    "12) item",
+    "> quote",
+    "---",
+    "===",
+    "| a | b |",
+    "`` `code` ``",
+    "``` \nfence",
+    "~~~\nfence",
+    "\\[a\\](http://evil.example/)",
+    "\\",
+    "`[a](http://evil.example/)`",
+    "&lt;b&gt; &#60;b&#62;",
+    "a  \nb\\\nc",
+]
+FIELDS = [
+    pytest.param(lambda data, said: data["operation"].update(reason=said, actor=said, host=said, vcs_ref=said), id="operation"),
+    pytest.param(lambda data, said: data["operation"].update(subjects=[said], id=said, kind=said), id="subject"),
+    pytest.param(lambda data, said: data.update(failure={"code": said, "message": said, "remedy": said}, outcome=said), id="failure"),
+    pytest.param(lambda data, said: data["steps"][0].update(name=said, id=said, status=said), id="step"),
+    pytest.param(lambda data, said: data["steps"][0].update(bookmark={"h": {said: {said: said}}}), id="bookmark"),
+    pytest.param(lambda data, said: data.update(versions={said: said}, serving=said, phase=said), id="versions"),
+    pytest.param(lambda data, said: data.update(root_cause=said, next=said), id="words"),
+    pytest.param(lambda data, said: data.update(probe={"requests": said, "failed": said, "max_ms": said}), id="probe"),
+    pytest.param(lambda data, said: data.update(pg={
+        "verify": {"rows": said, "tables": said}, "accepted": {said: {"actor": said, "reason": said}}, "loss": {said: said},
+    }), id="loss"),
+]
+
+
+def parsed(markdown):
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").enable("table").enable("strikethrough").parse(markdown)
+    return [token for block in tokens for token in (block, *(block.children or []))]
+
+
+@pytest.mark.parametrize("render", [cutover_log, incident])
+@pytest.mark.parametrize("put", FIELDS)
+def test_a_hostile_message_is_text_in_markdown(render, put):
+    """Read by a real renderer: the same blocks and the same markup as with a word that harms nobody, and no link, image or HTML."""
+
+    def kinds(said):
+        data = {"operation": dict(GOOD["operation"]), "steps": [dict(GOOD["steps"][0])]}
+        put(data, said)
+        found = [token.type for token in parsed(render(data))]
+        # Words of several lines make more lines, never other markup.
+        return [kind for kind in found if kind not in ("text", "text_special", "softbreak")]
+
+    harmless = kinds("word")
+    assert not {"image", "link_open", "html_inline", "html_block", "fence"} & set(harmless)
+    assert [said for said in HOSTILE if kinds(said) != harmless] == []
+
+
 def test_a_table_cell_of_the_log_cannot_be_left():
     data = copy.deepcopy(GOOD)
     data["steps"][0]["name"] = "a | b\n# c `d`"
     line = next(line for line in cutover_log(data).splitlines() if line.startswith("| C9"))
-    assert line.count(" | ") == 4 and "a \\| b # c 'd'" in line
+    assert line.count(" | ") == 4 and "a \\| b # c \\`d\\`" in line
+
+
+def test_ordinary_words_stay_readable_in_markdown():
+    data = copy.deepcopy(GOOD)
+    data["operation"]["reason"] = "pg_cutover: 2.5 s (planned), rc -1, a_b, hub@example.org #4"
+    assert "- Reason: pg_cutover: 2.5 s (planned), rc -1, a_b, hub@example.org #4\n" in cutover_log(data)
+
+
+UNSEEN = "a\x1b[2J\x07\x9b\u202eb\u200bc"
+
+
+@pytest.mark.parametrize("render", [report_html, cutover_log, incident, lambda data: str(operation_result(data))])
+def test_what_cannot_be_seen_gets_into_no_report(render):
+    data = copy.deepcopy(GOOD)
+    data["operation"]["reason"] = data["steps"][0]["name"] = UNSEEN
+    data["failure"] = {"code": UNSEEN, "message": UNSEEN, "remedy": UNSEEN}
+    data["steps"][1]["evidence"] = {"h": {"pg_move": {UNSEEN: UNSEEN}}}
+    text = render(data)
+    assert [one for one in "\x1b\x07\x9b\u202e\u200b" if one in text] == []
+    assert "u202eb" in text
+
+
+@pytest.mark.parametrize("lines", [
+    pytest.param(lambda said: failure_lines({"code": said, "message": said, "remedy": said}, said=said), id="failure"),
+    pytest.param(lambda said: failure_lines({"code": "x", "details": {"findings": [{"level": said, "field": said, "message": said, "remedy": said}]}}),
+                 id="findings"),
+    pytest.param(lambda said: failure_lines({"code": "task_failed", "message": ""}, {"stderr": said, "stdout": said}), id="printed"),
+    pytest.param(lambda said: plan_lines([{"action": said, "reason": said}]), id="plan"),
+    pytest.param(lambda said: ["        " + step_line({**GOOD["steps"][0], "id": said, "name": said, "evidence": {"h": {"r": {said: said}}}}, 2, ended=True)],
+                 id="step"),
+    pytest.param(lambda said: [heartbeat_line({"id": said}, 1.0, said)], id="heartbeat"),
+])
+def test_a_server_writes_no_line_of_its_own_to_the_terminal(lines):
+    text = "\n".join(lines("ok\x1b[1A\x1b[2K\nPLAY RECAP\rhub-1 : ok=1\u2028failed=0\x85"))
+    assert [line for line in text.split("\n") if not line.startswith("        ")] == []
+    assert text.replace("\n", "").isprintable() and len(text.splitlines()) == len(text.split("\n"))
+
+
+@pytest.mark.parametrize("render", [report_html, cutover_log, incident, lambda data: str(operation_result(data))])
+def test_keys_of_rows_that_differ_are_counted_not_shown(render):
+    found = {"equal": False, "tables": 1, "rows": 9, "mismatches": [{"table": "public.users", "keys": ["(ann@example.org)", "(bob@example.org)"]}]}
+    data = copy.deepcopy(GOOD)
+    data["pg"] = {"verify": found}
+    data["steps"][1]["evidence"] = {"h": {"pg_move": {"verify": found}}}
+    data["steps"][1]["failure"] = {"code": "rows_differ", "message": "", "details": {"verify": found}}
+    text = render(data)
+    assert "example.org" not in text
+    assert "differing_keys" in text or render in (cutover_log, incident)
 
 
 def test_a_long_series_stays_a_small_page_and_keeps_its_worst_second():

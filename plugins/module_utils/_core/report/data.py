@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 
 from ..errors import FleetError
 from ..redact import redact
+from ..visible import visible
 
 Document = t.Mapping[str, t.Any]
 
@@ -75,7 +76,7 @@ def read(data: t.Any) -> Run:
         raise FleetError(
             "evidence_missing", "A report needs the operation that it is about.", remedy="Pass operation_journal.operation as operation."
         )
-    data = t.cast(Document, redact(data))
+    data = t.cast(Document, told(data))
     operation: Document = data["operation"]
     steps = tuple(_step(entry) for entry in data.get("steps") or operation.get("steps") or [])
     pg = data["pg"] if isinstance(data.get("pg"), t.Mapping) else {}
@@ -102,6 +103,31 @@ def read(data: t.Any) -> Run:
         phase=data.get("phase") or pg.get("phase_after") or pg.get("phase") or last.get("phase"),
         failure=failure if isinstance(failure, t.Mapping) else None,
     )
+
+
+def told(data: t.Any) -> t.Any:
+    """``data`` as others than the operator may see it: no secret, nothing unseen, and rows that differ as a count.
+
+    Keys of rows can be names and addresses of people; the journal holds them.
+    """
+    return _counted(visible(redact(data)))
+
+
+def _counted(value: t.Any) -> t.Any:
+    if isinstance(value, list):
+        return [_counted(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    done = {key: _counted(item) for key, item in value.items() if key != "mismatches"}
+    if "mismatches" in value:
+        done["mismatches"] = [_without_keys(entry) for entry in value["mismatches"] or []]
+    return done
+
+
+def _without_keys(entry: t.Any) -> t.Any:
+    if not isinstance(entry, dict) or not isinstance(entry.get("keys"), list):
+        return _counted(entry)
+    return {**{key: item for key, item in entry.items() if key != "keys"}, "differing_keys": len(entry["keys"])}
 
 
 def operation_result(data: t.Any, report: t.Optional[str] = None) -> dict[str, t.Any]:

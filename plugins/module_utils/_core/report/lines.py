@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..visible import one_line, visible
 from .data import Document, duration, said_by
 
 _INDENT = " " * 8
@@ -17,7 +18,7 @@ _TAIL = 12
 
 def step_line(step: Document, total: int, ended: bool = False) -> str:
     """``[ 6/16] C6 Seed …`` at the start, ``[ 6/16] C6 Seed  12.3 s (expected 10 s) changed · phase seeded`` at the end."""
-    head = f"[{step['position']:>2}/{total}] {step['id']:<4} {step['name']}"
+    head = f"[{step['position']:>2}/{total}] {one_line(step['id']):<4} {one_line(step['name'])}"
     expected = f"(expected {duration(step['expected_seconds'])})" if step.get("expected_seconds") is not None else ""
     if not ended:
         return f"{head} … {expected}".rstrip()
@@ -31,38 +32,46 @@ def step_line(step: Document, total: int, ended: bool = False) -> str:
 def heartbeat_line(step: Document, seconds: float, task: str) -> str:
     """``C6 Seed runs for 35 s (expected 60 s) · pg_move : Bring the pair to seeded``."""
     expected = f" (expected {duration(step['expected_seconds'])})" if step.get("expected_seconds") is not None else ""
-    return f"{_INDENT}{step['id']} runs for {duration(round(seconds)).replace('.0 s', ' s')}{expected}{f' · {task}' if task else ''}"
+    return f"{_INDENT}{one_line(step['id'])} runs for {duration(round(seconds)).replace('.0 s', ' s')}{expected}{f' · {one_line(task)}' if task else ''}"
 
 
 def brief(evidence: Document, most: int = 90) -> str:
     """The plain values of what the last role said."""
     said = [words for _role, words in said_by(evidence)]
     pairs = [f"{key} {value}" for key, value in (said[-1].items() if said else ()) if isinstance(value, (str, int, float)) and value != ""]
-    text = ", ".join(pairs)
+    text = one_line(", ".join(pairs))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def failure_lines(failure: Document, result: t.Optional[Document] = None, said: t.Optional[str] = None) -> list[str]:
-    """Code, message and remedy; findings one by one; for a failure without a code also the end of what its program printed."""
+    """Code, message and remedy; findings one by one; for a failure without a code also the end of what its program printed.
+
+    Whatever a server says, each line that is begun here begins with the indent.
+    """
     result = result or {}
-    lines = [f"{_INDENT}{failure.get('code', 'failed')}"]
+    lines = [f"{_INDENT}{one_line(failure.get('code', 'failed'))}"]
     findings = [entry for entry in (failure.get("details") or {}).get("findings") or [] if isinstance(entry, t.Mapping)]
     if findings:
         for entry in findings:
-            lines.append(f"{_INDENT}  {entry.get('level', 'fail')}: {entry.get('code')}: {entry.get('field')}: {entry.get('message')}")
+            words = (entry.get("level", "fail"), entry.get("code"), entry.get("field"), entry.get("message"))
+            lines.append(f"{_INDENT}  {': '.join(map(one_line, words))}")
             if entry.get("remedy"):
-                lines.append(f"{_INDENT}    remedy: {entry['remedy']}")
+                lines.append(f"{_INDENT}    remedy: {one_line(entry['remedy'])}")
     else:
-        lines += [f"{_INDENT}  {line}" for line in str(failure.get("message", "")).splitlines()]
+        lines += [f"{_INDENT}  {line}" for line in _lines(failure.get("message", ""))]
         if failure.get("remedy"):
-            lines.append(f"{_INDENT}  remedy: {failure['remedy']}")
+            lines.append(f"{_INDENT}  remedy: {one_line(failure['remedy'])}")
     if said:
-        lines.append(f"{_INDENT}  task: {said}")
+        lines.append(f"{_INDENT}  task: {one_line(said)}")
     if failure.get("code") == "task_failed":
         for name in ("stderr", "stdout", "module_stderr", "module_stdout"):
-            printed = str(result.get(name) or "").splitlines()[-_TAIL:]
+            printed = _lines(result.get(name) or "")[-_TAIL:]
             lines += [f"{_INDENT}  {name}: {line}" for line in printed if line.strip()]
     return lines
+
+
+def _lines(text: t.Any) -> list[str]:
+    return str(visible(str(text))).split("\n")
 
 
 def plan_lines(plan: t.Any) -> list[str]:
@@ -70,7 +79,7 @@ def plan_lines(plan: t.Any) -> list[str]:
     if not isinstance(plan, (list, tuple)):
         return []
     return [
-        f"{_INDENT}  - {step.get('action')}: {step.get('reason')}{' (clients can notice)' if step.get('disruptive') else ''}"
+        f"{_INDENT}  - {one_line(step.get('action'))}: {one_line(step.get('reason'))}{' (clients can notice)' if step.get('disruptive') else ''}"
         for step in plan
         if isinstance(step, t.Mapping)
     ]
@@ -85,11 +94,11 @@ def summary_line(operation: Document, result: Document, check: bool) -> list[str
     facts.append(f"serving {result['serving']}" if result.get("serving") else "")
     facts.append(f"writes paused {result['window_ms']:g} ms" if isinstance(result.get("window_ms"), (int, float)) else "")
     facts.append(f"{probe['failed']} of {probe['requests']} requests failed" if probe.get("failed") is not None else "")
-    lines = [f"{verdict} · {' · '.join(fact for fact in facts if fact)}".rstrip(" ·")]
+    lines = [one_line(f"{verdict} · {' · '.join(fact for fact in facts if fact)}".rstrip(" ·"))]
     if result.get("failure"):
-        lines.append(f"  {result['failure'].get('code')}: {result['failure'].get('message')}")
+        lines.append(f"  {one_line(result['failure'].get('code'))}: {one_line(result['failure'].get('message'))}")
         if result["failure"].get("remedy"):
-            lines.append(f"  remedy: {result['failure']['remedy']}")
+            lines.append(f"  remedy: {one_line(result['failure']['remedy'])}")
     if result.get("report") and not check:
-        lines.append(f"  report: {result['report']}")
+        lines.append(f"  report: {one_line(result['report'])}")
     return lines

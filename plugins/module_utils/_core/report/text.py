@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .data import RUNBOOK, Document, Run, clock, duration, read, said_by
@@ -19,15 +20,15 @@ def cutover_log(data: t.Any) -> str:
     operation: Document = run.data["operation"]
     pg, probe = run.part("pg"), run.part("probe")
     lines = [
-        f"# {run.kind.capitalize()} of {run.subject}",
+        f"# {_cell(run.kind.capitalize())} of {_cell(run.subject)}",
         "",
-        f"- Outcome: **{run.outcome}**{_because(run)}",
-        f"- Operation: {run.id}, by {_cell(operation.get('actor'))} on {_cell(operation.get('host'))}",
+        f"- Outcome: **{_cell(run.outcome)}**{_because(run)}",
+        f"- Operation: {_cell(run.id)}, by {_cell(operation.get('actor'))} on {_cell(operation.get('host'))}",
         f"- Started {clock(run.start, with_date=True)}, ended {clock(run.end, with_date=True) if run.ended else 'not recorded'}",
         f"- Took {duration(run.seconds)}",
         f"- Reason: {_cell(operation.get('reason') or 'none given')}",
         f"- Inventory at {_cell(operation.get('vcs_ref') or 'no revision given')}",
-        f"- Serving: {run.serving or 'not read'}; phase: {run.phase or 'not read'}",
+        f"- Serving: {_cell(run.serving or 'not read')}; phase: {_cell(run.phase or 'not read')}",
         "",
         "## Figures",
         "",
@@ -47,7 +48,7 @@ def cutover_log(data: t.Any) -> str:
         "",
         "## Versions",
         "",
-        *([f"- {name}: {_cell(value)}" for name, value in run.part("versions").items()] or ["Not collected in this run."]),
+        *([f"- {_cell(name)}: {_cell(value)}" for name, value in run.part("versions").items()] or ["Not collected in this run."]),
         "",
     ]
     return "\n".join(lines)
@@ -66,13 +67,13 @@ def incident(data: t.Any) -> str:
     pg, probe = run.part("pg"), run.part("probe")
     window = pg.get("window_ms")
     lines = [
-        f"# Rollback of {run.subject}",
+        f"# Rollback of {_cell(run.subject)}",
         "",
-        f"- State: **{run.outcome if run.ended else 'under way'}**{_because(run)}",
+        f"- State: **{_cell(run.outcome if run.ended else 'under way')}**{_because(run)}",
         f"- Trigger: {_cell(operation.get('reason') or 'none given')}, by {_cell(operation.get('actor'))}",
-        f"- Started: {clock(run.start, with_date=True)} (operation {run.id})",
+        f"- Started: {clock(run.start, with_date=True)} (operation {_cell(run.id)})",
         f"- Until legacy answered 200: {objective}",
-        f"- Serving: {run.serving or 'not read'}; phase: {run.phase or 'not read'}",
+        f"- Serving: {_cell(run.serving or 'not read')}; phase: {_cell(run.phase or 'not read')}",
         f"- Writes paused: {f'{window:g} ms' if isinstance(window, (int, float)) else 'not measured'}",
         *_probe(probe, "- "),
         *_verified(pg, "- "),
@@ -88,11 +89,11 @@ def incident(data: t.Any) -> str:
         "",
         "## Root cause",
         "",
-        str(run.data.get("root_cause") or "To be written before this incident is closed."),
+        *_block(run.data.get("root_cause") or "To be written before this incident is closed."),
         "",
         "## Next step",
         "",
-        str(run.figure("next") or "Find the cause, then run the cutover again; rows that were copied stay and are followed."),
+        *_block(run.figure("next") or "Find the cause, then run the cutover again; rows that were copied stay and are followed."),
         "",
     ]
     return "\n".join(lines)
@@ -110,7 +111,8 @@ def _probe(probe: Document, bullet: str = "") -> list[str]:
         return [*([] if bullet else [""]), f"{bullet}Requests: no probe ran, or its result was not read."]
     return [
         *([] if bullet else [""]),
-        f"{bullet}Requests: {probe.get('requests')}, failed: {probe.get('failed')}, highest latency: {probe.get('max_ms')} ms.",
+        f"{bullet}Requests: {_cell(probe.get('requests'))}, failed: {_cell(probe.get('failed'))}, "
+        f"highest latency: {_cell(probe.get('max_ms'))} ms.",
     ]
 
 
@@ -119,7 +121,7 @@ def _verified(pg: Document, bullet: str = "") -> list[str]:
     if not isinstance(verify, t.Mapping) or not verify:
         return [f"{bullet}Rows: not compared in this run."]
     said = {True: "equal", False: "DIFFERENT"}.get(t.cast(bool, verify.get("equal")), "not compared to the end")
-    return [f"{bullet}Rows: {verify.get('rows')} in {verify.get('tables')} tables compared, {said}."]
+    return [f"{bullet}Rows: {_cell(verify.get('rows'))} in {_cell(verify.get('tables'))} tables compared, {said}."]
 
 
 def _accepted(pg: Document) -> list[str]:
@@ -131,7 +133,7 @@ def _accepted(pg: Document) -> list[str]:
         if isinstance(said, t.Mapping)
     ]
     known = loss.items() if isinstance(loss, t.Mapping) else ()
-    return [*lines, *(f"- Loss, {_cell(name)}: `{_cell(value)}`" for name, value in known if value not in (None, {}, []))]
+    return [*lines, *(f"- Loss, {_cell(name)}: {_code(value)}" for name, value in known if value not in (None, {}, []))]
 
 
 def _steps(run: Run) -> list[str]:
@@ -146,7 +148,7 @@ def _steps(run: Run) -> list[str]:
 
 def _bookmarks(run: Run) -> list[str]:
     lines = [
-        f"- {step.id} {_cell(role)}: {'; '.join(f'{_cell(key)} = `{_cell(value)}`' for key, value in words.items())}"
+        f"- {_cell(step.id)} {_cell(role)}: {'; '.join(f'{_cell(key)} = {_code(value)}' for key, value in words.items())}"
         for step in run.steps
         for role, words in said_by(step.bookmark)
     ]
@@ -157,7 +159,28 @@ def _rows(head: t.Sequence[str], rows: t.Sequence[t.Sequence[t.Any]]) -> list[st
     return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)]
 
 
+# What can begin markup inside of a line; https://spec.commonmark.org/0.31.2/#backslash-escapes lets each stand for itself. An underscore
+# inside of a word begins nothing. ``:`` before ``//`` and ``.`` behind ``www``, so that GitHub makes no link of a bare address:
+# https://github.github.com/gfm/#autolinks-extension-
+_MARKUP = re.compile(r"[\\`*\[\]<>|~$]|!(?=\[)|(?<![^\W_])_|_(?![^\W_])|&(?=[#\w]{1,40};)|:(?=//)|(?<=www)\.", re.IGNORECASE)
+# What begins a heading, a list or a rule when it begins a line. A number is one when a dot or parenthesis follows.
+_BEGINS = re.compile(r"\A(?:#|[-+](?=[-\s]|\Z)|=(?==*\Z)|\d{1,9}(?=[.)](?:\s|\Z)))")
+
+
 def _cell(value: t.Any) -> str:
-    """One line of Markdown that cannot end a cell, a code span or start markup."""
-    text = " ".join(str("–" if value is None else value).split())
-    return text.replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
+    """One line of Markdown that is text and nothing else: it cannot end a cell, begin a block, or become a link, an image or HTML."""
+    text = _MARKUP.sub(r"\\\g<0>", _words(value))
+    return _BEGINS.sub(lambda match: f"{match.group()}\\" if match.group().isdigit() else f"\\{match.group()}", text)
+
+
+def _code(value: t.Any) -> str:
+    """A code span. Nothing is markup inside, and nothing but a backtick ends it."""
+    return f"`{_words(value).replace('`', chr(39)) or ' '}`"
+
+
+def _block(value: t.Any) -> list[str]:
+    return [_cell(line) for line in str(value).splitlines() if line.strip()]
+
+
+def _words(value: t.Any) -> str:
+    return " ".join(str("–" if value is None else value).split())
