@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -28,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 RECORD = HERE.parents[1] / "build" / "fuzz"
 CASES = sorted((HERE / "fuzz" / "cases").glob("*.sql"))
 # These found nothing when they were chosen, so the sample says whether something broke.
-SAMPLE = (1, 2, 3, 4)
+SAMPLE = (2, 18, 40, 54, 344)
 
 
 def _numbers(text: str) -> list[int]:
@@ -113,10 +114,11 @@ def test_a_feature_alone_is_moved_equal_or_refused_first(pair_of_servers, name):
 def test_a_case_is_moved_equal_or_refused_first(pair_of_servers, name):
     """What was found once, by the generator or by somebody, as small as it can be."""
     text = (HERE / "fuzz" / "cases" / f"{name}.sql").read_text(encoding="utf-8")
-    schema = Schema(0, "", {name: (text,)})
-    for engine in ("auto", "dump"):
+    create = re.search(r"^-- CREATE DATABASE \.\.\. (.+)$", text, re.M)
+    schema = Schema(0, create[1] if create else "", {name: (text,)})
+    for engine in _listed("BOWLINE_FUZZ_ENGINE") or ("auto", "dump"):
         verdict = judged(pair_of_servers, schema, engine, smaller=False)
-        assert verdict.right, str(verdict)
+        assert verdict.kind == fuzz.move.EQUAL if "\n-- Right: equal\n" in text else verdict.right, str(verdict)
 
 
 def test_the_same_seed_is_the_same_schema():

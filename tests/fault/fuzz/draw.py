@@ -167,7 +167,9 @@ def generate(seed: int, only: t.Sequence[str] = (), without: t.Sequence[str] = (
     create = chooser.choice(DATABASES)
     share = chooser.uniform(*_SHARE)
     drawn = [name for name, one in FEATURES.items() if random.Random(f"{seed} takes {name}").random() < one.weight * share]
-    chosen = [name for name in drawn if name not in without] or ["keyless"]
+    # ICU knows encodings, and this is none.
+    unfit = ("collations",) if "SQL_ASCII" in create else ()
+    chosen = [name for name in drawn if name not in (*without, *unfit)] or ["keyless"]
     if only:
         create, chosen = PLAIN_DATABASE, list(only)
     return Schema(seed, create, {name: part(seed, name) for name in sorted(chosen, key=lambda name: (FEATURES[name].last, name))})

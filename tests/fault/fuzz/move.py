@@ -21,11 +21,15 @@ from psycopg import sql
 from .draw import DATABASE, PASSWORD, Schema
 
 EQUAL, REFUSED = "equal", "refused"
-LATE, SILENT, DIFFERS, FAILED, HANGS = "refused late", "refused without remedy", "differs", "failed", "hangs"
+LATE, SILENT, DIFFERS, FAILED, UNNAMED = "refused late", "refused without remedy", "differs", "failed", "left out without a word"
 # Not a verdict over the module: the schema cannot be made.
 UNMADE = "unmade"
 
 _DATABASES = "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')"
+# What is not moved has to be named by a finding.
+_NOT_MOVED = """
+SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_name !~ '^(pgcut|pg_\\d)' UNION SELECT pubname FROM pg_publication WHERE pubname !~ '^pgcut'
+"""
 # One statement of the log, by a session of the module or of a program that it runs.
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*?)(?=\n\d{4}-\d\d-\d\d |\Z)", re.S)
 _WRITES = re.compile(
@@ -131,6 +135,10 @@ class _Move:
             return self._refused("armed", found["failure"], before, at)
         if compare.contents(legacy) != contents:
             return Verdict(DIFFERS, "armed", text="rows of legacy were changed by the preparation")
+        told = " ".join(str(value) for finding in found["findings"] for value in finding.values())
+        unnamed = [row["name"] for row in legacy.rows(_NOT_MOVED) if row["name"] not in told]
+        if unnamed:
+            return Verdict(UNNAMED, "armed", text=", ".join(unnamed))
         for state, source in (("new", legacy), ("legacy", self._world.new)):
             use(source, state)
             found = self._run(state)
@@ -145,7 +153,7 @@ class _Move:
         try:
             return dict(self._world.run(state, **self._more))
         except subprocess.TimeoutExpired:
-            return {"failure": {"code": HANGS, "message": f"no answer within {self._world.patience:g} s", "remedy": ""}}
+            return {"failure": {"code": "hangs", "message": f"no answer within {self._world.patience:g} s", "remedy": ""}}
         except AssertionError as error:
             return {"failure": {"code": "crash", "message": str(error)[-1500:], "remedy": ""}}
 

@@ -4,6 +4,8 @@
 
 """What a database may have, by subject; importing this registers all of it."""
 
+from __future__ import annotations
+
 from . import access, accounts, checks, columns, extensions, programs, settings, tables, views
 
 __all__ = ["access", "accounts", "checks", "columns", "extensions", "programs", "settings", "tables", "views"]

@@ -93,7 +93,6 @@ def membership_in_the_owner_of_the_database(d):
 
 # What ALTER ROLE and ALTER DATABASE may set: empty lists, quotes, umlauts, numbers, and what turns the grammar of a session around.
 VALUES = (
-    "search_path = ''",
     'search_path = "$user", public, "Größe & Maß", \'a,b\'',
     "search_path = ''''",
     "search_path TO DEFAULT",
@@ -109,7 +108,6 @@ VALUES = (
     "application.setting = 'it''s = \"odd\"'",
     '"app"."tenant" = \'\'',
     "app.umlaut = 'ä % \\ $1'",
-    "temp_tablespaces = ''",
     "default_transaction_isolation = serializable",
     "default_transaction_deferrable = on",
     "standard_conforming_strings = off",
@@ -167,6 +165,15 @@ def settings_of_accounts(d):
         yield f"GRANT USAGE ON SCHEMA {d.schema} TO {account}"
     for value in d.random.sample(VALUES, 5):
         yield f"ALTER ROLE {account}{d.pick(('', ' IN DATABASE hub'))} SET {value}"
+
+
+@feature(0.7)
+def settings_that_are_empty(d):
+    """A list without elements is stored as a pair of quotes."""
+    yield "RESET ROLE"
+    for name in d.some(("search_path", "temp_tablespaces", "app.list")):
+        yield f"ALTER {d.pick(('ROLE hub', 'DATABASE hub', 'ROLE hub IN DATABASE hub'))} SET {name} = ''"
+    yield f"CREATE TABLE {d.name('t')} (id int PRIMARY KEY)"
 
 
 @feature(0.7)

@@ -24,6 +24,7 @@ def rights_of_the_database(d):
     account = d.account()
     yield "RESET ROLE"
     yield f"CREATE ROLE {account}"
+    yield f"GRANT TEMPORARY ON DATABASE hub TO {account}"
     for text in d.some(
         (
             "REVOKE TEMPORARY ON DATABASE hub FROM PUBLIC",

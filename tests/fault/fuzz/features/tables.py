@@ -132,14 +132,14 @@ def bulk(d):
 @feature(2)
 def partitions_by_range(d):
     table = d.name("events")
-    key = d.pick(("", ", PRIMARY KEY (at, id)", ", UNIQUE (id, at)"))
+    key = d.pick(("", ", PRIMARY KEY (at, id, kind)", ", UNIQUE (kind, id, at)"))
     yield f"CREATE TABLE {table} (at date NOT NULL, kind text NOT NULL, id bigint NOT NULL, note text{key}) PARTITION BY RANGE (at)"
     yield f"CREATE TABLE {d.name('part')} PARTITION OF {table} FOR VALUES FROM (MINVALUE) TO ('2025-01-01')"
     middle = d.name("part")
     yield f"CREATE TABLE {middle} PARTITION OF {table} FOR VALUES FROM ('2025-01-01') TO ('2026-01-01') PARTITION BY LIST (kind)"
     yield f"CREATE TABLE {d.name('part')} PARTITION OF {middle} FOR VALUES IN ('a', 'ä', 'it''s')"
     if d.chance(0.6):
-        yield f"CREATE TABLE {d.name('part')} PARTITION OF {middle} DEFAULT (note DEFAULT 'here', CONSTRAINT short CHECK (length(note) < 999))"
+        yield f"CREATE TABLE {d.name('part')} PARTITION OF {middle} (note DEFAULT 'here', CONSTRAINT short CHECK (length(note) < 999)) DEFAULT"
     else:
         yield f"CREATE TABLE {d.name('part')} PARTITION OF {middle} FOR VALUES IN ('b', NULL)"
     later = d.name("part")
