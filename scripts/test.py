@@ -232,7 +232,13 @@ STAGES = {
         Stage("build", "collection built, installed and loaded elsewhere", build, 300),
         Stage("lab", "lab started", lab, 900),
         Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration"), 2400, pytest=True),
-        Stage("fault", "kills at every step between two real PostgreSQL servers, a sample", pytest("fault", "tests/fault/test_kills.py"), 1500, pytest=True),
+        Stage(
+            "fault",
+            "kills at every step and generated databases between two real PostgreSQL servers, a sample",
+            pytest("fault", "tests/fault/test_kills.py", "tests/fault/test_fuzz.py"),
+            1500,
+            pytest=True,
+        ),
         Stage("suite", "cutovers and rollbacks of two stacks in the lab", pytest("suite", "tests/cutover", "tests/second"), 3000, pytest=True, needs=("lab",)),
     )
 }

@@ -29,6 +29,8 @@ def _load(name: str, path: Path):
 
 
 rig = sys.modules.get("bowline_pg_rig") or _load("bowline_pg_rig", HERE.parent / "integration" / "pg" / "rig.py")
+if "bowline_pg_compare" not in sys.modules:
+    _load("bowline_pg_compare", HERE.parent / "integration" / "pg" / "compare.py")
 
 import bench  # noqa: E402
 

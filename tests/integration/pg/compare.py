@@ -129,3 +129,106 @@ def churn(cluster, mark: str, dbname: str = "hub") -> int:
             if not table["referenced"]:
                 connection.execute(one)
         return len(tables)
+
+
+# --- what a dump does not show: who granted, what a view shows, what a policy lets through --------------------------------------------
+
+_NOT_SYSTEM = "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgcut')"
+# Objects with rights, by name; those of the system only where somebody has changed them. MAINTAIN came with 17, as a part of ALL.
+_GRANTS = f"""
+WITH acl(kind, name, acl) AS (
+  SELECT 'relation', format('%I.%I', n.nspname, c.relname), coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {_NOT_SYSTEM}
+  UNION ALL SELECT 'column', format('%I.%I.%I', n.nspname, c.relname, a.attname), a.attacl
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND {_NOT_SYSTEM}
+  UNION ALL SELECT 'function', p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner))
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {_NOT_SYSTEM}
+      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = p.oid AND e.deptype = 'e' AND p.proacl IS NULL)
+  UNION ALL SELECT 'type', format('%I.%I', n.nspname, y.typname), coalesce(y.typacl, acldefault('T', y.typowner))
+    FROM pg_type y JOIN pg_namespace n ON n.oid = y.typnamespace WHERE y.typtype IN ('e', 'd', 'r', 'b') AND y.typelem = 0 AND {_NOT_SYSTEM}
+      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = y.oid AND e.deptype = 'e' AND y.typacl IS NULL)
+  UNION ALL SELECT 'schema', n.nspname::text, coalesce(n.nspacl, acldefault('n', n.nspowner)) FROM pg_namespace n WHERE {_NOT_SYSTEM}
+  UNION ALL SELECT 'database', datname::text, coalesce(datacl, acldefault('d', datdba)) FROM pg_database WHERE datname = current_database()
+  UNION ALL SELECT 'language', lanname::text, coalesce(lanacl, acldefault('l', lanowner)) FROM pg_language
+  UNION ALL SELECT 'server', srvname::text, srvacl FROM pg_foreign_server WHERE srvacl IS NOT NULL
+  UNION ALL SELECT 'default ' || defaclobjtype::text, pg_get_userbyid(defaclrole) || coalesce(' in ' || n.nspname, ''), defaclacl
+    FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+  UNION ALL SELECT 'system', s.classid::regclass || ' ' || coalesce(s.relname, s.proname), s.acl FROM (
+    SELECT 'pg_class'::regclass AS classid, c.oid, c.relname::text, NULL AS proname, c.relacl AS acl FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'pg_catalog'
+    UNION ALL SELECT 'pg_proc', p.oid, NULL, p.oid::regprocedure::text, p.proacl FROM pg_proc p
+      JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'pg_catalog') s
+    LEFT JOIN pg_init_privs i ON i.objoid = s.oid AND i.classoid = s.classid AND i.objsubid = 0 WHERE s.acl IS DISTINCT FROM i.initprivs
+)
+SELECT concat_ws(' ', kind, name, x.privilege_type, 'to', CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee) END,
+  CASE WHEN x.is_grantable THEN 'with grant option' END, 'by', pg_get_userbyid(x.grantor)) AS line
+FROM acl, aclexplode(acl.acl) x WHERE x.privilege_type <> 'MAINTAIN' ORDER BY 1
+"""
+# Before 16 a membership inherits as its member says, lets it SET ROLE, and who granted it decides nothing.
+_MEMBERSHIPS = {
+    False: "SELECT concat_ws(' ', 'membership of', c.rolname, 'in', p.rolname, 'admin', bool_or(m.admin_option), 'inherit', bool_or(c.rolinherit),"
+           " 'set', true) AS line"
+           " FROM pg_auth_members m JOIN pg_roles p ON p.oid = m.roleid JOIN pg_roles c ON c.oid = m.member GROUP BY c.rolname, p.rolname ORDER BY 1",
+    True: "SELECT concat_ws(' ', 'membership of', c.rolname, 'in', p.rolname, 'admin', bool_or(m.admin_option), 'inherit', bool_or(m.inherit_option),"
+          " 'set', bool_or(m.set_option)) AS line"
+          " FROM pg_auth_members m JOIN pg_roles p ON p.oid = m.roleid JOIN pg_roles c ON c.oid = m.member GROUP BY c.rolname, p.rolname ORDER BY 1",
+}
+_SETTINGS = """
+SELECT concat_ws(' ', 'setting of', coalesce(a.rolname, 'everybody'), 'in', coalesce(d.datname, 'every database'), c) AS line
+FROM pg_db_role_setting s LEFT JOIN pg_roles a ON a.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
+WHERE (s.setdatabase = 0 OR d.datname = current_database()) AND c !~ '^(pgcut\\.|default_transaction_read_only=(on|off)$)' ORDER BY 1
+"""
+_EXTENSIONS = """
+SELECT concat_ws(' ', 'extension', e.extname, 'in', n.nspname, 'of', pg_get_userbyid(e.extowner)) AS line,
+  concat_ws(' ', 'version', e.extversion, 'with', (SELECT string_agg(
+  pg_describe_object(d.classid, d.objid, d.objsubid), '; ' ORDER BY pg_describe_object(d.classid, d.objid, d.objsubid)) FROM pg_depend d
+  WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e')) AS members
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1
+"""
+_DATABASE = """
+SELECT concat_ws(' ', 'database', pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datlocprovider, coalesce(to_jsonb(d)->>'daticulocale',
+  to_jsonb(d)->>'datlocale'), to_jsonb(d)->>'daticurules', d.datistemplate, d.datallowconn, d.datconnlimit, pg_get_userbyid(d.datdba)) AS line
+FROM pg_database d WHERE datname = current_database()
+"""
+
+
+def rights(cluster, dbname: str = "hub", *, members: bool = True) -> list[str]:
+    """Grants with their grantors, memberships with their options, settings, extensions, attributes of the database; a line each.
+
+    ``members`` of an extension and its version are its own across majors.
+    """
+    found: list[str] = []
+    with cluster.connect(dbname) as connection:
+        connection.execute(_PLAIN)
+        memberships = _MEMBERSHIPS[connection.info.server_version >= 160000]
+        for text in (_GRANTS, memberships, _SETTINGS, _EXTENSIONS, _DATABASE):
+            found += [f"{row['line']} {row.get('members', '') if members else ''}".strip() for row in connection.execute(text).fetchall()]
+    return [line for line in found if "pgcut_repl" not in line]
+
+
+_SHOWN = f"""
+SELECT n.nspname AS schema, c.relname AS name, NULL AS account FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v' AND {_NOT_SYSTEM} AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+UNION ALL
+SELECT n.nspname, c.relname, a.rolname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN pg_roles a
+WHERE c.relrowsecurity AND c.relkind IN ('r', 'p') AND {_NOT_SYSTEM} AND a.rolname !~ '^pg' ORDER BY 1, 2, 3
+"""
+
+
+def shown(cluster, dbname: str = "hub") -> dict[str, object]:
+    """What each view shows, and what each account sees of each table with row level security; or the SQLSTATE of the refusal."""
+    found: dict[str, object] = {}
+    with cluster.connect(dbname) as connection:
+        connection.execute(_PLAIN)
+        for row in connection.execute(_SHOWN).fetchall():
+            text = sql.SQL('SELECT count(*) AS rows, md5(string_agg("§"::text, chr(10) ORDER BY "§"::text COLLATE "C")) AS md5 FROM {} AS "§"')
+            try:
+                with connection.transaction():
+                    if row["account"] is not None:
+                        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(row["account"])))
+                    said: object = tuple(connection.execute(text.format(sql.Identifier(row["schema"], row["name"]))).fetchone().values())
+            except psycopg.Error as error:
+                said = error.sqlstate
+            found[f"{row['schema']}.{row['name']}{'' if row['account'] is None else ' as ' + row['account']}"] = said
+    return found

@@ -154,7 +154,7 @@ class Cluster:
 
     def connect(self, dbname: str = DATABASE, **more) -> psycopg.Connection:
         words = {"host": self.host, "port": self.port, "user": "postgres", "password": SUPER, "dbname": dbname, "autocommit": True,
-                 "row_factory": dict_row, "options": BYPASS, **more}
+                 "row_factory": dict_row, "options": BYPASS, "client_encoding": "UTF8", **more}
         return psycopg.connect(**words)
 
     def rows(self, text: str | sql.Composable, *params, dbname: str = DATABASE) -> list[dict]:
