@@ -69,13 +69,16 @@ def test_the_traps_are_real(servers, enemy):
     servers.legacy.rows("""
         SELECT c::text FROM lair.cast_me c; SELECT k.id::text FROM lair.keyed k; DELETE FROM lair.ruled; SELECT * FROM lair.viewed;
         INSERT INTO lair.checked VALUES (2, 'y'); INSERT INTO lair.worded VALUES (2, 'y', ARRAY['y']::lair.word[], ROW(1, 'y')::lair.pair);
-        INSERT INTO lair.made VALUES (2, 'y'); INSERT INTO lair.indexed VALUES (2, 'y'); SELECT count(*) FROM lair.planned; INSERT INTO lair.operated VALUES (2, 'y');
+        INSERT INTO lair.made VALUES (2, 'y'); INSERT INTO lair.indexed VALUES (2, 'y'); SELECT count(*) FROM lair.planned;
+        INSERT INTO lair.operated VALUES (2, 'y');
         INSERT INTO lair.parts VALUES (2, 'x'); INSERT INTO lair.scratch VALUES (2, 'y'); INSERT INTO lair.looped VALUES (2, 'y');
         INSERT INTO lair.spans SELECT n, lair.span(n, n + 9) FROM generate_series(500, 900) n;
         SET session_replication_role = replica; DELETE FROM lair.always; DELETE FROM lair.always_ruled""")
     sprung = {tag for _server, tag, who in enemy.sprung() if who == "postgres"}
-    assert sprung >= {"cast", "cast_key", "rule", "view", "check", "domain", "generated", "index", "predicate", "expression", "statistics", "operator", "partition", "unlogged",
-                      "apart", "range", "always_trigger", "always_rule"}
+    assert sprung >= {
+        "cast", "cast_key", "rule", "view", "check", "domain", "generated", "index", "predicate", "expression", "statistics", "operator", "partition",
+        "unlogged", "apart", "range", "always_trigger", "always_rule",
+    }
     assert {path.name for path in enemy.folder.iterdir()} == sprung - {"range"}
     assert "role mallory SUPERUSER" in traps.rights(servers.legacy)
     servers.legacy.rows("ALTER ROLE mallory NOSUPERUSER", dbname="postgres")
