@@ -270,5 +270,3 @@ def _denied(path: str, error: OSError, field: str) -> FleetError:
         f"{f'{field}: ' if field else ''}{path} cannot be used by {owner_name(os.geteuid())}: {error.strerror}. Nothing was changed.",
         remedy="Run as a user who may use it, or name another place.",
     )
-
-
