@@ -255,7 +255,8 @@ def _change(session: t.Any, table: dict[str, t.Any], mark: str) -> None:
     _try(session, sql.SQL("UPDATE ONLY {} SET {} = {}").format(name, column, value))
     _try(session, sql.SQL("WITH gone AS ({} RETURNING *) INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM gone").format(one, name, stored, stored))
     if not table["referenced"]:
-        _try(session, one)
+        # What is left has to be looked at.
+        _try(session, sql.SQL("{} AND (SELECT count(*) > 2 FROM ONLY {})").format(one, name))
 
 
 def _try(session: t.Any, text: t.Any, *params: str) -> None:
