@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from commands import CommandLines
 from prints import unchanged
+from sockets import Sockets
 from world import ROOT
 
 STORY: dict[str, dict] = {}
@@ -38,6 +39,8 @@ def passwords() -> list[str]:
     """Every secret of the lab."""
     secrets = ROOT / "build" / "lab" / "secrets"
     values = [path.read_text(encoding="utf-8").strip() for path in secrets.iterdir() if path.name != "tsig.key"]
+    # Made by the first cutover, and the only secret of the lab that no file of the controller has.
+    values.append(Path("/var/lib/bowline/edge-hub.private/token").read_text(encoding="utf-8").strip())
     return [*values, json.loads((secrets / "tsig.key").read_text(encoding="utf-8"))["secret"]]
 
 
@@ -46,6 +49,19 @@ def assert_no_secret_was_an_argument(lines: CommandLines) -> None:
     for known in ("ansible-playbook", "/usr/libexec/bowline/bowline-edge.pyz", "pg_dump", "postgres: "):
         assert lines.holding(known), f"no command line with {known}"
     assert [line for value in passwords() for line in lines.holding(value)] == []
+
+
+def assert_nobody_else_reaches_an_edge(sockets: Sockets) -> None:
+    """The edges are what the move opened, on the old host in a container only, and a stranger gets no answer of any."""
+    edges = sockets.edges()
+    assert {found.address.rpartition(":")[2] for found in edges if found.host == "edge" and ":" in found.address} == {"18080", "18081"}
+    paths = {found.address.rpartition("/edge-hub/")[2] for found in edges if found.host == "target"}
+    assert {"run/nginx/app", "run/nginx/web", "run/admin.sock", "run/master.sock"} <= paths, "no address of the target, only sockets"
+    assert all(path.startswith("run/") for path in paths), paths
+    assert sockets.knocked >= edges
+    assert sockets.answered == set()
+    # Other programs of this machine may come and go.
+    assert not {found for found in sockets.new if found.host == "legacy" and found.program in ("haproxy", "docker-proxy")}
 
 
 def snapshots(world) -> dict[str, list[str]]:
@@ -65,9 +81,10 @@ def test_plan_writes_nothing_anywhere(world):
 
 
 def test_cutover_loses_nothing(world):
-    with CommandLines() as lines:
+    with Sockets(world) as sockets, CommandLines() as lines:
         done = world.make("cutover")
     assert done.returncode == 0, done.stdout[-6000:]
+    assert_nobody_else_reaches_an_edge(sockets)
     assert_no_secret_was_an_argument(lines)
     assert "ansible-playbook -i inventories/lab playbooks/cutover.yml" in done.stdout
     result = json.loads((ROOT / "build" / "cutover" / "result.json").read_text(encoding="utf-8"))
