@@ -24,8 +24,9 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import (
     helper,
     link_account,
     materialized_views,
-    postgres,
+    scan,
     schema,
+    session_settings,
 )
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import content as snapshot_content
@@ -56,7 +57,7 @@ def enemy(databases):
 
 def server(clusters, name: str = "legacy") -> Server:
     cluster = getattr(clusters, name)
-    return Server(Endpoint(name, "127.0.0.1", cluster.port, BASE, passfile=str(clusters.passfile)), "test")
+    return Server(Endpoint(name, "127.0.0.1", cluster.port, BASE, passfile=str(clusters.passfile), sslmode="disable"), "test")
 
 
 @contextlib.contextmanager
@@ -73,7 +74,7 @@ def servers(clusters):
 def manner(request, monkeypatch):
     """Every minor version of today knows the setting; older ones take the other way."""
     if request.param == "locked and compared":
-        monkeypatch.delitem(postgres._SETTINGS, postgres._RESTRICT)
+        monkeypatch.delitem(session_settings.CONTROL, session_settings.RESTRICT)
     return request.param
 
 
@@ -86,7 +87,7 @@ def test_a_cast_of_the_owner_of_a_table_is_not_called(clusters, enemy, mode):
     enemy.function("low.t", "text", "'same'")
     enemy.does("CREATE CAST (low.t AS text) WITH FUNCTION low.evil(low.t)")
     with servers(clusters) as (legacy, _new):
-        legacy.db.rows(verify.total_text(("low", "t"), mode))
+        legacy.db.rows(scan.total_text(("low", "t"), mode))
         if mode == "hash":
             snapshot_content.Reading(legacy, snapshot_content.Frozen(legacy).name).content()
     assert not enemy.won
@@ -106,7 +107,7 @@ def test_a_row_as_text_is_what_its_cast_to_text_was(clusters, enemy):
     with servers(clusters) as (legacy, _new):
         for table in ("odd", "bare", "nothing"):
             for mode in ("hash", "md5"):
-                now = verify.total_text(("public", table), mode)
+                now = scan.total_text(("public", table), mode)
                 before = now.replace("textin(record_out(pgcut_row.*))", "(pgcut_row.*)::text")
                 assert before != now and legacy.db.rows(now) == legacy.db.rows(before), table
 
@@ -151,7 +152,7 @@ def test_a_table_that_was_made_a_view_in_place_is_not_read(clusters, enemy, mann
 
 def test_a_schema_does_not_change_its_name_while_it_is_read(clusters, enemy, monkeypatch):
     """On older servers: behind the lock on a table its name would mean another one, if that of its schema did."""
-    monkeypatch.delitem(postgres._SETTINGS, postgres._RESTRICT)
+    monkeypatch.delitem(session_settings.CONTROL, session_settings.RESTRICT)
     enemy.does("CREATE TABLE low.t (a int)")
     clusters.legacy.rows(f"GRANT CREATE ON DATABASE {BASE} TO low", dbname=BASE)
     with servers(clusters) as (legacy, _new):

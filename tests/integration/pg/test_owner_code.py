@@ -49,7 +49,7 @@ def enemy(databases):
 @pytest.fixture
 def session(databases):
     servers = [
-        Server(Endpoint(name, "127.0.0.1", getattr(databases, name).port, BASE, passfile=str(databases.passfile)), "test")
+        Server(Endpoint(name, "127.0.0.1", getattr(databases, name).port, BASE, passfile=str(databases.passfile), sslmode="disable"), "test")
         for name in ("legacy", "new")
     ]
     yield servers[0].db
@@ -140,7 +140,7 @@ def test_unlogged_rows_are_written_only_where_their_code_is_accepted(databases, 
         there.execute(f"DO $$ BEGIN IF to_regrole('low') IS NULL THEN CREATE ROLE low LOGIN PASSWORD '{enemies.PASSWORD}'; END IF; END $$;"
                       "CREATE SCHEMA low AUTHORIZATION low; SET ROLE low; CREATE FUNCTION low.evil(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS"
                       " 'SELECT true'; CREATE UNLOGGED TABLE low.t (a int CHECK (low.evil(a)))")
-    target = Server(Endpoint("new", "127.0.0.1", databases.new.port, BASE, passfile=str(databases.passfile)), "test")
+    target = Server(Endpoint("new", "127.0.0.1", databases.new.port, BASE, passfile=str(databases.passfile), sslmode="disable"), "test")
     try:
         with pytest.raises(FleetError) as refused:
             carry.carry_unlogged(session, target.db, [("low", "t")])
@@ -160,7 +160,8 @@ def snapshots(databases, tmp_path):
         params = {"state": state, "directory": str(tmp_path / "kept"), "subject": "owned", "kind": "before", "compress": "auto", "max_age": 86400.0,
                   "retention": 90 * 86400.0, "elsewhere": [], "fenced": True, "name": None, "file": None, **more}
         side, cluster = ("source", databases.legacy) if state == "present" else ("target", databases.new)
-        params[side] = {"host": "127.0.0.1", "port": cluster.port, "dbname": BASE, "passfile": str(databases.passfile), "bindir": str(databases.new.bin)}
+        params[side] = {"host": "127.0.0.1", "port": cluster.port, "dbname": BASE, "passfile": str(databases.passfile), "sslmode": "disable",
+                        "bindir": str(databases.new.bin)}
         return snapshot.run(params, runner, False)
     return run
 
@@ -282,8 +283,8 @@ def test_code_that_came_after_the_preflight_is_refused_before_it_is_run(world, t
         cluster.rows(f"SET ROLE low; {enemies.HARM.format(when='true', mark=low.mark)};"
                      + enemies.EVIL.format(arguments="int", result="boolean", value="true", words="IMMUTABLE")
                      + "; CREATE TABLE low.t (id int PRIMARY KEY CHECK (low.evil(id)))")
-    server = Server(Endpoint("new", "127.0.0.1", world.new.port, "hub", passfile=str(world.passfile)), "test")
-    legacy = Server(Endpoint("legacy", "127.0.0.1", world.legacy.port, "hub", passfile=str(world.passfile)), "test")
+    server = Server(Endpoint("new", "127.0.0.1", world.new.port, "hub", passfile=str(world.passfile), sslmode="disable"), "test")
+    legacy = Server(Endpoint("legacy", "127.0.0.1", world.legacy.port, "hub", passfile=str(world.passfile), sslmode="disable"), "test")
     try:
         if world.new.major < 16:
             with pytest.raises(FleetError) as refused:

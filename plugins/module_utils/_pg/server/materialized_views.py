@@ -19,20 +19,28 @@ SELECT coalesce((SELECT substr(entry, 13) FROM pg_db_role_setting s, unnest(s.se
 """
 
 
+_GUARDED = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles v ON v.oid = c.relowner
+JOIN pg_database d ON d.datname = current_database() JOIN pg_roles o ON o.oid = d.datdba WHERE c.relkind = 'm' AND v.rolsuper AND NOT o.rolsuper
+"""
+
+
 def refresh_views(source: Server, target: Server) -> None:
     """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it.
 
     What a view reads inside of a function is in no catalog, so one that fails is tried again after the others. With the search_path of the
-    database, as its owner does it: such functions may rely on it. The server runs it with the rights of the owner. Raises FleetError "seed_error".
+    database, as its owner does it: such functions may rely on it. The server runs it with the rights of the owner; a view of a superuser does not
+    get a path that a lesser owner of the database has chosen. Raises FleetError "seed_error".
     """
     left = catalog.filled_views(source.db)
     path = str(target.db.value(_SEARCH_PATH)) if left else ""
+    guarded = {(row["nspname"], row["relname"]) for row in target.db.rows(_GUARDED)}
     while left:
         failed: dict[tuple[str, str], FleetError] = {}
         for name in left:
             try:
                 with target.db.views(), target.db.block():
-                    target.db.run("SELECT set_config('search_path', %s, true)", path)
+                    target.db.run("SELECT set_config('search_path', %s, true)", "" if name in guarded else path)
                     target.db.run(f"REFRESH MATERIALIZED VIEW {ident(*name)}")
             except FleetError as error:
                 failed[name] = error
