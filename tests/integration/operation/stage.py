@@ -67,12 +67,13 @@ end(changed=False, probe={"alive": True, "failed": 0, "requests": 9, "lines": "x
 }
 ROLE = """\
 ---
+# A pipe takes a twentieth of the time of a module.
 - name: Note the call
-  ansible.builtin.lineinfile: {{path: "{{{{ world }}}}/calls", line: "{{{{ noted | to_json }}}}", create: true, mode: "0600", insertafter: EOF}}
+  ansible.builtin.set_fact:
+    stage_noted: "{{{{ lookup('ansible.builtin.pipe', 'echo ' ~ (noted | to_json | quote) ~ ' >> ' ~ world ~ '/calls') }}}}"
   vars:
     world: "{{{{ lookup('ansible.builtin.env', 'STAGE_WORLD') }}}}"
-    noted: ["{role}/{entry}", {{serving: "{{{{ edge_serving | default('') }}}}", keep: "{{{{ edge_keep | default('') }}}}", n: "{{{{ 99999 | random }}}}"}}]
-  delegate_to: localhost
+    noted: ["{role}/{entry}", {{serving: "{{{{ edge_serving | default('') }}}}", keep: "{{{{ edge_keep | default('') }}}}"}}]
   when: not ansible_check_mode
 
 - name: Refuse
