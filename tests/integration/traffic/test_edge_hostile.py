@@ -18,7 +18,6 @@ import time
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._traffic.control import Edge
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.haproxy import HAProxy
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.run import run_edge_info
 

@@ -232,7 +232,7 @@ def generated(d):
             "net numeric GENERATED ALWAYS AS (amount / 1.19) STORED",
             "words tsvector GENERATED ALWAYS AS (to_tsvector('german', 'Betrag ' || amount)) STORED",
             f"gross numeric GENERATED ALWAYS AS ({function}(amount)) STORED",
-            f"shown text GENERATED ALWAYS AS (CASE WHEN amount IS DISTINCT FROM 3 THEN 'x' END) STORED",
+            "shown text GENERATED ALWAYS AS (CASE WHEN amount IS DISTINCT FROM 3 THEN 'x' END) STORED",
         )
     )
     yield f"CREATE TABLE {table} (amount numeric, {', '.join(columns)}, id int{d.pick(('', ' PRIMARY KEY', ' UNIQUE'))})"
