@@ -382,6 +382,8 @@ def test_lines_of_the_timeline():
     assert step_line(entry, 16, ended=True).endswith("2.0 s (expected 2.0 s) ok · phase new, serving new, window_ms 187.4")
     assert heartbeat_line(entry, 35.2, "pg_move : Seed").strip() == "C13 runs for 35 s (expected 2.0 s) · pg_move : Seed"
     assert brief({}) == ""
+    sentence = "new serves since 03:12:04 UTC, writes paused 312 ms, way back armed; " + "and what else an operator has to read at three in the morning"
+    assert brief({"hub-1": {"pg_move": {"window_ms": 312, "said": sentence}}}) == sentence
 
 
 def test_a_failure_shows_each_finding_and_the_end_of_what_a_program_printed():

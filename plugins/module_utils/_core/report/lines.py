@@ -36,8 +36,10 @@ def heartbeat_line(step: Document, seconds: float, task: str) -> str:
 
 
 def brief(evidence: Document, most: int = 90) -> str:
-    """The plain values of what the last role said."""
+    """The sentence of the last role, whole; the plain values of what it said where it has none."""
     said = [words for _role, words in said_by(evidence)]
+    if said and isinstance(said[-1].get("said"), str):
+        return one_line(said[-1]["said"])
     pairs = [f"{key} {value}" for key, value in (said[-1].items() if said else ()) if isinstance(value, (str, int, float)) and value != ""]
     text = one_line(", ".join(pairs))
     return text if len(text) <= most else text[: most - 1] + "…"
