@@ -139,3 +139,69 @@ def test_link_stays_a_link(path, tmp_path):
     link.symlink_to(path)
     do(link, values=["10.0.0.2"])
     assert link.is_symlink() and "10.0.0.2" in text(path)
+
+
+OWN_LINES = [
+    pytest.param("127.0.0.1 localhost\n10.0.0.1\thub.bowline.test   # by hand\n::1 ip6\n", id="a line for this name alone"),
+    pytest.param("10.0.0.1 db hub.bowline.test  hub # three names\r\n127.0.0.1 localhost\r\n", id="beside other names, with carriage returns"),
+    pytest.param("10.0.0.1 hub.bowline.test", id="without a last line end"),
+    pytest.param("10.0.0.1 hub.bowline.test\n10.0.0.7 HUB.bowline.test. other\n\n\n", id="two lines"),
+    pytest.param("10.0.0.1 hub.bowline.test # \u2028 \udcff \x0c\n", id="characters that some take for a line end"),
+]
+
+
+@pytest.mark.parametrize("own", OWN_LINES)
+def test_a_line_written_by_hand_is_taken_over_when_asked_and_put_back_byte_equal(path, own):
+    path.write_bytes(own.encode("utf-8", "surrogateescape"))
+    before = path.read_bytes()
+    adopt = {"provider_options": {"path": str(path), "adopt": True}}
+    with pytest.raises(FleetError) as failure:
+        do(path, values=["10.0.0.2"])
+    assert failure.value.code == "not_owner" and "adopt" in failure.value.remedy
+    with pytest.raises(FleetError) as failure:
+        do(path, values=["10.0.0.2"], expect_current=["10.0.0.9"], **adopt)
+    assert failure.value.code == "conflict"
+    assert path.read_bytes() == before
+    do(path, True, values=["10.0.0.2"], **adopt)
+    assert path.read_bytes() == before
+    moved = do(path, values=["10.0.0.2"], owner="me", expect_current=moved_from(own), **adopt)
+    names = [line.split("#")[0].split() for line in path.read_bytes().decode("utf-8", "surrogateescape").split("\n")]
+    assert [words[0] for words in names if "hub.bowline.test" in words] == ["10.0.0.2"]
+    assert sorted(name for words in names for name in words[1:] if name != "hub.bowline.test") == others(own)
+    assert do(path, values=["10.0.0.2"], owner="me", **adopt)["changed"] is False
+    do(path, previous=moved["previous"], owner="me", **adopt)
+    assert path.read_bytes() == before
+    do(path, values=["10.0.0.2"], expect_current=moved_from(own), **adopt)
+    do(path, values=moved_from(own), **adopt)
+    assert path.read_bytes() == before, "the values of before are the line of before"
+
+
+def others(own):
+    names = [name for line in own.split("\n") for name in line.split("#")[0].split()[1:]]
+    return sorted(name for name in names if name.lower().rstrip(".") != "hub.bowline.test")
+
+
+def moved_from(own):
+    return sorted({line.split()[0] for line in own.split("\n") if "hub.bowline.test" in line.lower()})
+
+
+def test_a_line_that_somebody_changed_meanwhile_is_not_put_back_over_it(path):
+    path.write_text("10.0.0.1 hub.bowline.test db\n", encoding="utf-8")
+    adopt = {"provider_options": {"path": str(path), "adopt": True}}
+    moved = do(path, values=["10.0.0.2"], **adopt)
+    changed = text(path).replace("10.0.0.1 db", "10.0.0.5 db")
+    assert changed != text(path)
+    path.write_text(changed, encoding="utf-8")
+    with pytest.raises(FleetError) as failure:
+        do(path, previous=moved["previous"], **adopt)
+    assert failure.value.code == "conflict"
+    assert text(path) == changed
+
+
+@pytest.mark.parametrize("kept", ["127.0.0.1 localhost", "", "a\r\nb\r\n", "a\x0cb\u2028c\n\n"])
+def test_what_stands_around_the_block_keeps_its_line_ends(path, kept):
+    path.write_bytes(kept.encode())
+    do(path, values=["10.0.0.2"])
+    assert path.read_bytes().startswith(kept.encode())
+    do(path, state="absent")
+    assert path.read_bytes() == kept.encode()
