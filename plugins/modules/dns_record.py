@@ -20,23 +20,25 @@ options:
     description:
       - V(prepared) keeps the values and lowers the TTL to O(ttl_during); a TTL that already is lower stays.
       - V(present) has exactly these O(values) and this O(ttl), or what O(previous) says.
+      - V(settled) keeps the values and raises the TTL to what it was before V(prepared) lowered it, or sets O(ttl) if that is given. Without
+        an O(owner), beside which it is recorded, and without O(ttl), the TTL stays.
       - V(absent) has no such RRset.
       - V(verified) changes nothing and fails unless every authoritative server answers the values.
     type: str
-    choices: [prepared, present, absent, verified]
+    choices: [prepared, present, settled, absent, verified]
     default: present
   values:
     description:
       - The full set of values, in the form of a zone file. Names in them are absolute, with or without final dot.
       - Required with O(state=present) and O(state=verified) unless O(previous) is given.
+      - With O(state=prepared), the values of a later move. When the RRset has them already, its TTL is not lowered.
     type: list
     elements: str
   ttl:
     description:
-      - TTL in seconds, 1 to 2147483647. Not used by provider V(hosts).
-      - Also how long a low TTL of unknown age is taken to need before every cache knows it.
+      - TTL in seconds, 1 to 2147483647. Not used by provider V(hosts). Without it an RRset keeps its TTL; a new one gets 300.
+      - Also how long a low TTL of unknown age is taken to need before every cache knows it; 300 without it.
     type: int
-    default: 300
   ttl_during:
     description: TTL of O(state=prepared), in seconds.
     type: int
@@ -71,7 +73,8 @@ options:
   on_timeout:
     description:
       - What happens when a server still shows something else at the deadline. The run fails with C(verify_timeout) either way.
-      - V(revert) puts back what was there before.
+      - V(revert) puts back what was there before if a name server shows something else. A change is not taken back because a server is
+        silent, a resolver still has its copy, or a view hides it from a server that does not take the key.
     type: str
     choices: [fail, revert]
     default: fail
@@ -114,6 +117,36 @@ EXAMPLES = r"""
     owner: cutover/hub-1
   delegate_to: localhost
 
+- name: Give the TTL back when the move is done
+  bowline.fleet.dns_record:
+    provider_options: {server: 192.0.2.53, key_file: /etc/bowline/tsig.json}
+    zone: example.org
+    name: hub
+    state: settled
+    owner: cutover/hub-1
+  delegate_to: localhost
+
+- name: The same move at a provider with an interface of its own
+  bowline.fleet.dns_record:
+    provider: lexicon
+    provider_options: {provider: cloudflare}
+    provider_auth: {auth_token: "{{ vault_cloudflare_token }}"}
+    zone: example.org
+    name: hub
+    values: [192.0.2.20]
+    expect_current: [192.0.2.10]
+  delegate_to: localhost
+
+- name: Say what somebody has to change, and wait for half an hour
+  bowline.fleet.dns_record:
+    provider: none
+    zone: example.org
+    name: hub
+    values: [192.0.2.20]
+    expect_current: [192.0.2.10]
+    wait_timeout: 1800
+  delegate_to: localhost
+
 - name: Name the new host on a machine without DNS
   bowline.fleet.dns_record:
     provider: hosts
@@ -142,6 +175,11 @@ max_stale_until:
   description: Unix second until which a cache that keeps to the TTL may answer an earlier form.
   returned: success and not O(state=prepared)
   type: int
+instructions:
+  description: What somebody has to change and by which name servers the RRset is seen how, as sentences; empty when nothing is left to do.
+  returned: success and O(provider=none)
+  type: list
+  elements: str
 verified:
   description: Whether all servers that were asked show the RRset. False in check mode when there is something to change.
   returned: success
@@ -163,9 +201,9 @@ from ..module_utils._dns.argspec import RECORD
 from ..module_utils._dns.run import connect, run
 
 SPEC = {
-    "state": {"type": "str", "choices": ["prepared", "present", "absent", "verified"], "default": "present"},
+    "state": {"type": "str", "choices": ["prepared", "present", "settled", "absent", "verified"], "default": "present"},
     "values": {"type": "list", "elements": "str"},
-    "ttl": {"type": "int", "default": 300},
+    "ttl": {"type": "int"},
     "ttl_during": {"type": "int", "default": 60},
     "previous": {"type": "dict"},
     "expect_current": {"type": "raw"},

@@ -11,10 +11,12 @@ import typing as t
 from .model import TYPES
 
 RECORD: dict[str, t.Any] = {
-    "provider": {"type": "str", "choices": ["rfc2136", "hosts"], "default": "rfc2136"},
+    "provider": {"type": "str", "choices": ["rfc2136", "lexicon", "none", "hosts"], "default": "rfc2136"},
     "provider_options": {"type": "dict"},
+    "provider_auth": {"type": "dict", "no_log": True},
     "zone": {"type": "str"},
     "name": {"type": "str", "required": True},
     "type": {"type": "str", "choices": list(TYPES), "default": "A"},
     "resolvers": {"type": "list", "elements": "str"},
+    "ignore_servers": {"type": "list", "elements": "str"},
 }

@@ -26,6 +26,7 @@ FAILURES = {
     "no_authority": "An authoritative server of the zone has no address, does not answer, or answers without authority.",
     "unreachable": "A server did not answer at the address and port that are named.",
     "refused": "The server answered an update or query with an error code.",
+    "view_mismatch": "The key chooses a view of the zone that a name server does not show, so no answer of it could prove the change.",
     "tsig_error": "The server did not accept the TSIG key, its signature or its time, or answered unsigned.",
     "auth": "The file with the credentials cannot be read or holds none.",
     "verify_timeout": "Some servers did not show the wanted answer in time; they are named.",
@@ -43,7 +44,10 @@ TTL_MIN, TTL_MAX = 1, 2**31 - 1
 # RFC 1035, section 3.3: one character string holds at most 255 bytes.
 CHUNK = 255
 
-OWNER_MARK = "bowline1"
+OWNER_FAMILY, OWNER_MARK = "bowline", "bowline1"
+
+# TTL of an RRset that is new and for which none is asked for.
+TTL_USUAL = 300
 
 
 @dataclass(frozen=True)
@@ -82,38 +86,56 @@ class RRset:
 class Ownership:
     """Who may change an RRset, and how long caches may still hold an earlier form of it.
 
-    ``lowered`` is when its TTL was last lowered, ``stale_until`` when the last earlier form has left every cache.
-    Both are Unix seconds, None if unknown.
+    ``lowered`` is when its TTL was last lowered, ``stale_until`` when the last earlier form has left every cache; both are Unix seconds.
+    ``ttl`` is the TTL before it was lowered. None if unknown.
     """
 
     owner: str
     lowered: int | None = None
     stale_until: int | None = None
+    ttl: int | None = None
 
     def text(self) -> str:
         """The text of the ownership record."""
         words = [f"v={OWNER_MARK}", f"owner={quote(self.owner, safe='/:@')}"]
         words += [
-            f"{word}={number}" for word, number in (("lowered", self.lowered), ("stale_until", self.stale_until)) if number is not None
+            f"{word}={number}"
+            for word, number in (("lowered", self.lowered), ("stale_until", self.stale_until), ("ttl", self.ttl))
+            if number is not None
         ]
         return " ".join(words)
 
     @classmethod
-    def parse(cls, text: str) -> Ownership:
-        """The ownership that ``text`` records. A text that is not ours is an owner of its own, so it never counts as free."""
+    def parse(cls, text: str) -> t.Optional[Ownership]:
+        """The ownership that ``text`` records; None for a text of somebody else, which a wildcard may show anywhere.
+
+        A text of ours that cannot be read, as of a later version, is an owner of its own: it never counts as free.
+        """
         words = dict(word.partition("=")[::2] for word in text.split())
-        if words.get("v") != OWNER_MARK or not words.get("owner"):
+        if not words.get("v", "").startswith(OWNER_FAMILY):
+            return None
+        if words["v"] != OWNER_MARK or not words.get("owner"):
             return cls(owner=f"unknown text {text!r}")
-        return cls(unquote(words["owner"]), _number(words.get("lowered")), _number(words.get("stale_until")))
+        return cls(unquote(words["owner"]), *(_number(words.get(word)) for word in ("lowered", "stale_until", "ttl")))
 
 
 @dataclass(frozen=True)
 class Record:
-    """One RRset as its provider holds it. ``rrset`` is None when there is none; ``others`` are types at the name that exclude this one."""
+    """One RRset as its provider holds it. ``rrset`` is None when there is none; ``others`` are types at the name that exclude this one.
+
+    ``wildcard`` is what the name shows instead of an RRset of its own, ``hides`` are the other types that a wildcard shows for the name.
+    """
 
     rrset: RRset | None
     ownership: Ownership | None = None
     others: tuple[str, ...] = ()
+    wildcard: RRset | None = None
+    hides: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> RRset | None:
+        """What a client gets."""
+        return self.rrset or self.wildcard
 
     def lines(self) -> str:
         """The record for a diff: the zone lines, then the owner. No times, so that check mode and the real run show the same."""
@@ -146,12 +168,16 @@ class Server:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one server says. ``error`` is empty when it answered; then ``rrset`` None means that it has no such RRset."""
+    """What one server says. ``error`` is empty when it answered; then ``rrset`` None means that it has no such RRset.
+
+    ``signed`` is true when it was asked with the key that writes, so that it answers from the view that is written to.
+    """
 
     server: Server
     rrset: RRset | None
     serial: int | None = None
     error: str = ""
+    signed: bool = False
 
     def __str__(self) -> str:
         serial = "" if self.serial is None else f", serial {self.serial}"
@@ -160,7 +186,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a user asks for. ``rrset`` is None for no RRset; ``expect`` None stands for no expectation, the empty tuple for absent."""
+    """What a user asks for. ``rrset`` is None for no RRset; ``expect`` None stands for no expectation, the empty tuple for absent.
+
+    ``keep_ttl``: no TTL was asked for, so that ``ttl`` only counts where no other is known. ``goal`` are the values that a later
+    move brings, for which ``prepared`` prepares.
+    """
 
     state: str
     key: Key
@@ -171,12 +201,19 @@ class Wanted:
     owner: str | None
     disown: bool
     max_changes: int
+    keep_ttl: bool = False
+    goal: tuple[str, ...] = ()
 
 
 class Provider(t.Protocol):
-    """What plan and run know of the place that holds RRsets. Only `apply` writes."""
+    """What plan and run know of the place that holds RRsets. Only `apply` writes, and only where ``can_write`` is true.
+
+    ``can_own``: an owner can be recorded beside an RRset.
+    """
 
     has_ttl: bool
+    can_write: bool
+    can_own: bool
     types: frozenset[str]
 
     def dress(self, rrset: RRset) -> RRset:
@@ -186,10 +223,13 @@ class Provider(t.Protocol):
         """The RRset and its ownership now. Raises FleetError when it cannot be read, so that no error looks like an absent RRset."""
 
     def servers(self, key: Key) -> tuple[Server, ...]:
-        """Every address of every authoritative server; never empty."""
+        """Every address of every authoritative server that is not left out; never empty."""
 
     def ask(self, server: Server, key: Key) -> Answer:
         """What ``server`` answers without recursion; an unreadable answer is an `Answer` with ``error``, never an exception."""
+
+    def view(self, key: Key) -> str:
+        """A sentence when those who have no key are told something else about ``key``; else empty."""
 
     def apply(self, key: Key, before: Record, after: Record) -> None:
         """Replace ``before`` by ``after`` in one step. FleetError ``conflict``, with nothing written, when ``before`` no longer holds."""

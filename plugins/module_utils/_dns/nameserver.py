@@ -146,17 +146,32 @@ def serial_of(answer: Message) -> int | None:
     return None
 
 
-def ask_authority(server: Server, key: Key, timeout: float) -> Answer:
-    """What ``server`` says about ``key`` and the serial of its zone. An answer without authority is an error."""
+def ask_authority(server: Server, key: Key, timeout: float, tsig: TsigKey | None = None) -> Answer:
+    """What ``server`` says about ``key`` and the serial of its zone. An answer without authority is an error.
+
+    With ``tsig`` it is asked with this key first, because a view may be chosen by the key (BIND: match-clients). A server that does not
+    take the key is asked without.
+    """
     dns = library()
+    if tsig is not None:
+        try:
+            return _from_authority(server, key, dns, timeout, tsig)
+        except FleetError as error:
+            if error.code == "tool_missing":
+                raise
     try:
-        answer = query(server, key.name, key.type, timeout=timeout)
-        soa = query(server, key.zone, "SOA", timeout=timeout)
+        return _from_authority(server, key, dns, timeout, None)
     except FleetError as error:
         return _failed(server, error)
+
+
+def _from_authority(server: Server, key: Key, dns: t.Any, timeout: float, tsig: TsigKey | None) -> Answer:
+    answer = query(server, key.name, key.type, timeout=timeout, key=tsig)
+    soa = query(server, key.zone, "SOA", timeout=timeout, key=tsig)
     if not answer.flags & dns.flags.AA:
-        return Answer(server, None, error="answers without authority")
-    return Answer(server, normal_rrset(rrset_of(answer, key.name, key.type), key.name, key.type), serial_of(soa))
+        return Answer(server, None, error="answers without authority", signed=tsig is not None)
+    rrset = normal_rrset(rrset_of(answer, key.name, key.type), key.name, key.type)
+    return Answer(server, rrset, serial_of(soa), signed=tsig is not None)
 
 
 def ask_resolver(server: Server, key: Key, timeout: float = 2.0) -> Answer:
@@ -180,10 +195,20 @@ def addresses(name: str, timeout: float) -> tuple[str, ...]:
     found = []
     for rtype in ("A", "AAAA"):
         try:
-            found += [rdata.address for rdata in dns.resolver.resolve(name, rtype, lifetime=timeout)]
+            found += [rdata.address for rdata in resolver().resolve(name, rtype, lifetime=timeout)]
         except dns.exception.DNSException:
             continue
     return tuple(found)
+
+
+def resolver(server: Server | None = None) -> t.Any:
+    """A resolver that asks ``server``; without one, the servers of this machine."""
+    dns = library()
+    if server is None:
+        return dns.resolver.get_default_resolver()
+    chosen = dns.resolver.Resolver(configure=False)
+    chosen.nameservers, chosen.port = [server.address], server.port
+    return chosen
 
 
 def _unreachable(server: Server, why: str) -> FleetError:

@@ -44,19 +44,32 @@ def plan(before: Record, wanted: Wanted, now: int) -> Change:
 
 
 def _rrset(before: Record, wanted: Wanted) -> RRset | None:
-    if wanted.state != "prepared":
-        return wanted.rrset
-    if before.rrset is not None:
-        # A TTL that is already lower serves the purpose; raising it would not.
-        return with_ttl(before.rrset, min(before.rrset.ttl, wanted.ttl_during))
-    if wanted.expect == ():
-        return None
-    raise FleetError(
-        "conflict",
-        f"{wanted.key.name} {wanted.key.type} does not exist, so its TTL cannot be lowered.",
-        remedy="Correct name, type or zone; or say expect_current: absent when the RRset is to be created later.",
-        details={"expected": "some values", "seen": "absent"},
-    )
+    shown = before.shown
+    if wanted.state not in ("prepared", "settled"):
+        return with_ttl(wanted.rrset, shown.ttl) if wanted.rrset and shown and wanted.keep_ttl else wanted.rrset
+    if shown is None:
+        if wanted.state == "prepared" and wanted.expect == ():
+            return None
+        raise FleetError(
+            "conflict",
+            f"{wanted.key.name} {wanted.key.type} does not exist, so its TTL cannot be changed.",
+            remedy="Correct name, type or zone; or say expect_current: absent when the RRset is to be created later.",
+            details={"expected": "some values", "seen": "absent"},
+        )
+    if wanted.state == "settled":
+        return before.rrset and with_ttl(before.rrset, _settled(before.rrset, before.ownership, wanted))
+    if shown.values == wanted.goal:
+        # It has been moved already: there is nothing left to prepare for.
+        return before.rrset
+    # A TTL that is already lower serves the purpose; raising it would not. What a wildcard shows gets a record of its own.
+    return with_ttl(shown, min(shown.ttl, wanted.ttl_during))
+
+
+def _settled(rrset: RRset, own: Ownership | None, wanted: Wanted) -> int:
+    """The TTL that was asked for; else the one before it was lowered, if that was recorded. Nothing is guessed."""
+    if not wanted.keep_ttl:
+        return wanted.ttl
+    return max(rrset.ttl, own.ttl or 0) if own else rrset.ttl
 
 
 def _refuse_foreign(before: Record, rrset: RRset | None, wanted: Wanted) -> None:
@@ -79,11 +92,13 @@ def _refuse_foreign(before: Record, rrset: RRset | None, wanted: Wanted) -> None
 
 
 def _refuse_unexpected(before: Record, rrset: RRset | None, wanted: Wanted) -> None:
-    seen = before.rrset.values if before.rrset else ()
+    seen = before.shown.values if before.shown else ()
     goal = rrset.values if rrset else ()
     # Only the TTL differs from the goal: an earlier run already replaced what was expected.
     arrived = wanted.state != "prepared" and seen == goal
-    if wanted.expect is None or seen == wanted.expect or arrived:
+    # A name of which only a wildcard speaks holds nothing itself: both are true.
+    absent = wanted.expect == () and before.rrset is None
+    if wanted.expect is None or seen == wanted.expect or arrived or absent:
         return
     raise conflict(wanted.key.name, wanted.key.type, wanted.expect, seen)
 
@@ -129,7 +144,7 @@ def _refuse_many(before: Record, rrset: RRset | None, wanted: Wanted) -> None:
 def _stale_until(before: Record, wanted: Wanted, now: int, *, changes: bool) -> int:
     known = before.ownership.stale_until if before.ownership else None
     if before.rrset is None:
-        return max(known or 0, now)
+        return max(known or 0, now + (before.wildcard.ttl if before.wildcard and changes else 0))
     if known is not None:
         return max(known, now + before.rrset.ttl) if changes else known
     # A low TTL of unknown age may just have been lowered: caches can hold the RRset for as long as its usual TTL.
@@ -143,17 +158,26 @@ def _ownership(before: Record, rrset: RRset | None, wanted: Wanted, now: int, st
     if not wanted.owner:
         return before.ownership
     own = before.ownership or Ownership(wanted.owner, stale_until=stale_until)
-    if before.rrset is None or rrset == before.rrset:
+    if before.shown is None or rrset == before.rrset:
         return own
-    lowered = now if rrset.ttl < before.rrset.ttl else None if rrset.ttl > before.rrset.ttl else own.lowered
-    return replace(own, lowered=lowered, stale_until=stale_until)
+    old = before.shown.ttl
+    lowered = now if rrset.ttl < old else None if rrset.ttl > old else own.lowered
+    return replace(own, lowered=lowered, stale_until=stale_until, ttl=_usual(old, rrset.ttl, own, wanted))
+
+
+def _usual(old: int, new: int, own: Ownership, wanted: Wanted) -> int | None:
+    """The TTL to come back to: of before the first lowering, until it is reached again."""
+    usual = own.ttl or (old if wanted.state == "prepared" and new < old else None)
+    return None if usual is None or new >= usual else usual
 
 
 def _steps(before: Record, after: Record, wanted: Wanted) -> tuple[Step, ...]:
     old, new, name = before.rrset, after.rrset, f"{wanted.key.name} {wanted.key.type}"
     steps = []
     if old is None and new is not None:
-        steps.append(Step("create", f"{name} does not exist; it becomes {new}"))
+        shows = f"; a wildcard shows {before.wildcard} for it" if before.wildcard else ""
+        hides = f"; {', '.join(before.hides)} of a wildcard will not show for it any more" if before.hides else ""
+        steps.append(Step("create", f"{name} does not exist{shows}; it becomes {new}{hides}", disruptive=bool(before.hides)))
     elif old is not None and new is None:
         steps.append(Step("remove", f"{name} is {old}", disruptive=True))
     elif old is not None and new is not None:

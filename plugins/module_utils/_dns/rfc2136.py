@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 from .._core.errors import FleetError
+from .authority import select
 from .model import TYPES, Answer, Key, Ownership, Record, RRset, Server, parse_server, txt_bytes
 from .nameserver import TsigKey, addresses, ask_authority, exchange, library, normal_rrset, query, refused, rrset_of
 from .plan import conflict
@@ -29,11 +30,19 @@ ALGORITHMS["hmac-md5"] = "hmac-md5.sig-alg.reg.int."
 class Rfc2136:
     """One zone on one server. Every question to it is signed too, so that a wrong key is found without writing."""
 
-    has_ttl = True
+    has_ttl = can_write = can_own = True
     types = frozenset(TYPES)
 
     def __init__(
-        self, server: Server, zone: str, key: TsigKey | None, *, timeout: float = 2.0, authority_port: int = 53, ipv6: bool = True
+        self,
+        server: Server,
+        zone: str,
+        key: TsigKey | None,
+        *,
+        timeout: float = 2.0,
+        authority_port: int = 53,
+        ipv6: bool = True,
+        ignored: t.Sequence[str] = (),
     ) -> None:
         self._server = server
         self._zone = zone
@@ -41,37 +50,48 @@ class Rfc2136:
         self._timeout = timeout
         self._authority_port = authority_port
         self._ipv6 = ipv6
+        self._ignored = ignored
         # What `read` saw on the wire: the prerequisites compare the server's own bytes, not our normal form of them.
         self._wire: dict[tuple[str, str], t.Any] = {}
+        # Texts of somebody else at the ownership name; they stay.
+        self._foreign: tuple[str, ...] = ()
 
     def dress(self, rrset: RRset) -> RRset:
         return rrset
 
     def read(self, key: Key) -> Record:
         self._refuse_foreign_zone(key)
-        raw, answer = self._rrset(key.name, key.type)
-        others = tuple(rtype for rtype in self._excluding(key.type) if rrset_of(answer, key.name, rtype) or self._rrset(key.name, rtype)[0])
-        owner, _answer = self._rrset(key.owner_name, "TXT")
+        raw, shown = self._held(key.name, key.type)
+        beside = {rtype: self._held(key.name, rtype) for rtype in self._excluding(key.type)}
+        others = tuple(rtype for rtype, (held, _shown) in beside.items() if held is not None)
+        hides = tuple(rtype for rtype, (_held, wild) in beside.items() if wild is not None)
+        owner, _shown = self._held(key.owner_name, "TXT")
         self._wire = {(key.name, key.type): raw, (key.owner_name, "TXT"): owner}
-        ownership = Ownership.parse(txt_bytes(owner[0].to_text()).decode("utf-8", "replace")) if owner else None
-        return Record(normal_rrset(raw, key.name, key.type), ownership, others)
+        ownership, self._foreign = _owner(owner)
+        if shown is not None and raw is None:
+            hides += tuple(rtype for rtype in TYPES if rtype not in (*hides, key.type) and self._held(key.name, rtype)[1] is not None)
+        return Record(
+            normal_rrset(raw, key.name, key.type), ownership, others, normal_rrset(shown, key.name, key.type), hides if raw is None else ()
+        )
 
     def servers(self, key: Key) -> tuple[Server, ...]:
         raw, _answer = self._rrset(self._zone, "NS")
         names = sorted(str(rdata.target).lower() for rdata in raw) if raw else []
-        found = [Server(name, address, self._authority_port) for name in names for address in self._addresses(name)]
-        missing = sorted(set(names) - {server.name for server in found})
-        if missing or not found:
-            raise FleetError(
-                "no_authority",
-                f"Zone {self._zone} names {', '.join(names) or 'no server'}; no address is known for {', '.join(missing) or 'any'}.",
-                remedy="Correct the NS records and their addresses; nothing was changed.",
-                details={"missing": missing},
-            )
-        return tuple(found)
+        return select(self._zone, names, self._addresses, self._authority_port, self._ignored)
+
+    def view(self, key: Key) -> str:
+        """BIND chooses a view by the key of a question, too (match-clients); the same server then tells others something else."""
+        if self._key is None:
+            return ""
+        mine, theirs = (
+            ask_authority(self._server, Key(key.name, key.type, self._zone), self._timeout, tsig) for tsig in (self._key, None)
+        )
+        if mine.error or theirs.error or not mine.signed or mine.rrset == theirs.rrset:
+            return ""
+        return f"{self._server} shows {mine.rrset or 'no such RRset'} with the key, and {theirs.rrset or 'no such RRset'} without the key (a view)"
 
     def ask(self, server: Server, key: Key) -> Answer:
-        return ask_authority(server, key, self._timeout)
+        return ask_authority(server, key, self._timeout, self._key)
 
     def apply(self, key: Key, before: Record, after: Record) -> None:
         """One update message: prerequisites for all that was read, then the changes (RFC 2136, 2.4 and 2.5). Over TCP, sent once."""
@@ -84,8 +104,8 @@ class Rfc2136:
         if after.rrset != before.rrset:
             _put(update, key.name, key.type, after.rrset)
         if after.ownership != before.ownership:
-            text = after.ownership.text() if after.ownership else None
-            _put(update, key.owner_name, "TXT", RRset(key.owner_name, "TXT", OWNER_TTL, (f'"{text}"',)) if text else None)
+            texts = (*self._foreign, *((f'"{after.ownership.text()}"',) if after.ownership else ()))
+            _put(update, key.owner_name, "TXT", RRset(key.owner_name, "TXT", OWNER_TTL, texts) if texts else None)
         try:
             answer = exchange(
                 self._server, update, self._key, lambda: dns.query.tcp(update, self._server.address, self._timeout, self._server.port)
@@ -141,6 +161,36 @@ class Rfc2136:
             raise self._zone_not_found(f"an answer for {name} without authority; the name may lie below a delegation")
         return rrset_of(answer, name, rtype), answer
 
+    def _held(self, name: str, rtype: str) -> tuple[t.Any, t.Any]:
+        """The RRset that ``name`` itself holds, and the one that a wildcard shows for it (RFC 4592); at most one of them is there."""
+        raw, _answer = self._rrset(name, rtype)
+        if raw is None or not self._like_wildcard(raw, name, rtype) or self._exists(name, rtype):
+            return raw, None
+        return None, raw
+
+    def _like_wildcard(self, raw: t.Any, name: str, rtype: str) -> bool:
+        """True when a wildcard above ``name`` holds the same, so that the answer may be made from it."""
+        parent = name.partition(".")[2]
+        while not name.startswith("*.") and (parent == self._zone or parent.endswith("." + self._zone)):
+            wildcard, _answer = self._rrset(f"*.{parent}", rtype)
+            if wildcard is not None and set(wildcard) == set(raw):
+                return True
+            parent = parent.partition(".")[2]
+        return False
+
+    def _exists(self, name: str, rtype: str) -> bool:
+        """Whether ``name`` itself holds ``rtype``: a message of one prerequisite and no update, which no wildcard answers (RFC 2136, 2.4.1).
+
+        It changes nothing. Who may not send it is taken to see the wildcard.
+        """
+        dns = library()
+        update = dns.update.UpdateMessage(self._zone)
+        update.present(dns.name.from_text(name), rtype)
+        answer = exchange(
+            self._server, update, self._key, lambda: dns.query.tcp(update, self._server.address, self._timeout, self._server.port)
+        )
+        return bool(answer.rcode() == dns.rcode.NOERROR)
+
     def _refuse_foreign_zone(self, key: Key) -> None:
         if key.name != self._zone and not key.name.endswith("." + self._zone):
             raise self._zone_not_found(f"{key.name} does not lie in it")
@@ -172,7 +222,7 @@ class Rfc2136:
         return tuple(sorted(address for address in set(found) if self._ipv6 or ":" not in address))
 
 
-def connect(options: t.Mapping[str, t.Any], zone: str, secrets: list[str]) -> Rfc2136:
+def connect(options: t.Mapping[str, t.Any], zone: str, secrets: list[str], ignored: t.Sequence[str] = ()) -> Rfc2136:
     """The provider for the documented ``options``; the secret of the key is added to ``secrets`` before anything is sent."""
     if not options.get("server"):
         raise FleetError(
@@ -188,6 +238,7 @@ def connect(options: t.Mapping[str, t.Any], zone: str, secrets: list[str]) -> Rf
         timeout=float(options.get("timeout") or 2.0),
         authority_port=int(options.get("authority_port") or 53),
         ipv6=str(options.get("ipv6", True)).lower() not in ("false", "no", "0"),
+        ignored=ignored,
     )
 
 
@@ -225,6 +276,19 @@ def _bind_key(text: str) -> dict[str, str]:
     if not match:
         return {}
     return {"name": match[1], **dict(re.findall(r'\b(algorithm|secret)\s+"?([^";\s]+)"?\s*;', match[2]))}
+
+
+def _owner(texts: t.Any) -> tuple[Ownership | None, tuple[str, ...]]:
+    """The ownership among ``texts`` on the wire, and the texts of somebody else as they are."""
+    found: Ownership | None = None
+    foreign = []
+    for rdata in texts or ():
+        ownership = Ownership.parse(txt_bytes(rdata.to_text()).decode("utf-8", "replace"))
+        if ownership is None:
+            foreign.append(rdata.to_text())
+        else:
+            found = ownership
+    return found, tuple(foreign)
 
 
 def _put(update: t.Any, name: str, rtype: str, rrset: RRset | None) -> None:

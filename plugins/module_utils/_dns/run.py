@@ -15,28 +15,19 @@ from .._core.argspec import refuse_unknown_keys
 from .._core.errors import FleetError
 from .._core.result import result
 from .._core.wait import Deadline, wait_for
-from . import hosts, rfc2136
-from .model import (
-    TTL_MAX,
-    TTL_MIN,
-    Answer,
-    Key,
-    Provider,
-    Record,
-    RRset,
-    Server,
-    Wanted,
-    absolute,
-    normal_values,
-    parse_server,
-)
+from . import hosts, lexicon, none, rfc2136
+from .inputs import read_key, read_wanted
+from .model import Answer, Key, Provider, Record, RRset, Server, Wanted, absolute, parse_server
 from .nameserver import ask_resolver
 from .plan import Change, plan
 
 # A zone transfer takes seconds; the servers asked may be other people's.
 POLL = 0.5
 
-PREVIOUS = ("present", "records", "ttl", "proxied", "owner")
+# Cloudflare's word for a TTL that it chooses itself; its servers then show another one.
+TTL_AUTOMATIC = 1
+
+OPTIONS = {"hosts": hosts.OPTIONS, "lexicon": lexicon.OPTIONS, "none": none.OPTIONS, "rfc2136": rfc2136.OPTIONS}
 
 Resolve = t.Callable[[Server, Key], Answer]
 
@@ -69,14 +60,20 @@ class Survey:
 
 def connect(params: t.Mapping[str, t.Any], secrets: list[str]) -> Provider:
     """The provider that ``params`` name. Raises FleetError ``unknown_key`` for an option that it does not have."""
-    options = params.get("provider_options") or {}
-    if params["provider"] == "hosts":
-        refuse_unknown_keys("provider_options", options, hosts.OPTIONS)
+    options, provider = params.get("provider_options") or {}, params["provider"]
+    refuse_unknown_keys("provider_options", options, OPTIONS[provider])
+    if params.get("provider_auth") and provider != "lexicon":
+        raise FleetError("invalid_value", f"provider_auth is given; provider {provider} takes none.", remedy="Leave it out; nothing was changed.")
+    if provider == "hosts":
         return hosts.connect(options)
-    refuse_unknown_keys("provider_options", options, rfc2136.OPTIONS)
     if not params.get("zone"):
-        raise FleetError("invalid_value", "zone is missing; provider rfc2136 needs it.", remedy="Give the zone that holds the name.")
-    return rfc2136.connect(options, absolute(params["zone"]), secrets)
+        raise FleetError("invalid_value", f"zone is missing; provider {provider} needs it.", remedy="Give the zone that holds the name.")
+    zone, ignored = absolute(params["zone"]), [str(text) for text in params.get("ignore_servers") or ()]
+    if provider == "none":
+        return none.connect(options, zone, ignored)
+    if provider == "lexicon":
+        return lexicon.connect(options, params.get("provider_auth"), zone, secrets, ignored)
+    return rfc2136.connect(options, zone, secrets, ignored)
 
 
 def run(
@@ -96,7 +93,7 @@ def run(
     servers = provider.servers(wanted.key)
 
     def survey(goal: RRset | None) -> Survey:
-        return _survey(provider, wanted, goal, servers, resolvers if params["verify"] == "resolvers" else (), resolve)
+        return _survey(provider, wanted, goal, before.wildcard, servers, resolvers if params["verify"] == "resolvers" else (), resolve)
 
     if wanted.state == "verified":
         seen = _agreed(survey, wanted.rrset, wanted, params["wait_timeout"] if params["wait"] else 0, clock)
@@ -105,15 +102,18 @@ def run(
     first = survey(change.after.rrset)
     if wanted.state == "prepared":
         _refuse_silent(first)
+    if not provider.can_write:
+        return _by_hand(survey, change, first, wanted, params, check_mode, clock)
+    notes = _views(provider, change, first, wanted, params) if change.steps and params["verify"] != "none" else []
     if check_mode:
-        return _outcome(change, change.after, first, wanted)
+        return _outcome(change, change.after, first, wanted, notes)
     if change.steps:
         provider.apply(wanted.key, before, change.after)
-    seen = Survey((), (), asked=False) if params["verify"] == "none" else _settled(survey, change, wanted, params, clock, provider)
+    seen = Survey((), (), asked=False) if params["verify"] == "none" else _settled(survey, change, wanted, params, clock, provider, servers)
     done = _not_before(change, seen, clock)
     if params["wait_old_ttl"]:
         _let_caches_forget(done, clock)
-    return _outcome(done, provider.read(wanted.key) if change.steps else before, seen, wanted)
+    return _outcome(done, provider.read(wanted.key) if change.steps else before, seen, wanted, notes)
 
 
 def info(
@@ -126,12 +126,12 @@ def info(
     """The RRset at its provider and on every server; differences are sentences, and none means that all agree."""
     clock = clock or Clock()
     provider = connected()
-    key = _key(params, provider)
+    key = read_key(params, provider)
     record = provider.read(key)
     answers = [provider.ask(server, key) for server in provider.servers(key)]
     told = [resolve(parse_server(text), key) for text in params["resolvers"] or ()]
-    differences = [str(answer) for answer in answers if answer.error or answer.rrset != record.rrset]
-    differences += [str(answer) for answer in told if answer.error or _values(answer.rrset) != _values(record.rrset)]
+    differences = [str(answer) for answer in answers if answer.error or answer.rrset != _plain(record.shown)]
+    differences += [str(answer) for answer in told if answer.error or _values(answer.rrset) != _values(record.shown)]
     until = record.ownership.stale_until if record.ownership else None
     return {
         "changed": False,
@@ -146,90 +146,75 @@ def info(
     }
 
 
-def read_wanted(params: t.Mapping[str, t.Any], provider: Provider) -> Wanted:
-    """``params`` of the module in normal form. Raises FleetError invalid_value, ttl_out_of_range or unknown_key."""
-    key, state, back = _key(params, provider), params["state"], params.get("previous")
-    ttl, ttl_during = (_ttl(params, "ttl"), _ttl(params, "ttl_during")) if provider.has_ttl else (0, 0)
-    rrset = None
-    if state in ("present", "verified"):
-        if back is not None:
-            rrset = _previous(key, back, provider)
-        else:
-            rrset = provider.dress(RRset(key.name, key.type, ttl, normal_values(key.type, params["values"] or ())))
-        if rrset is not None and not rrset.values:
-            raise FleetError("invalid_value", f"{key.name} {key.type}: no values are given.", remedy="Give values, or state: absent.")
-    return Wanted(
-        state=state,
-        key=key,
-        rrset=rrset,
-        ttl=ttl,
-        ttl_during=ttl_during,
-        expect=_expected(key, params.get("expect_current")),
-        owner=params.get("owner") or None,
-        disown=back is not None and back.get("owner") is None,
-        max_changes=params["max_changes"],
-    )
-
-
-def _key(params: t.Mapping[str, t.Any], provider: Provider) -> Key:
-    if params["type"] not in provider.types:
-        known = ", ".join(sorted(provider.types))
-        raise FleetError(
-            "invalid_value", f"type {params['type']} is not held by provider {params['provider']}.", remedy=f"Use one of {known}."
-        )
-    zone = absolute(params["zone"]) if params.get("zone") else ""
-    return Key(absolute(params["name"], zone), params["type"], zone)
-
-
-def _ttl(params: t.Mapping[str, t.Any], option: str) -> int:
-    ttl = int(params[option])
-    if not TTL_MIN <= ttl <= TTL_MAX:
-        raise FleetError(
-            "ttl_out_of_range", f"{option} is {ttl}; DNS holds {TTL_MIN} to {TTL_MAX}.", remedy=f"Correct {option}; nothing was changed."
-        )
-    return ttl
-
-
-def _previous(key: Key, back: t.Mapping[str, t.Any], provider: Provider) -> RRset | None:
-    refuse_unknown_keys("previous", back, PREVIOUS)
-    if not isinstance(back.get("present"), bool):
-        raise FleetError(
-            "invalid_value", "previous.present is neither true nor false.", remedy="Feed back `previous` of an earlier result, whole."
-        )
-    if not back["present"]:
-        return None
-    ttl = _ttl({"previous.ttl": back.get("ttl") or 0}, "previous.ttl") if provider.has_ttl else 0
-    values = normal_values(key.type, back.get("records") or ())
-    return provider.dress(RRset(key.name, key.type, ttl, values, bool(back.get("proxied"))))
-
-
-def _expected(key: Key, given: t.Any) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    if given == "absent":
-        return ()
-    if isinstance(given, (list, tuple)) and given:
-        return normal_values(key.type, given)
-    raise FleetError("invalid_value", "expect_current is neither a list of values nor the word absent.", remedy="Correct expect_current.")
-
-
 def _survey(
     provider: Provider,
     wanted: Wanted,
     goal: RRset | None,
+    wildcard: RRset | None,
     servers: t.Sequence[Server],
     resolvers: t.Sequence[Server],
     resolve: Resolve,
 ) -> Survey:
     answers = tuple(provider.ask(server, wanted.key) for server in servers)
     told = tuple(resolve(server, wanted.key) for server in resolvers)
-    if wanted.state == "verified":
-        lagging = [answer for answer in answers if answer.error or _values(answer.rrset) != _values(goal)]
-    else:
-        lagging = [answer for answer in answers if answer.error or _plain(answer.rrset) != _plain(goal)]
+    by_value = wanted.state == "verified"
+
+    def shows(answer: Answer, values_only: bool) -> bool:
+        # A name that is to hold nothing may be answered from a wildcard.
+        goals = (goal, wildcard) if goal is None else (goal,)
+        if values_only or (goal is not None and goal.ttl == TTL_AUTOMATIC):
+            return _values(answer.rrset) in [_values(each) for each in goals]
+        return _plain(answer.rrset) in [_plain(each) for each in goals]
+
+    lagging = [answer for answer in answers if answer.error or not shows(answer, by_value)]
     # A resolver counts its copy's TTL down, so only the values can be compared.
-    lagging += [answer for answer in told if answer.error or _values(answer.rrset) != _values(goal)]
+    lagging += [answer for answer in told if answer.error or not shows(answer, True)]
     return Survey(answers + told, tuple(lagging))
+
+
+def _views(provider: Provider, change: Change, first: Survey, wanted: Wanted, params: t.Mapping[str, t.Any]) -> list[str]:
+    """A warning when a view hides the change from those without the key; a refusal when it hides it from the question that verifies."""
+    view = provider.view(wanted.key)
+    if not view:
+        return []
+    blind = [answer for answer in first.answers if not answer.error and not answer.signed]
+    if blind:
+        raise FleetError(
+            "view_mismatch",
+            f"{view}, and {', '.join(str(answer.server) for answer in blind)} does not take the key, so no answer of it could prove the change. "
+            "Nothing was changed.",
+            remedy="Let these servers take the key, leave them out with ignore_servers, or give the key of the view that they show.",
+            details={"servers": [_as_data(answer) for answer in blind], "view": view},
+        )
+    return [f"{view}: clients without the key do not see {change.after.rrset or 'the removal'}."]
+
+
+def _by_hand(
+    survey: t.Callable[[RRset | None], Survey],
+    change: Change,
+    first: Survey,
+    wanted: Wanted,
+    params: t.Mapping[str, t.Any],
+    check_mode: bool,
+    clock: Clock,
+) -> dict[str, t.Any]:
+    """Nothing is written here: what a person has to do is said, and waited for when that is asked for."""
+    asks = "Run again with wait: true to wait until every name server shows it."
+    said = none.instructions(wanted.key, change.before, change.after, first.answers, asks) if change.steps or not first.agree else []
+    seen = first
+    if said and params["wait"] and not check_mode:
+        try:
+            seen = _agreed(survey, change.after.rrset, wanted, params["wait_timeout"], clock)
+        except FleetError as error:
+            raise FleetError(
+                error.code, f"{said[0]} {error.message}", "Change the name where it is kept, then run again.", {**error.details, "instructions": said}
+            ) from error
+        said = []
+    done = _not_before(change, seen, clock)
+    if params["wait_old_ttl"] and seen.agree:
+        _let_caches_forget(done, clock)
+    outcome = _outcome(replace(done, steps=(), after=change.before), change.after if seen.agree else change.before, seen, wanted, said[:2])
+    return {**outcome, "instructions": said}
 
 
 def _refuse_silent(seen: Survey) -> None:
@@ -238,7 +223,7 @@ def _refuse_silent(seen: Survey) -> None:
         raise FleetError(
             "no_authority",
             f"Not every authoritative server answers: {'; '.join(map(str, silent))}. Nothing was changed.",
-            remedy="Repair the server, or take it out of the zone's NS records.",
+            remedy="Repair the server, take it out of the zone's NS records, or leave it out with ignore_servers.",
             details={"servers": [_as_data(answer) for answer in silent]},
         )
 
@@ -280,6 +265,7 @@ def _settled(
     params: t.Mapping[str, t.Any],
     clock: Clock,
     provider: Provider,
+    servers: t.Sequence[Server],
 ) -> Survey:
     if not params["wait"]:
         return survey(change.after.rrset)
@@ -288,6 +274,10 @@ def _settled(
     except FleetError as error:
         if params["on_timeout"] != "revert" or not change.steps or error.code != "verify_timeout":
             raise
+        good = _reason_to_keep(survey(change.after.rrset), servers, provider, wanted)
+        if good:
+            details = {**error.details, "reverted": False, "previous": change.before.bookmark()}
+            raise FleetError(error.code, f"{error.message} It was not taken back: {good}.", error.remedy, details) from error
         _revert(change, wanted, provider, error)
         raise FleetError(
             error.code,
@@ -295,6 +285,16 @@ def _settled(
             error.remedy,
             {**error.details, "reverted": True},
         ) from error
+
+
+def _reason_to_keep(seen: Survey, servers: t.Sequence[Server], provider: Provider, wanted: Wanted) -> str:
+    """Why the change is good although it could not be seen everywhere; empty when a name server does show something else."""
+    others = [answer for answer in seen.lagging if answer.server in servers and not answer.error]
+    if not others:
+        return "no name server shows anything else"
+    if all(not answer.signed for answer in others):
+        return provider.view(wanted.key)
+    return ""
 
 
 def _revert(change: Change, wanted: Wanted, provider: Provider, cause: FleetError) -> None:
@@ -325,7 +325,7 @@ def _let_caches_forget(change: Change, clock: Clock) -> None:
         deadline.pause(deadline.remaining())
 
 
-def _outcome(change: Change, now: Record, seen: Survey, wanted: Wanted) -> dict[str, t.Any]:
+def _outcome(change: Change, now: Record, seen: Survey, wanted: Wanted, notes: t.Sequence[str] = ()) -> dict[str, t.Any]:
     silent = [answer for answer in seen.answers if answer.error]
     until = change.stale_until
     return result(
@@ -337,7 +337,7 @@ def _outcome(change: Change, now: Record, seen: Survey, wanted: Wanted) -> dict[
             "lagging": [str(answer) for answer in seen.lagging],
             "stale_until": datetime.fromtimestamp(until, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         },
-        warnings=[f"No usable answer from {answer}" for answer in silent],
+        warnings=[*notes, *(f"No usable answer from {answer}" for answer in silent)],
         record=now.bookmark(),
         previous=change.before.bookmark(),
         verified=seen.agree,

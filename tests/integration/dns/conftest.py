@@ -2,35 +2,57 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One pair of knot servers per session; every test begins with the same zone on both."""
+"""One pair of servers of each maker per session; every test begins with the same zone on both."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
-SPEC = importlib.util.spec_from_file_location("bowline_knot", Path(__file__).parent / "knot.py")
-knot = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(knot)
+SPEC = importlib.util.spec_from_file_location("bowline_dns_rig", Path(__file__).parent / "rig.py")
+rig = importlib.util.module_from_spec(SPEC)
+sys.modules["bowline_dns_rig"] = rig
+SPEC.loader.exec_module(rig)
 
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory):
-    assert knot.available(), "knot and knot-dnsutils are needed: apt install knot knot-dnsutils"
-    pair = knot.Pair(tmp_path_factory.mktemp("knot"))
-    try:
-        pair.start()
-        yield pair
-    finally:
-        pair.stop()
+    """Started pairs by maker, each when the first test asks for it."""
+    with contextlib.ExitStack() as stack:
+        pairs = {}
+
+        def start(name):
+            if name not in pairs:
+                kind = rig.PAIRS[name]
+                assert not rig.missing(kind), f"{', '.join(rig.missing(kind))}: not installed; scripts/packages installs them"
+                pairs[name] = kind(tmp_path_factory.mktemp(name))
+                stack.callback(pairs[name].stop)
+                pairs[name].start()
+            return pairs[name]
+
+        yield start
 
 
 @pytest.fixture
-def pair(running):
-    for server in (running.primary, running.secondary):
-        if server.process is None:
-            server.start()
-    running.reset()
-    return running
+def of_maker(running):
+    """The pair of one maker, as a test needs it."""
+
+    def ready(name):
+        pair = running(name)
+        for server in (pair.primary, pair.secondary):
+            if server.process is None:
+                server.start()
+        pair.reset()
+        return pair
+
+    return ready
+
+
+@pytest.fixture
+def pair(of_maker, request):
+    """knot's, unless a test is parametrised over the makers."""
+    return of_maker(getattr(request, "param", "knot"))

@@ -75,15 +75,20 @@ def test_values_that_are_none(rtype, value):
 
 @pytest.mark.parametrize(
     "owner",
-    [Ownership("cutover/hub-1"), Ownership("a b=c ü", 5, 9), Ownership("x", stale_until=0)],
-    ids=["plain", "hard to write", "no lowering"],
+    [Ownership("cutover/hub-1"), Ownership("a b=c ü", 5, 9), Ownership("x", stale_until=0), Ownership("x", ttl=900)],
+    ids=["plain", "hard to write", "no lowering", "usual ttl"],
 )
 def test_ownership_is_read_as_it_was_written(owner):
     assert Ownership.parse(owner.text()) == owner
 
 
-@pytest.mark.parametrize("text", ["", "heritage=external-dns", "v=bowline1", "v=bowline1 owner="])
-def test_a_foreign_text_is_an_owner_of_its_own(text):
+@pytest.mark.parametrize("text", ["", "heritage=external-dns", "v=spf1 -all", "owner=hub", "v= owner=hub"])
+def test_a_foreign_text_is_no_owner(text):
+    assert Ownership.parse(text) is None
+
+
+@pytest.mark.parametrize("text", ["v=bowline1", "v=bowline1 owner=", "v=bowline2 subject=hub"])
+def test_a_text_of_ours_that_cannot_be_read_is_an_owner_of_its_own(text):
     assert Ownership.parse(text).owner.startswith("unknown text")
 
 

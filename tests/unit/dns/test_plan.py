@@ -141,8 +141,53 @@ def test_end_of_staleness(before, want, until):
 
 def test_times_of_the_ownership_record():
     lowered = plan(Record(rrset()), wanted("prepared", owner=OWNER, expect=("10.0.0.1",)), NOW).after
-    assert lowered.ownership == Ownership(OWNER, lowered=NOW, stale_until=NOW + 300)
+    assert lowered.ownership == Ownership(OWNER, lowered=NOW, stale_until=NOW + 300, ttl=300)
     moved = plan(lowered, wanted(new=rrset("10.0.0.2", ttl=60), owner=OWNER), NOW + 400).after
-    assert moved.ownership == Ownership(OWNER, lowered=NOW, stale_until=NOW + 460)
+    assert moved.ownership == Ownership(OWNER, lowered=NOW, stale_until=NOW + 460, ttl=300)
     raised = plan(moved, wanted(new=rrset("10.0.0.2"), owner=OWNER), NOW + 1000).after
     assert raised.ownership == Ownership(OWNER, lowered=None, stale_until=NOW + 1060)
+
+
+def test_the_ttl_comes_back_to_what_it_was():
+    lowered = plan(Record(rrset(ttl=900)), wanted("prepared", owner=OWNER, expect=("10.0.0.1",)), NOW).after
+    lowest = plan(lowered, wanted("prepared", owner=OWNER, ttl_during=30), NOW + 1).after
+    moved = plan(lowest, wanted(new=rrset("10.0.0.2", ttl=300), keep_ttl=True, owner=OWNER), NOW + 900).after
+    assert moved.rrset == rrset("10.0.0.2", ttl=30), "no other ttl was asked for"
+    settled = plan(moved, wanted("settled", keep_ttl=True, owner=OWNER), NOW + 1000)
+    assert settled.after.rrset == rrset("10.0.0.2", ttl=900)
+    assert settled.after.ownership.ttl is None
+    assert plan(settled.after, wanted("settled", keep_ttl=True, owner=OWNER), NOW + 1001).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("ttl", "more", "after"),
+    [
+        pytest.param(60, {"keep_ttl": True}, 60, id="nobody recorded one: nothing is guessed"),
+        pytest.param(60, {"ttl": 600}, 600, id="asked for"),
+        pytest.param(900, {"ttl": 600}, 600, id="asked for, and lower"),
+        pytest.param(900, {"keep_ttl": True}, 900, id="never lowered"),
+    ],
+)
+def test_settled_without_a_recorded_ttl(ttl, more, after):
+    assert plan(Record(rrset(ttl=ttl)), wanted("settled", **more), NOW).after.rrset == rrset(ttl=after)
+
+
+def test_settled_needs_an_rrset():
+    with pytest.raises(FleetError) as failure:
+        plan(Record(None), wanted("settled"), NOW)
+    assert failure.value.code == "conflict"
+
+
+def test_nothing_is_prepared_for_a_move_that_was_made():
+    done = Record(rrset("10.0.0.2", ttl=900))
+    assert plan(done, wanted("prepared", goal=("10.0.0.2",), expect=("10.0.0.1",)), NOW).steps == ()
+    assert plan(Record(rrset(ttl=900)), wanted("prepared", goal=("10.0.0.2",)), NOW).steps != ()
+
+
+def test_a_wildcard_counts_as_what_caches_hold():
+    shown = Record(None, wildcard=rrset(ttl=600), hides=("MX",))
+    change = plan(shown, wanted(new=rrset("10.0.0.2"), expect=("10.0.0.1",)), NOW)
+    assert change.stale_until == NOW + 600
+    assert [(step.action, step.disruptive) for step in change.steps] == [("create", True)]
+    assert "MX" in change.steps[0].reason
+    assert plan(shown, wanted(new=rrset("10.0.0.2"), expect=()), NOW).steps == change.steps, "the name itself holds nothing"

@@ -42,7 +42,7 @@ class FakeClock(Clock):
 class FakeDns:
     """A provider whose second server follows ``lag`` seconds after the first; ``lag`` None stands for never."""
 
-    has_ttl = True
+    has_ttl = can_write = can_own = True
     types = frozenset(("A", "CNAME"))
 
     def __init__(self, rrset, clock, lag=0.0, silent=False, proxied=None):
@@ -67,6 +67,9 @@ class FakeDns:
         if self.silent and server.name == "ns2":
             return Answer(server, None, error="did not answer")
         return Answer(server, replace(shown, proxied=False) if shown else None, serial=len(self.writes))
+
+    def view(self, key):
+        return ""
 
     def apply(self, key, before, after):
         self.meddle()
@@ -297,7 +300,7 @@ def test_unreadable_server_is_a_difference_even_when_nothing_exists(clock):
     ("given", "code", "hint"),
     [
         ({"provider_options": {"sever": "192.0.2.1"}}, "unknown_key", "Did you mean server?"),
-        ({"provider": "hosts", "provider_options": {"server": "192.0.2.1"}}, "unknown_key", "Known: path."),
+        ({"provider": "hosts", "provider_options": {"server": "192.0.2.1"}}, "unknown_key", "Known: adopt, path."),
         ({"zone": None, "provider_options": {"server": "192.0.2.1"}}, "invalid_value", "zone"),
         ({"provider_options": {}}, "invalid_value", "provider_options.server"),
     ],
