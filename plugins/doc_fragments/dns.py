@@ -19,7 +19,7 @@ options:
     description:
       - Where the RRset is held. V(rfc2136) is a server that takes dynamic updates (knot, BIND, PowerDNS, and others), V(hosts) a hosts file.
       - V(lexicon) is one of some eighty providers that the library dns-lexicon speaks to. Types V(A) and V(AAAA) only.
-      - V(none) is a person. The module says what to change, and waits for it with O(wait=true).
+      - V(none) is a person. What is to be changed is said, and M(bowline.fleet.dns_record) waits for it unless told not to.
       - Only V(rfc2136) compares and writes in one step. With V(lexicon) the module reads again right before it writes, and again after it.
         Another change before the write is a C(conflict) with nothing written; one at the same moment is a C(conflict) with both written,
         or is lost when it comes and goes between two readings.

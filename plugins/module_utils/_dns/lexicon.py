@@ -44,8 +44,8 @@ class Lexicon:
     has_ttl = can_write = can_own = True
     types = frozenset(("A", "AAAA"))
 
-    def __init__(self, provider: str, zone: str, settings: t.Mapping[str, t.Any], secrets: t.Sequence[str], authority: Authority) -> None:
-        self._provider, self._zone, self._settings, self._secrets, self._authority = provider, zone, settings, secrets, authority
+    def __init__(self, provider: str, zone: str, settings: t.Mapping[str, t.Any], secrets: t.Sequence[str], asked: Authority) -> None:
+        self._provider, self._zone, self._settings, self._secrets, self._authority = provider, zone, settings, secrets, asked
 
     def dress(self, rrset: RRset) -> RRset:
         return rrset

@@ -9,9 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from .._core.errors import FleetError
-from .authority import OPTIONS as OPTIONS
+from . import authority
 from .authority import Authority
 from .model import TYPES, Answer, Key, Record, RRset, Server
+
+OPTIONS = authority.OPTIONS
 
 
 class Nobody:
@@ -21,8 +23,8 @@ class Nobody:
     can_write = can_own = False
     types = frozenset(TYPES)
 
-    def __init__(self, authority: Authority) -> None:
-        self._authority = authority
+    def __init__(self, asked: Authority) -> None:
+        self._authority = asked
 
     def dress(self, rrset: RRset) -> RRset:
         return rrset

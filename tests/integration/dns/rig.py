@@ -118,7 +118,8 @@ class Server:
         return sorted(" ".join(line.split()[1:2] + line.split()[3:]) for line in lines if line and not line.startswith(";"))
 
     def serial(self) -> int | None:
-        answer = self.dig(ZONE, "SOA", *self.words)
+        # Over TCP: a datagram to a server that is just starting is lost, and costs two seconds.
+        answer = self.dig(ZONE, "SOA", "+tcp", *self.words)
         return int(answer[0].split()[4]) if answer else None
 
     def until(self, satisfied, what: str, pause: float = 0.02) -> None:
@@ -389,7 +390,6 @@ def do(pair, check_mode=False, **options):
 def look(pair, **options):
     given = params(pair, **options)
     return info(given, lambda: connect(given, []))
-
 
 
 def do_while_transferring(pair, **options):

@@ -188,11 +188,11 @@ def test_silent_secondary_stops_prepared_and_is_named(pair):
     pair.secondary.stop()
     serial = pair.primary.serial()
     with pytest.raises(FleetError) as failure:
-        do(pair, state="prepared")
+        do(pair, state="prepared", provider_options={"timeout": 0.3})
     assert failure.value.code == "no_authority"
     assert f"{pair.secondary.where}" in failure.value.message
     assert pair.primary.serial() == serial
-    entry = [server for server in look(pair)["servers"] if server["address"] == pair.secondary.address][0]
+    entry = [server for server in look(pair, provider_options={"timeout": 0.3})["servers"] if server["address"] == pair.secondary.address][0]
     assert entry["error"] and entry["records"] == []
 
 
