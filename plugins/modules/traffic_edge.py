@@ -68,7 +68,7 @@ options:
   token:
     description:
       - Secret that both edges of a pair have and nobody else; what a request says of its way counts only with it. 22 to 128 letters, digits, C(-), C(_).
-      - Without it the one that an earlier run kept. The role M(bowline.fleet.edge#role) makes it and brings it to both sides.
+      - Without it the one that an earlier run kept. The role C(bowline.fleet.edge) makes it and brings it to both sides.
     type: str
   peer:
     description: The public TLS port of the other side. Required with O(state=present).

@@ -51,7 +51,7 @@ class Draw:
         self._count = 0
         self.names: list[str] = []
         self.database = ident(DATABASE)
-        self.schema = ident(feature if self.random.random() < 0.7 else f"{self.pick(('Größe', 'a b', 'it''s', 'UP', '%s', 'x.y'))} {feature}")
+        self.schema = ident(feature if self.random.random() < 0.7 else f"{self.pick(('Größe', 'a b', "it's", 'UP', '%s', 'x.y'))} {feature}")
         self.owner = self.pick(('"hub"', '"hub"', '"postgres"'))
 
     def pick(self, choices: t.Sequence[t.Any]) -> t.Any:

@@ -301,7 +301,7 @@ def test_verifiers_are_seen_by_nobody(both, clusters):
     clusters.new.rows("CREATE ROLE spy LOGIN PASSWORD 'canary-spy'; GRANT pg_monitor TO spy", dbname="postgres")
     clusters.legacy.rows("SET password_encryption = 'md5'; ALTER ROLE mallory PASSWORD 'canary-mallory'", dbname="postgres")
     verifiers = [row["rolpassword"] for row in clusters.legacy.rows("SELECT rolpassword FROM pg_authid WHERE rolname IN ('app', 'mallory')",
-                                                                     dbname="postgres")]
+                                                                    dbname="postgres")]
     seen, stop = set(), threading.Event()
 
     def spy() -> None:

@@ -216,8 +216,8 @@ PLACES = {
 def test_whatever_the_secret_is_it_vanishes(place):
     """Random secrets; four letters in a row of one that still stand are a leak."""
     dice = random.Random(place)
-    for _ in range(400):
-        secret = "w" + "".join(dice.choice(LETTERS) for _ in range(dice.randint(8, 24))) + "w"
+    for _turn in range(400):
+        secret = "w" + "".join(dice.choice(LETTERS) for _letter in range(dice.randint(8, 24))) + "w"
         said = redact(PLACES[place].format(secret))
         left = [secret[at : at + 4] for at in range(len(secret) - 3) if secret[at : at + 4] in said and secret[at : at + 4] not in PLACES[place]]
         assert left == [], (secret, said)
@@ -279,7 +279,7 @@ def test_the_work_grows_with_the_text_and_no_faster(kind):
     def work(size: int) -> float:
         text = (HOSTILE[kind] * (size // len(HOSTILE[kind]) + 1))[:size]
         best = float("inf")
-        for _ in range(3):
+        for _turn in range(3):
             began = time.thread_time()
             redact(text)
             best = min(best, time.thread_time() - began)

@@ -21,7 +21,7 @@ def grants(d):
     yield f"CREATE TYPE {d.name('mood')} AS ENUM ('a')"
     mood = d.last
     yield f"GRANT USAGE ON SCHEMA {d.schema} TO {one} WITH GRANT OPTION"
-    for text in d.some(
+    yield from d.some(
         (
             f"GRANT SELECT ON {table} TO {one} WITH GRANT OPTION",
             f"GRANT SELECT (id, a), UPDATE (a) ON {table} TO {two}",
@@ -39,8 +39,7 @@ def grants(d):
             "GRANT CREATE ON SCHEMA public TO PUBLIC",
             "REVOKE ALL ON SCHEMA public FROM PUBLIC",
         )
-    ):
-        yield text
+    )
     if d.chance(0.6):
         yield f"GRANT SELECT ON {table} TO {one} WITH GRANT OPTION"
         yield f"SET ROLE {one}"

@@ -45,8 +45,7 @@ def accounts_without_objects(d):
     for _number in range(3):
         account = d.account()
         yield f"CREATE ROLE {account} LOGIN PASSWORD {literal(PASSWORD)}"
-        for text in d.some((f"GRANT {group} TO {account}", f"GRANT CONNECT ON DATABASE hub TO {account}", f"ALTER ROLE {account} SET work_mem = '7MB'"), 0):
-            yield text
+        yield from d.some((f"GRANT {group} TO {account}", f"GRANT CONNECT ON DATABASE hub TO {account}", f"ALTER ROLE {account} SET work_mem = '7MB'"), 0)
     if d.chance(0.5):
         yield f"GRANT CREATE ON DATABASE hub TO {group} WITH GRANT OPTION"
 
@@ -60,7 +59,7 @@ def memberships(d):
         yield f"CREATE ROLE {account} {words}"
     yield f"CREATE TABLE {d.name('t')} (id int PRIMARY KEY)"
     yield f"GRANT SELECT ON {d.last} TO {group}"
-    for text in d.some(
+    yield from d.some(
         (
             f"GRANT {group} TO {one} WITH ADMIN OPTION",
             f"GRANT {group} TO {two}",
@@ -72,8 +71,7 @@ def memberships(d):
             f"GRANT {d.pick((f'hub TO {group}', f'{group} TO hub'))}",
             f"GRANT postgres TO {boss}",
         )
-    ):
-        yield text
+    )
     if d.chance(0.5):
         yield f"GRANT {group} TO {boss} WITH ADMIN OPTION"
         yield f"SET ROLE {boss}"

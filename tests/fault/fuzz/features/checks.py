@@ -148,14 +148,13 @@ def indexes(d):
         )
     ):
         yield f"CREATE INDEX {d.name('i')} ON {table} {text}"
-    for text in d.some(
+    yield from d.some(
         (
             f"CREATE UNIQUE INDEX {d.name('i')} ON {table} (a) NULLS NOT DISTINCT",
             f"CREATE UNIQUE INDEX {d.name('u')} ON {table} (id) INCLUDE (b)",
         ),
         0,
-    ):
-        yield text
+    )
     if d.chance(0.4):
         yield f"CREATE INDEX {d.name('clustered')} ON {table} (b)"
         yield f"ALTER TABLE {table} CLUSTER ON {d.last}"

@@ -86,7 +86,7 @@ def extension_that_was_changed(d):
     yield "RESET ROLE"
     yield "CREATE EXTENSION IF NOT EXISTS citext SCHEMA public"
     yield "CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public"
-    for text in d.some(
+    yield from d.some(
         (
             "REVOKE ALL ON FUNCTION public.pg_stat_statements_reset(oid, oid, bigint) FROM PUBLIC",
             "GRANT EXECUTE ON FUNCTION public.pg_stat_statements_reset(oid, oid, bigint) TO hub",
@@ -95,8 +95,7 @@ def extension_that_was_changed(d):
             "GRANT SELECT ON public.pg_stat_statements TO hub",
             "REVOKE SELECT ON public.pg_stat_statements FROM PUBLIC",
         )
-    ):
-        yield text
+    )
     if d.chance(0.4):
         yield f"CREATE TABLE {d.name('member')} (id int PRIMARY KEY)"
         yield f"INSERT INTO {d.last} VALUES (1)"

@@ -25,7 +25,7 @@ def rights_of_the_database(d):
     yield "RESET ROLE"
     yield f"CREATE ROLE {account}"
     yield f"GRANT TEMPORARY ON DATABASE hub TO {account}"
-    for text in d.some(
+    yield from d.some(
         (
             "REVOKE TEMPORARY ON DATABASE hub FROM PUBLIC",
             "REVOKE CONNECT ON DATABASE hub FROM PUBLIC",
@@ -36,8 +36,7 @@ def rights_of_the_database(d):
             "REVOKE ALL ON DATABASE hub FROM hub",
             "ALTER DATABASE hub IS_TEMPLATE true",
         )
-    ):
-        yield text
+    )
     if d.chance(0.3):
         yield f"ALTER DATABASE hub OWNER TO {account}"
 

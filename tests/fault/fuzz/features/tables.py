@@ -16,7 +16,7 @@ def keyless(d):
     yield f"INSERT INTO {table} SELECT n, md5(n::text), n / 7.0, n / 3.0, decode(md5(n::text), 'hex') FROM generate_series(1, 40) n"
     yield f"INSERT INTO {table} SELECT 0, 'twin', 1, 1, NULL FROM generate_series(1, 3)"
     yield f"INSERT INTO {table} VALUES (NULL, NULL, NULL, NULL, NULL), (NULL, NULL, 'NaN', 'NaN', '')"
-    for text in d.some(
+    yield from d.some(
         (
             f"ALTER TABLE {table} ADD UNIQUE NULLS NOT DISTINCT (b, c, a, d)",
             f"CREATE UNIQUE INDEX ON {table} (a) WHERE a > 0",
@@ -24,8 +24,7 @@ def keyless(d):
             f"CREATE INDEX ON {table} (a)",
         ),
         0,
-    )[1:]:
-        yield text
+    )[1:]
 
 
 @feature(1.5)
@@ -265,14 +264,13 @@ def large_objects(d):
     base = d.random.randint(20000, 400000) * 10
     yield f"SELECT lo_from_bytea({base}, '\\xdeadbeef'), lo_create({base + 1}), lo_from_bytea({base + 2}, decode(repeat('00ff', 20000), 'hex'))"
     yield f"SELECT lo_create({base + 3}), lo_put({base + 3}, 10300, 'tail')"
-    for text in d.some(
+    yield from d.some(
         (
             f"GRANT SELECT ON LARGE OBJECT {base} TO PUBLIC",
             f"REVOKE ALL ON LARGE OBJECT {base + 1} FROM CURRENT_USER",
             f"GRANT SELECT, UPDATE ON LARGE OBJECT {base + 2} TO pg_monitor WITH GRANT OPTION",
             f"COMMENT ON LARGE OBJECT {base + 3} IS 'it''s one'",
         )
-    ):
-        yield text
+    )
     yield f"CREATE TABLE {d.name('files')} (id int PRIMARY KEY, file oid)"
     yield f"INSERT INTO {d.last} SELECT n, {base} + n FROM generate_series(0, 3) n"
