@@ -24,6 +24,7 @@ DATABASE = "hub"
 PASSWORD = "canary-app-3c2"
 
 # What names look like in databases that grew. Each is at most 63 bytes, and used once in a feature.
+_SCHEMAS = ("Größe", "a b", "it's", "UP", "%s", "x.y")
 _ODD = (
     "select", "user", "table", "order", "default", "all", "null", "row", "values", "Größe", "Straße & Maß", 'with "quotes"', "it's", "100%", "%s",
     "dot.ted", " space ", "UPPER", "MixedCase", "back\\slash", "$1", "a;b", "--", "/* c", "{curly}", "tab\tbed", "line\nbreak", "éèê", "日本",
@@ -51,7 +52,7 @@ class Draw:
         self._count = 0
         self.names: list[str] = []
         self.database = ident(DATABASE)
-        self.schema = ident(feature if self.random.random() < 0.7 else f"{self.pick(('Größe', 'a b', "it's", 'UP', '%s', 'x.y'))} {feature}")
+        self.schema = ident(feature if self.random.random() < 0.7 else f"{self.pick(_SCHEMAS)} {feature}")
         self.owner = self.pick(('"hub"', '"hub"', '"postgres"'))
 
     def pick(self, choices: t.Sequence[t.Any]) -> t.Any:
