@@ -92,7 +92,7 @@ ROLE = """\
     {role}_step: {{changed: false, evidence: {{}}}}
 """
 ROLES = {
-    "cutover_preflight": ("main",), "native_stack": ("main", "services"), "dns": ("main", "prepared"), "edge": ("main",), "pg_link": ("main",),
+    "cutover_preflight": ("main",), "native_stack": ("main", "services"), "dns": ("main", "prepared", "settled"), "edge": ("main",), "pg_link": ("main",),
     "snapshot": ("main",), "smoke": ("main", "dark", "legacy"),
 }  # fmt: skip
 REAL_ROLES = ("operation", "pg_move", "rollback", "traffic_probe", "report")
