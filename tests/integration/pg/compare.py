@@ -144,7 +144,9 @@ WITH acl(kind, name, acl) AS (
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND {_NOT_SYSTEM}
   UNION ALL SELECT 'function', p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {_NOT_SYSTEM}
-      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = p.oid AND e.deptype = 'e' AND p.proacl IS NULL)
+      -- What an extension's script gave is its own, as its signatures are.
+      AND NOT EXISTS (SELECT FROM pg_depend e LEFT JOIN pg_init_privs i ON i.objoid = p.oid AND i.classoid = 'pg_proc'::regclass
+        WHERE e.objid = p.oid AND e.classid = 'pg_proc'::regclass AND e.deptype = 'e' AND p.proacl IS NOT DISTINCT FROM i.initprivs)
   UNION ALL SELECT 'type', format('%I.%I', n.nspname, y.typname), coalesce(y.typacl, acldefault('T', y.typowner))
     FROM pg_type y JOIN pg_namespace n ON n.oid = y.typnamespace WHERE y.typtype IN ('e', 'd', 'r', 'b') AND y.typelem = 0 AND {_NOT_SYSTEM}
       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = y.oid AND e.deptype = 'e' AND y.typacl IS NULL)

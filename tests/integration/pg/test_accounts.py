@@ -79,7 +79,7 @@ def moved(both) -> None:
     legacy, new = both
     accounts.copy(legacy, new, LINK)
     described = database.describe(legacy.admin, "accounts")
-    new.admin.run(database.create_text("accounts", described))
+    new.admin.run(database.create_text("accounts", described, new.admin.version))
     database.give(new.admin, "accounts", described, "seed_error")
 
 
@@ -209,10 +209,10 @@ def test_words_that_are_no_rights_are_never_run(both):
     described = database.describe(both[0].admin, "accounts")
     for name in ("collate", "ctype", "encoding"):
         with pytest.raises(FleetError) as failure:
-            both[1].admin.run(database.create_text("accounts", {**described, name: "C' TABLESPACE x; ALTER ROLE app SUPERUSER; --"}))
+            both[1].admin.run(database.create_text("accounts", {**described, name: "C' TABLESPACE x; ALTER ROLE app SUPERUSER; --"}, 150000))
         assert failure.value.code == "sql_error"
     with pytest.raises(FleetError):
-        database.create_text("accounts", {**described, "provider": "icu; ALTER ROLE app SUPERUSER"})
+        database.create_text("accounts", {**described, "provider": "icu; ALTER ROLE app SUPERUSER"}, 150000)
 
 
 # --- snapshots --------------------------------------------------------------------------------------------------------------------

@@ -135,16 +135,23 @@ REFUSED = [
     Plant("encoding and locale of a database that stands there", "new.encoding",
           ("CREATE DATABASE hub TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",), ("DROP DATABASE hub",),
           on="new", dbname="postgres", also=("new.datcollate", "new.datctype")),
+    Plant("order of a database that stands there", "new.datlocprovider",
+          ("CREATE DATABASE hub TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C.UTF-8'",), ("DROP DATABASE hub",),
+          on="new", dbname="postgres", also=("new.datlocale",)),
+    Plant("name that needs quotes", 'public."Quelle"', ('CREATE TABLE "Quelle" (a int, b json)',),
+          ('DROP TABLE "Quelle"',), code="type_unsupported", says='public."Quelle" has no key'),
 ]
 WARNED = [
     Plant("unlogged", "public.planted", ("CREATE UNLOGGED TABLE planted (a int)",), ("DROP TABLE planted",), "unlogged_table", "window"),
     Plant("publication", "other", ("CREATE PUBLICATION other FOR TABLE ledger",), ("DROP PUBLICATION other",), "publication"),
+    Plant("key that includes what has no equality", "public.planted", **table("a int NOT NULL, b json, UNIQUE (a) INCLUDE (b)"), code="keyless_table",
+          says="planted_a_b_key"),
     Plant("timeout", "statement_timeout = 3s", ("ALTER DATABASE hub SET statement_timeout = '3s'",),
           ("ALTER DATABASE hub RESET statement_timeout",), "server_timeout"),
     Plant("timeout of a role", "lock_timeout = 1s for hub", ("ALTER ROLE hub IN DATABASE hub SET lock_timeout = '1s'",),
           ("ALTER ROLE hub IN DATABASE hub RESET ALL",), "server_timeout"),
     Plant("extension newer", "extension hstore", ("CREATE EXTENSION hstore VERSION '1.4'",), ("DROP EXTENSION hstore",), "extension_version",
-          "ALTER EXTENSION hstore UPDATE"),
+          'ALTER EXTENSION "hstore" UPDATE'),
     Plant("keyless, large", "public.planted", **table("a int, b text", more="INSERT INTO planted SELECT n, repeat('x', 1000) FROM"
           " generate_series(1, 12000) n"), code="keyless_table", says="13 MB"),
     Plant("deferrable key", "public.planted", **table("a int PRIMARY KEY DEFERRABLE"), code="keyless_table", says="whole rows"),
@@ -220,6 +227,12 @@ def test_a_slot_of_another_cutover_is_refused(calm):
             calm.legacy.rows("SELECT pg_drop_replication_slot('pgcut_rev')", dbname="wiki")
 
 
+def test_a_slot_of_somebody_else_is_said(calm):
+    with planted(calm, Plant("", "", ("SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')",), ("SELECT pg_drop_replication_slot('debezium')",))):
+        told = findings(calm)
+        assert ("replication_slot", "debezium") in {(finding["code"], finding["object"]) for finding in told} and named(told, "fail") == set()
+
+
 def test_a_plain_database_has_warnings_only(base):
     told = findings(base)
     assert named(told, "fail") == set()
@@ -290,7 +303,91 @@ def test_a_tablespace_that_new_does_not_have(base):
     plant = Plant("", "", (f"CREATE TABLESPACE fast LOCATION '{folder}'", "CREATE TABLE planted (a int PRIMARY KEY) TABLESPACE fast"),
                   ("DROP TABLE planted", "DROP TABLESPACE fast"))
     with planted(base, plant):
-        assert "CREATE TABLESPACE fast" in refused(base, "preflight_failed")["remedy"]
+        assert "CREATE TABLESPACE fast LOCATION" in refused(base, "preflight_failed")["remedy"]
+
+
+UNNAMED = {
+    "view public.a (NULLIF)": "CREATE VIEW a AS SELECT nullif(c, 'x') FROM planted",
+    "view public.b (CASE … WHEN)": "CREATE VIEW b AS SELECT CASE c WHEN 'x'::citext THEN 1 END FROM planted",
+    "view public.d (JOIN … USING)": "CREATE VIEW d AS SELECT a.id FROM planted a JOIN planted b USING (id, c)",
+    "rule r on public.planted (IS DISTINCT FROM)": "CREATE RULE r AS ON UPDATE TO planted WHERE old.c IS DISTINCT FROM new.c DO ALSO SELECT 1",
+    "policy p on public.planted (IS DISTINCT FROM)": "CREATE POLICY p ON planted USING (c IS DISTINCT FROM 'X')",
+    "trigger g on public.planted (IS DISTINCT FROM)": "CREATE TRIGGER g BEFORE UPDATE ON planted FOR EACH ROW"
+    " WHEN (old.c IS DISTINCT FROM new.c) EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "constraint k on public.planted (IS DISTINCT FROM)": "ALTER TABLE planted ADD CONSTRAINT k CHECK (c IS DISTINCT FROM 'x')",
+    "constraint odd on public.word (NULLIF)": "CREATE DOMAIN word AS citext CONSTRAINT odd CHECK (nullif(VALUE, 'x') <> 'y')",
+    "index public.i (NULLIF)": "CREATE INDEX i ON planted (nullif(c, 'x'))",
+    "index public.j (IS DISTINCT FROM)": "CREATE INDEX j ON planted (id) WHERE c IS DISTINCT FROM 'x'",
+    "default of public.planted.d (NULLIF)": "ALTER TABLE planted ADD d citext DEFAULT nullif('x'::citext, 'X'::citext)",
+    "statistics s (NULLIF)": "CREATE STATISTICS s ON nullif(c, 'x') FROM planted",
+    "function public.f(public.citext) (NULLIF)": "CREATE FUNCTION f(c citext) RETURNS citext LANGUAGE sql RETURN nullif(c, 'x'::citext)",
+}
+# A dump names these operators, or there is no other one.
+NAMED = (
+    "CREATE VIEW e AS SELECT a.id, a.c IN (SELECT c FROM planted) AS k, a.c = ANY (ARRAY['x'::citext]) AS l, nullif(a.id, 1) AS m, greatest(a.c, 'x') AS n"
+    " FROM planted a JOIN planted b USING (id) WHERE NOT coalesce(a.c = 'x', a.c IS NULL) AND a.c <> b.c ORDER BY a.c",
+    "CREATE POLICY q ON planted USING (id IS DISTINCT FROM 3 AND c <> 'x')",
+)
+
+
+def test_operators_that_a_dump_does_not_name_are_found_wherever_they_are(base):
+    make = ("CREATE EXTENSION citext", "CREATE TABLE planted (id int PRIMARY KEY, c citext)", *NAMED, *UNNAMED.values())
+    with planted(base, Plant("", "", make, ("DROP TABLE planted CASCADE", "DROP EXTENSION citext CASCADE"))):
+        assert named(refused(base, "preflight_failed")["details"]["findings"], "fail") == set(UNNAMED)
+
+
+def test_hashes_that_are_others_on_each_server_are_found(base):
+    make = ("CREATE DOMAIN moods AS mood[]", "CREATE TYPE two AS (a int, b moods)", "CREATE TABLE h1 (k two) PARTITION BY HASH (k)",
+            "CREATE TABLE h2 (k mood) PARTITION BY HASH ((coalesce(k, 'calm')))", "CREATE TABLE h3 (a int, k regclass) PARTITION BY HASH (a, k)",
+            "CREATE TABLE equal (a oid, b text, c int4range, d uuid[]) PARTITION BY HASH (a, b, c, d)", "CREATE TABLE listed (k mood) PARTITION BY LIST (k)")
+    with planted(base, Plant("", "", make, ("DROP TABLE h1, h2, h3, equal, listed", "DROP TYPE two", "DROP DOMAIN moods"))):
+        assert named(refused(base, "preflight_failed")["details"]["findings"], "fail") == {"public.h1", "public.h2", "public.h3"}
+
+
+def test_a_collation_of_the_system_that_new_has_not(base):
+    rename = "UPDATE pg_collation SET collname = %s WHERE collname = %s RETURNING collname"
+    with planted(base, Plant("", "", ('CREATE TABLE planted (a text COLLATE "de-x-icu" PRIMARY KEY)',), ("DROP TABLE planted",))):
+        assert named(findings(base), "fail") == set()
+        base.new.rows(rename, "none", "de-x-icu", dbname="postgres")
+        try:
+            assert "make its cluster anew" in refused(base, "preflight_failed")["remedy"]
+        finally:
+            base.new.rows(rename, "de-x-icu", "none", dbname="postgres")
+
+
+REMEDIES = {
+    "hash": (("CREATE TABLE planted (k mood) PARTITION BY HASH (k)",), ("DROP TABLE planted", "CREATE TABLE planted (k mood) PARTITION BY LIST (k)")),
+    "operators": (
+        ("CREATE VIEW v AS SELECT nullif(c, 'x') AS n, CASE c WHEN 'x'::citext THEN 1 END AS w, c IS DISTINCT FROM 'x' AS d FROM planted",),
+        ("DROP VIEW v", "CREATE VIEW v AS SELECT CASE WHEN c = 'x' THEN NULL ELSE c END AS n, CASE WHEN c = 'x' THEN 1 END AS w,"
+         " NOT coalesce(c = 'x', c IS NULL AND 'x' IS NULL) AS d FROM planted"),
+    ),
+    "member": (("CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1", "ALTER EXTENSION citext ADD FUNCTION f()"),
+               ('ALTER EXTENSION "citext" DROP FUNCTION public.f()', "SELECT f()")),
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_what_a_remedy_says_is_enough(base, name):
+    bad, remedy = REMEDIES[name]
+    more = () if name == "hash" else ("CREATE EXTENSION citext", "CREATE TABLE planted (c citext)")
+    undo = ("DROP TABLE planted CASCADE", *(("DROP EXTENSION citext CASCADE", "DROP FUNCTION IF EXISTS f") if more else ()))
+    with planted(base, Plant(name, "", (*more, *bad), undo)):
+        assert named(findings(base), "fail")
+        for text in remedy:
+            base.legacy.rows(text)
+        assert named(findings(base), "fail") == set()
+
+
+def test_programs_that_fit_neither_server_are_refused(base):
+    """A newer pg_restore sets what an older server does not know."""
+    folder = base.home / "newer"
+    folder.mkdir()
+    for name in ("pg_dump", "pg_restore"):
+        (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 99.1'\n")
+        (folder / name).chmod(0o755)
+    failure = refused(base, "tool_missing", new={**base.params("seeded")["new"], "bindir": str(folder)})
+    assert f"{folder}/pg_restore is version 99.1" in failure["message"] and "new.bindir" in failure["remedy"]
 
 
 def test_too_little_room_is_seen_where_the_new_server_is(base):

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Finding
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.contents import NamedCollation
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.judge import refuse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.rules import fatal, judge
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.survey import Collation, Seen
@@ -57,6 +58,10 @@ RULES = [
     ("tablespace", {"objects": {"used_tablespaces": ("fast",)}}, "preflight_failed", "fail", "tablespace fast"),
     ("rebuilt", {"collations": (Collation("s.german", "i", "de", "153.14", "153.120"),)}, "collation_version", "warn", "s.german"),
     ("sorts", {"collations": (Collation("s.german", "i", "de", "150.1.42", "150.1.42"),)}, "collation_version", "warn", "s.german"),
+    ("locks", {"locked": 9000, "settings": {**SETTINGS, "max_locks_per_transaction": "64", "max_connections": "100"}}, "preflight_failed", "fail",
+     "legacy.max_locks_per_transaction"),
+    ("collation of ICU", {"named_collations": (NamedCollation("s.g", "g", "b", "", False), NamedCollation("s.h", "h", "c", "de_DE.utf8", False))},
+     "preflight_failed", "fail", "s.h"),
     ("foreign slot", {"foreign_slots": ("pgcut_fwd",)}, "preflight_failed", "fail", "legacy.pgcut_fwd"),
     ("keyless", {"keyless": (Keyless("s", "t", "d", 0, "", ()),)}, "keyless_table", "warn", "s.t"),
     ("keyless, index", {"keyless": (Keyless("s", "t", "d", 0, "i", ("j",)),)}, "keyless_table", "warn", "s.t"),
@@ -83,12 +88,30 @@ def test_rules_over_legacy(change, code, level, name):
     pytest.param({"system": "1"}, "new.host", id="same server"),
     pytest.param({"database": {**DATABASE, "encoding": "LATIN1"}}, "new.encoding", id="encoding"),
     pytest.param({"database": {**DATABASE, "datcollate": "de_DE.UTF-8"}}, "new.datcollate", id="collation"),
+    pytest.param({"database": {**DATABASE, "datlocprovider": "i"}}, "new.datlocprovider", id="provider"),
+    pytest.param({"database": {**DATABASE, "daticurules": "&a < b"}}, "new.daticurules", id="rules of ICU"),
     pytest.param({"room": 1}, "new.data_directory", id="room"),
     pytest.param({"locales": ("en_US.utf8",)}, "locale C.UTF-8", id="locale"),
     pytest.param({"database": DATABASE, "objects": {"user_tables": ("public.theirs",)}}, "new.dbname", id="not empty"),
 ])
 def test_rules_over_new(change, name):
     assert [finding.object for finding in fatal(found(new=replace(NEW, **change)))] == [name]
+
+
+def test_the_order_of_icu_needs_a_build_with_it():
+    legacy = replace(LEGACY, database={**DATABASE, "datlocprovider": "i", "datlocale": "de_DE"},
+                     named_collations=(NamedCollation("s.g", "g", "i", "de", False), NamedCollation('pg_catalog."de-x-icu"', "de-x-icu", "i", "de", True)))
+    assert found(legacy=legacy) == []
+    told = found(legacy=legacy, new=replace(NEW, sorted_by={}))
+    assert [finding.object for finding in told] == ["database de_DE", "s.g", 'pg_catalog."de-x-icu"']
+    there = {**DATABASE, "datlocprovider": "i", "datlocale": "de-DE"}
+    assert found(legacy=legacy, new=replace(NEW, database=there, objects={"user_tables": ()})) == []
+
+
+def test_owners_matter_where_rows_are_applied_with_their_rights():
+    legacy = replace(LEGACY, objects={kind: ("s.t of o",) for kind in ("closed_schemas", "own_rights", "forced_policies")})
+    assert found(legacy=legacy) == []
+    assert [finding.object for finding in fatal(found(legacy=legacy, new=replace(NEW, version=160000)))] == ["s.t of o"] * 3
 
 
 def test_an_empty_database_on_new_is_fine_and_one_of_ours_too():

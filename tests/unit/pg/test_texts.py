@@ -155,6 +155,33 @@ def test_the_given_folder_wins(tmp_path):
     assert programs.find("no_such_program", [str(tmp_path)]) == "no_such_program"
 
 
+def test_the_program_is_none_that_is_newer_than_the_server_unless_there_is_no_other(tmp_path, monkeypatch):
+    for major in ("9.6", "15", "16", "18"):
+        (tmp_path / major / "bin").mkdir(parents=True)
+        (tmp_path / major / "bin" / "pg_restore").touch()
+    monkeypatch.setattr(programs, "_DEBIAN", tmp_path)
+    taken = {major: programs.find("pg_restore", [], major) for major in (0, 9, 15, 17, 18)}
+    assert taken == {number: str(tmp_path / major / "bin" / "pg_restore") for number, major in {0: "18", 9: "18", 15: "15", 17: "16", 18: "18"}.items()}
+
+
+@pytest.mark.parametrize(("said", "named"), [("15.3", []), ("16.1", []), ("17.9", []), ("14.2", ["pg_dump", "pg_restore"]), ("18.0", ["pg_dump", "pg_restore"]),
+                                             ("", ["pg_dump", "pg_restore"])])
+def test_programs_between_both_servers_fit(said, named):
+    found = programs.unfit(lambda argv, **more: Listing(f"pg_dump (PostgreSQL) {said}"), [], 15, 17)
+    assert [finding.object for finding in found] == named and all(finding.remedy for finding in found)
+
+
+DATABASE = {"owner": "o", "encoding": "UTF8", "collate": "C", "ctype": "C", "provider": "c", "locale": None, "rules": None}
+
+
+def test_the_provider_of_the_locale_is_always_said():
+    """Left out, it is that of template0: how initdb was called on new."""
+    said = {version: database.create_text("d", DATABASE, version).partition("LC_CTYPE 'C'")[2] for version in (140000, 150000)}
+    assert said == {140000: "", 150000: " LOCALE_PROVIDER libc"}
+    icu = database.create_text("d", {**DATABASE, "provider": "i", "locale": "de", "rules": "&'a"}, 160000)
+    assert icu.endswith(" LOCALE_PROVIDER icu ICU_LOCALE 'de' ICU_RULES '&''a'")
+
+
 @pytest.mark.parametrize(("entry", "expected"), [
     ('search_path="$user", public', """SET "search_path" TO '$user', 'public'"""),
     ("search_path=A,\"B\"", """SET "search_path" TO 'a', 'B'"""),

@@ -9,11 +9,20 @@ from __future__ import annotations
 import re
 
 from ..model import Finding, Options
+from ..server.postgres import ident
 from .survey import Collation, Seen
 
 # Room that a copy with its indexes, the log of the copy and sorting need, against what the database takes now.
 _ROOM = 1.2
 _WRITTEN = "Nothing has to be done."
+_COMPARED = (
+    ("encoding", "encoding"),
+    ("datlocprovider", "locale provider"),
+    ("datcollate", "collation"),
+    ("datctype", "character type"),
+    ("datlocale", "locale"),
+    ("daticurules", "rules of ICU"),
+)
 
 
 def both(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
@@ -26,7 +35,8 @@ def both(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
             "fail",
             f"tablespace {name}",
             f"Tablespace {name} does not exist on new.",
-            f"CREATE TABLESPACE {name} on new, or move its tables to pg_default on legacy.",
+            f"CREATE TABLESPACE {name} LOCATION '…' on new (an empty directory that belongs to the server's account), or move its tables to"
+            " pg_default on legacy.",
         )
         for name in legacy.objects.get("used_tablespaces", ())
         if name not in new.tablespaces
@@ -40,21 +50,79 @@ def both(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
                     "fail",
                     f"locale {wanted}",
                     f"Locale {wanted} does not exist on new.",
-                    f"Generate it: locale-gen {wanted}, then restart.",
+                    _generate(wanted),
                 )
             )
+    if legacy.database is not None:
+        findings += _collations(legacy, new)
     if legacy.database is not None and new.database is not None:
-        for column, name in (("encoding", "encoding"), ("datcollate", "collation"), ("datctype", "character type")):
-            if legacy.database[column] != new.database[column]:
+        for column, name in _COMPARED:
+            wanted, found = legacy.database.get(column) or "", new.database.get(column) or ""
+            if _plain(wanted) != _plain(found):
                 findings.append(
                     Finding(
                         "preflight_failed",
                         "fail",
                         f"new.{column}",
-                        f"The {name} of {options.new.dbname} is {new.database[column]} on new and {legacy.database[column]} on legacy.",
+                        f"The {name} of {options.new.dbname} is {found or 'none'} on new and {wanted or 'none'} on legacy.",
                         f"Drop the empty database {options.new.dbname} on new; it is made with the right one.",
                     )
                 )
+    return findings
+
+
+def _collations(legacy: Seen, new: Seen) -> list[Finding]:
+    """Collations by name and the provider of the database: what new's build or its operating system has not."""
+    missing = []
+    if legacy.database is not None and legacy.database.get("datlocprovider") == "i" and new.database is None and not _has_icu(new):
+        missing.append((f"database {legacy.database['datlocale']}", "The order of the database is one of ICU", _ICU))
+    for used in legacy.named_collations:
+        if used.provider == "i" and not _has_icu(new):
+            missing.append((used.name, f"Collation {used.name} is one of ICU", f"{_ICU} Or drop the collation on legacy, where nothing uses it."))
+        elif used.of_system and new.own_collations and used.plain not in new.own_collations:
+            missing.append((used.name, f"Collation {used.name} is one of the operating system of legacy", _generate(used.locale, "make its cluster anew")))
+        elif used.provider == "c" and not used.of_system and used.locale not in ("C", "POSIX"):
+            if not any(_locale(used.locale) == _locale(name) for name in new.locales):
+                missing.append((used.name, f"Collation {used.name} has the locale {used.locale}", _generate(used.locale)))
+    return [Finding("preflight_failed", "fail", name, f"{why}, which new does not have.", remedy) for name, why, remedy in missing]
+
+
+_ICU = "Install a PostgreSQL on new that was built with ICU, as the packages of PostgreSQL and of Debian are."
+
+
+def _has_icu(new: Seen) -> bool:
+    """initdb of a build with ICU imports its collations, with their versions (pg_import_system_collations)."""
+    return any(provider == "i" for provider, _locale_name in new.sorted_by)
+
+
+def _generate(locale: str, then: str = "") -> str:
+    """pg_collation is filled by initdb, so what comes later has to be taken in."""
+    then = then or "run SELECT pg_import_system_collations('pg_catalog') in its database postgres"
+    return f"Generate it on the new host (locale-gen {locale}), restart the server, and {then}."
+
+
+def _plain(value: str) -> str:
+    """de_DE of PostgreSQL 15 is de-DE in 16, which writes a locale of ICU as a language tag."""
+    return value.replace("_", "-").lower()
+
+
+def locks(legacy: Seen, new: Seen) -> list[Finding]:
+    """pg_dump locks every table in one transaction, and the window every sequence: the table of locks of a server has to hold them."""
+    findings = []
+    for side, seen in (("legacy", legacy), ("new", new)):
+        per = int(seen.settings.get("max_locks_per_transaction", "0"))
+        sessions = int(seen.settings.get("max_connections", "0")) + int(seen.settings.get("max_prepared_transactions", "0"))
+        if per and sessions and legacy.locked > per * sessions:
+            findings.append(
+                Finding(
+                    "preflight_failed",
+                    "fail",
+                    f"{side}.max_locks_per_transaction",
+                    f"{legacy.locked} tables or sequences are locked at once; {side} has room for {per * sessions} locks"
+                    f" (max_locks_per_transaction {per} for each of {sessions} sessions).",
+                    f"Set max_locks_per_transaction to {-(-legacy.locked // sessions) + per} on {side}; this needs a restart.",
+                )
+            )
     return findings
 
 
@@ -88,7 +156,7 @@ def _extension(name: str, version: str, there: str | None) -> list[Finding]:
             "warn",
             f"extension {name}",
             f"Extension {name} is {version} on legacy; new installs {there}.",
-            f"ALTER EXTENSION {name} UPDATE on legacy makes them equal.",
+            f"ALTER EXTENSION {ident(name)} UPDATE on legacy makes them equal.",
         )
     ]
 

@@ -17,10 +17,10 @@ from ..engines.logical import seed
 from ..engines.physical import conditions as physical
 from ..model import SIDES, Facts, Finding, weak_tls
 from ..replication import sync
-from ..server import accounts, catalog, link_account, owner_code
+from ..server import accounts, catalog, link_account, owner_code, programs
 from ..server.process import Control
 from ..work import Work
-from . import rules, survey
+from . import extensions, rules, survey
 
 
 def manner(work: Work, seen: Facts, found: str) -> plan.Manner:
@@ -59,7 +59,12 @@ def judge_both(work: Work, found: str, *, strict: bool) -> None:
         work.findings += work.clients.findings()
     work.findings += sync.judge(work.options, work.legacy, work.new, sync.read(work.legacy, work.new))
     work.findings += weak_tls((work.options.legacy, work.options.new), work.options.link)
+    if found in ("empty", "prepared", "seeding"):
+        bindirs = (work.options.new.bindir, work.options.legacy.bindir)
+        work.findings += programs.unfit(work.runner, bindirs, *(side.version // 10000 for side in seen))
     if found in ("empty", "prepared"):
+        if seen[0].database is not None:
+            work.findings += extensions.findings(work.legacy, work.new, seen[1].available, seen[0].extensions)
         work.findings += accounts.findings(work.legacy, work.new, work.options.link)
     work.findings.sort(key=lambda finding: finding.level)
     if strict:

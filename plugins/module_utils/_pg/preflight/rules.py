@@ -11,7 +11,7 @@ import typing as t
 from ..model import Finding, Options
 from ..server.catalog import Keyless
 from ..server.link_account import unfit, unfit_text
-from . import fit
+from . import contents, fit
 from .survey import Seen
 
 # REPLICA IDENTITY FULL without an index makes every UPDATE on the follower read the whole table.
@@ -31,15 +31,16 @@ def judge(
     findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
     before = found in ("empty", "prepared")
     if new is None:
-        return [*findings, *_alone(options, legacy), *_link_role(options, "legacy", legacy, True)]
+        return [*findings, *_alone(options, legacy), *_link_role(options, "legacy", legacy, True), *contents.findings(legacy.objects, legacy.version)]
     findings += [*_server("new", new), *_versions(legacy, new)]
     finished = found in ("new_only", "finished")
     if not finished:
         findings += [*_link_role(options, "legacy", legacy, before), *_link_role(options, "new", new, before)]
     if before:
         findings += [*_alone(options, legacy), *fit.both(options, legacy, new), *_empty(options, found, new), *fit.room(legacy, new)]
-        findings += [*fit.sorting(legacy, new)]
+        findings += [*fit.sorting(legacy, new), *contents.findings(legacy.objects, max(legacy.version, new.version))]
     findings += [_schema(name) for name in drifted]
+    findings += fit.locks(legacy, new)
     return sorted(findings, key=lambda finding: finding.level)
 
 
@@ -198,6 +199,13 @@ _RULES = (
         "TRUNCATE it before the switch if its rows do not matter, or ALTER TABLE … SET LOGGED.",
     ),
     ("views", "warn", "materialized_view", "Materialized view {} is filled by a refresh of its own after each switch.", _WRITTEN),
+    (
+        "other_slots",
+        "warn",
+        "replication_slot",
+        "Logical replication slot {} on legacy belongs to somebody else: it stays there, and its reader will not see what is written on new.",
+        "Stop its reader before the switch and make a slot on new for it; drop this one then: SELECT pg_drop_replication_slot(…).",
+    ),
     ("publications", "warn", "publication", "Publication {} is not moved.", "Create it on new, and let its subscribers start anew."),
     (
         "timeouts",

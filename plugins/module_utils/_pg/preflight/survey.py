@@ -16,35 +16,26 @@ from pathlib import Path
 from ..server.catalog import IN_USER_SCHEMA, Keyless, keyless
 from ..server.owner_code import Use, uses
 from ..server.postgres import Row, Server, Session
+from .contents import OBJECTS, TABLE, NamedCollation, full_sequences, named_collations, other_operators
 
 _OBJECTS: dict[str, str] = {
-    "invalid_indexes": "SELECT n.nspname || '.' || c.relname AS name FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid"
+    "invalid_indexes": f"SELECT {TABLE} AS name FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT x.indisvalid ORDER BY 1",
-    "foreign_tables": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "foreign_tables": f"SELECT {TABLE} AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind = 'f' ORDER BY 1",
-    "firing_triggers": "SELECT n.nspname || '.' || c.relname || '.' || g.tgname AS name FROM pg_trigger g JOIN pg_class c"
+    "firing_triggers": f"SELECT {TABLE} || '.' || quote_ident(g.tgname) AS name FROM pg_trigger g JOIN pg_class c"
     " ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R') ORDER BY 1",
-    "firing_rules": "SELECT n.nspname || '.' || c.relname || '.' || r.rulename AS name FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class"
+    "firing_rules": f"SELECT {TABLE} || '.' || quote_ident(r.rulename) AS name FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class"
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND r.ev_enabled IN ('A', 'R') ORDER BY 1",
-    "firing_event_triggers": "SELECT evtname::text AS name FROM pg_event_trigger WHERE evtenabled IN ('A', 'R') AND evtname NOT LIKE 'pgcut\\_%'"
+    "firing_event_triggers": "SELECT quote_ident(evtname) AS name FROM pg_event_trigger WHERE evtenabled IN ('A', 'R') AND evtname NOT LIKE 'pgcut\\_%'"
     " ORDER BY 1",
-    # The end of a sequence is its own, or that of the column that owns it (a smallserial made before PostgreSQL 10, a widened sequence).
-    "full_sequences": "SELECT s.schemaname || '.' || s.sequencename AS name FROM pg_sequences s"
-    " JOIN pg_class c ON c.oid = format('%I.%I', s.schemaname, s.sequencename)::regclass CROSS JOIN LATERAL (SELECT"
-    " least(s.max_value, min(CASE a.atttypid::regtype::text WHEN 'smallint' THEN 32767 WHEN 'integer' THEN 2147483647 END)) AS top,"
-    " greatest(s.min_value, max(CASE a.atttypid::regtype::text WHEN 'smallint' THEN -32768 WHEN 'integer' THEN -2147483648 END)) AS bottom"
-    " FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
-    " WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass) e"
-    " WHERE NOT s.cycle AND s.last_value IS NOT NULL AND CASE WHEN s.increment_by > 0"
-    " THEN s.last_value::numeric - s.min_value > 0.95 * (e.top::numeric - s.min_value)"
-    " ELSE s.max_value::numeric - s.last_value > 0.95 * (s.max_value::numeric - e.bottom) END ORDER BY 1",
-    "unlogged": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "unlogged": f"SELECT {TABLE} AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind = 'r' AND c.relpersistence = 'u' ORDER BY 1",
-    "views": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "views": f"SELECT {TABLE} AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind = 'm' ORDER BY 1",
-    "subscriptions": "SELECT subname::text AS name FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+    "subscriptions": "SELECT quote_ident(subname) AS name FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
     " WHERE d.datname = current_database() AND subname NOT LIKE 'pgcut\\_%' ORDER BY 1",
-    "publications": "SELECT pubname::text AS name FROM pg_publication WHERE pubname NOT LIKE 'pgcut\\_%' ORDER BY 1",
+    "publications": "SELECT quote_ident(pubname) AS name FROM pg_publication WHERE pubname NOT LIKE 'pgcut\\_%' ORDER BY 1",
     "prepared": "SELECT gid AS name FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1",
     "old_transactions": "SELECT 'pid ' || pid || ' (' || application_name || ', ' || date_trunc('second', clock_timestamp() - xact_start)"
     " || ')' AS name FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
@@ -59,10 +50,10 @@ _OBJECTS: dict[str, str] = {
     " WHERE d.datname = current_database() AND c ~ '^[a-z_]*_timeout=' ORDER BY 1",
     "used_tablespaces": "SELECT DISTINCT t.spcname::text AS name FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace"
     " WHERE t.spcname <> 'pg_global' ORDER BY 1",
-    "text_ranges": "SELECT n.nspname || '.' || c.relname AS name FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid"
+    "text_ranges": f"SELECT {TABLE} AS name FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.partstrat = 'r' AND EXISTS (SELECT FROM unnest(p.partcollation) o"
     " JOIN pg_collation l ON l.oid = o WHERE l.collcollate IS DISTINCT FROM 'C' AND l.collcollate IS DISTINCT FROM 'POSIX') ORDER BY 1",
-    "user_tables": "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "user_tables": f"SELECT {TABLE} AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     f" WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {IN_USER_SCHEMA} AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid"
     " AND e.deptype = 'e') ORDER BY 1",
 }
@@ -112,6 +103,10 @@ class Seen:
     sorted_by: t.Mapping[tuple[str, str], str] = field(default_factory=dict)
     collations: tuple[Collation, ...] = ()
     owner_code: tuple[Use, ...] = ()
+    # Tables or sequences, whichever are more: one transaction locks all of them.
+    locked: int = 0
+    named_collations: tuple[NamedCollation, ...] = ()
+    own_collations: tuple[str, ...] = ()
 
 
 _WANTED = (
@@ -123,8 +118,17 @@ _WANTED = (
     "max_slot_wal_keep_size",
     "idle_replication_slot_timeout",
     "max_prepared_transactions",
+    "max_locks_per_transaction",
+    "max_connections",
     "synchronous_standby_names",
     "server_version",
+)
+
+_DATABASE = (
+    "SELECT datcollate, datctype, pg_encoding_to_char(encoding) AS encoding, pg_database_size(oid) AS size,"
+    " to_jsonb(d)->>'datcollversion' AS collversion, coalesce(to_jsonb(d)->>'datlocprovider', 'c') AS datlocprovider,"
+    " coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', '') AS datlocale,"
+    " coalesce(to_jsonb(d)->>'daticurules', '') AS daticurules FROM pg_database d WHERE datname = %s"
 )
 
 
@@ -143,11 +147,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser, pg_is_in_recovery() AS recovery,"
         " (SELECT system_identifier::text FROM pg_control_system()) AS system"
     )[0]
-    database = admin.rows(
-        "SELECT datcollate, datctype, pg_encoding_to_char(encoding) AS encoding, pg_database_size(oid) AS size,"
-        " to_jsonb(d)->>'datcollversion' AS collversion FROM pg_database d WHERE datname = %s",
-        server.dbname,
-    )
+    database = admin.rows(_DATABASE, server.dbname)
     others = admin.rows("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname)
     role = admin.rows(link_query(admin), link_user) if link_user else []
     here = bool(database)
@@ -166,7 +166,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         locales=_locales(admin),
         large_objects=int(server.db.value("SELECT count(*) FROM pg_largeobject_metadata")) if here else 0,
         link_role={name: value for name, value in role[0].items() if name != "rolpassword"} if role else None,
-        objects={name: _names(server.db, text) if here else () for name, text in _OBJECTS.items()} | {"jobs": _jobs(server) if here else ()},
+        objects=_objects(server) if here else {},
         keyless=tuple(keyless(server.db)) if here else (),
         foreign_slots=tuple(
             str(row["slot_name"])
@@ -180,6 +180,9 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         room=_room(server, str(used["system"])),
         tablespaces=_names(admin, "SELECT spcname::text AS name FROM pg_tablespace"),
         sorted_by=_sorted_by(admin),
+        locked=_locked(server.db) if here else 0,
+        named_collations=named_collations(server.db) if here else (),
+        own_collations=_names(admin, "SELECT collname AS name FROM pg_collation WHERE collnamespace = 'pg_catalog'::regnamespace"),
         collations=_collations(server.db) if here else (),
         owner_code=tuple(uses(server.db)) if here else (),
     )
@@ -187,6 +190,20 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
 
 def _names(session: Session, text: str) -> tuple[str, ...]:
     return tuple(str(row["name"]) for row in session.rows(text))
+
+
+def _objects(server: Server) -> dict[str, tuple[str, ...]]:
+    db = server.db
+    found = {name: _names(db, text) for name, text in {**_OBJECTS, **OBJECTS}.items()}
+    return {**found, "jobs": _jobs(server), "full_sequences": full_sequences(db), "other_operators": other_operators(db)}
+
+
+def _locked(session: Session) -> int:
+    text = (
+        "SELECT greatest(count(*) FILTER (WHERE c.relkind IN ('r', 'p')), count(*) FILTER (WHERE c.relkind = 'S')) FROM pg_class c"
+        f" JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA}"
+    )
+    return int(session.value(text))
 
 
 def _pairs(session: Session, text: str) -> dict[str, str]:

@@ -52,9 +52,10 @@ class Keyless:
     bytes: int
     index: str
     without: tuple[str, ...]
+    quoted: str = ""
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return self.quoted or f"{self.schema}.{self.name}"
 
 
 def keyless(session: Session) -> list[Keyless]:
@@ -66,12 +67,14 @@ def keyless(session: Session) -> list[Keyless]:
     found = session.rows(
         f"""
 WITH RECURSIVE {_UNEQUAL}, listed AS (
-SELECT n.nspname, c.relname, c.relreplident::text AS was, pg_relation_size(c.oid) AS bytes,
+SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+  c.relreplident::text AS was, pg_relation_size(c.oid) AS bytes,
   (SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
    WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL
-     AND NOT EXISTS (SELECT FROM unnest(x.indkey) k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k
+     -- What an index includes may be NULL: ATExecReplicaIdentity looks at its key columns (src/backend/commands/tablecmds.c).
+     AND NOT EXISTS (SELECT FROM unnest((x.indkey::int2[])[0:x.indnkeyatts - 1]) k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k
                      WHERE NOT a.attnotnull)
-   ORDER BY x.indnatts, i.relname LIMIT 1) AS index,
+   ORDER BY x.indnkeyatts, i.relname LIMIT 1) AS index,
   ARRAY(SELECT a.attname || ' (' || format_type(a.atttypid, a.atttypmod) || ')' FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
     AND NOT a.attisdropped AND a.attgenerated = '' AND a.atttypid IN (SELECT root FROM unequal) ORDER BY a.attnum) AS without,
   EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid AND x.indimmediate) AS keyed,
@@ -82,7 +85,8 @@ SELECT * FROM listed WHERE was = 'n' OR was = 'd' AND NOT keyed OR was = 'i' AND
 ORDER BY 1, 2"""
     )
     return [
-        Keyless(row["nspname"], row["relname"], row["was"], int(row["bytes"]), row["index"] or "", tuple(row["without"])) for row in found
+        Keyless(row["nspname"], row["relname"], row["was"], int(row["bytes"]), row["index"] or "", tuple(row["without"]), row["quoted"])
+        for row in found
     ]
 
 
@@ -194,33 +198,40 @@ SELECT 'column ' || n.nspname || '.' || c.relname || '.' || a.attname AS object,
     AND g.attnum > 0 AND g.attisdropped), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated) AS text
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+  AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'table ' || n.nspname || '.' || c.relname, concat_ws(' ', c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
   pg_get_expr(c.relpartbound, c.oid))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+  AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'constraint ' || n.nspname || '.' || coalesce(c.relname, t.typname) || '.' || k.conname, pg_get_constraintdef(k.oid)
 FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_type t ON t.oid = k.contypid
 WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND c.relpersistence IS DISTINCT FROM 't' AND {IN_USER_SCHEMA}
+  AND {_NOT_OF_EXTENSION.format('c', 'pg_class')} AND {_NOT_OF_EXTENSION.format('t', 'pg_type')}
 UNION ALL
 SELECT 'index ' || n.nspname || '.' || i.relname, pg_get_indexdef(x.indexrelid)
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
 WHERE x.indisvalid AND i.relpersistence <> 't' AND {IN_USER_SCHEMA}
+  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = x.indrelid AND e.classid = 'pg_class'::regclass AND e.deptype = 'e')
 UNION ALL
 SELECT 'trigger ' || n.nspname || '.' || c.relname || '.' || g.tgname, pg_get_triggerdef(g.oid) || g.tgenabled::text
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT g.tgisinternal AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+  AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'event trigger ' || evtname, concat_ws(' ', evtevent, evtenabled) FROM pg_event_trigger WHERE evtname NOT LIKE 'pgcut\\_%'
 UNION ALL
 SELECT 'identity ' || n.nspname || '.' || c.relname, c.relreplident::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA}
+  AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'sequence ' || n.nspname || '.' || c.relname,
   concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle)
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+  AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'type ' || n.nspname || '.' || t.typname, concat_ws(' ', t.typtype, CASE WHEN t.typtype = 'd' THEN
   format_type(t.typbasetype, t.typtypmod) END, t.typnotnull, (SELECT string_agg(quote_literal(l.enumlabel), ',' ORDER BY l.enumsortorder)
@@ -239,12 +250,12 @@ UNION ALL
 SELECT 'extension ' || extname, '' FROM pg_extension WHERE extname <> 'plpgsql'
 """
 
-# Expressions are shown by each major in its own way, so they are compared between equal majors only.
+# Expressions are shown by each major in its own way, so between different majors only their existence is compared.
 _EXPRESSIONS = f"""
-UNION ALL
 SELECT 'default ' || n.nspname || '.' || c.relname || '.' || a.attname, pg_get_expr(d.adbin, d.adrelid)
 FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+  AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'rule ' || n.nspname || '.' || c.relname || '.' || r.rulename, md5(pg_get_ruledef(r.oid))
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -257,8 +268,9 @@ FROM pg_policy o JOIN pg_class c ON c.oid = o.polrelid JOIN pg_namespace n ON n.
 
 
 def fingerprint(session: Session, *, expressions: bool) -> dict[str, str]:
-    """Everything that replication and the way back rely on, by object; with ``expressions`` views, defaults and policies, too."""
-    return {row["object"]: row["text"] for row in session.rows(_FINGERPRINT + (_EXPRESSIONS if expressions else ""))}
+    """Everything that replication and the way back rely on, by object; with ``expressions`` what views, rules, defaults and policies say, too."""
+    found = {row["object"]: row["text"] for row in session.rows(_FINGERPRINT)}
+    return found | {row["object"]: row["text"] if expressions else "" for row in session.rows(_EXPRESSIONS)}
 
 
 def drift(legacy: Server, new: Server) -> list[str]:

@@ -18,7 +18,9 @@ from .postgres import Session, ident, literal
 # What aclexplode calls the rights on a database (src/include/utils/acl.h, ACL_ALL_RIGHTS_DATABASE).
 _PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
 # pg_database.datlocprovider (PostgreSQL documentation, pg_database); before 15 there is only the C library.
-_PROVIDERS = {"c": (), "i": ("LOCALE_PROVIDER icu", "ICU_LOCALE"), "b": ("LOCALE_PROVIDER builtin", "BUILTIN_LOCALE")}
+_PROVIDERS = {"c": ("libc", ""), "i": ("icu", "ICU_LOCALE"), "b": ("builtin", "BUILTIN_LOCALE")}
+# A server that is older knows the C library only, and not the word (CREATE DATABASE of the documentation, 15).
+_HAS_PROVIDERS = 150000
 # Our own fence and epoch are no settings of the application.
 _OURS = ("pgcut.", "default_transaction_read_only=")
 
@@ -61,6 +63,7 @@ def describe(session: Session, dbname: str) -> dict[str, t.Any]:
         "provider": database.get("datlocprovider") or "c",
         # The column was daticulocale in PostgreSQL 15 and 16 and is datlocale since 17.
         "locale": database.get("datlocale") or database.get("daticulocale"),
+        "rules": database.get("daticurules"),
         "connections": database["datconnlimit"],
         "comment": row["comment"],
         "settings": settings,
@@ -68,8 +71,11 @@ def describe(session: Session, dbname: str) -> dict[str, t.Any]:
     }
 
 
-def create_text(name: str, described: t.Mapping[str, t.Any], *, owned: bool = True) -> str:
-    """CREATE DATABASE with encoding, locale and owner of the described one; from template0, which alone allows that."""
+def create_text(name: str, described: t.Mapping[str, t.Any], version: int, *, owned: bool = True) -> str:
+    """CREATE DATABASE with encoding, locale and owner of the described one, for a server of ``version``; from template0, which alone allows that.
+
+    What is not said is as in template0, so as initdb was told on that server: the provider of the locale is always said.
+    """
     if described["provider"] not in _PROVIDERS:
         raise _refused(f"its locale provider {described['provider']!r} is none of {', '.join(_PROVIDERS)}")
     words = [f"OWNER {ident(described['owner'])}"] if owned else []
@@ -79,9 +85,11 @@ def create_text(name: str, described: t.Mapping[str, t.Any], *, owned: bool = Tr
         f"LC_COLLATE {literal(described['collate'])}",
         f"LC_CTYPE {literal(described['ctype'])}",
     ]
-    provider = _PROVIDERS[described["provider"]]
-    if provider:
-        words += [provider[0], f"{provider[1]} {literal(described['locale'])}"]
+    provider, locale = _PROVIDERS[described["provider"]]
+    words += [f"LOCALE_PROVIDER {provider}"] if version >= _HAS_PROVIDERS else []
+    words += [f"{locale} {literal(described['locale'])}"] if locale else []
+    # Manifests of snapshots that were taken earlier have no rules.
+    words += [f"ICU_RULES {literal(described['rules'])}"] if described.get("rules") else []
     return f"CREATE DATABASE {ident(name)} WITH {' '.join(words)}"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..._core import libpq
 from ..._core.errors import FleetError
 from ..._core.runner import Completed, Runner
-from ..model import Endpoint
+from ..model import Endpoint, Finding
 from .session_settings import start_options
 
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -28,13 +28,16 @@ _SCHEMA = "bowline pg_cutover schema"
 # Entries that belong to one server only, or are made anew by us. Order matters: the longest name first.
 _LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
 _ATTACH = "INDEX ATTACH "
+_INSTALL = "Install the client programs of that version (apt install postgresql-client-{0}), or name their folder with new.bindir."
 _ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 
 
-def find(name: str, bindirs: t.Iterable[str]) -> str:
-    """The program in the first of ``bindirs`` that has it, else the newest of Debian's folders, else by PATH."""
+def find(name: str, bindirs: t.Iterable[str], major: int = 0) -> str:
+    """The program in the first of ``bindirs`` that has it, else in the newest of Debian's folders, but none that is newer than ``major`` as long
+    as there is another one, else by PATH."""
     folders = [Path(folder) for folder in bindirs if folder]
-    versions = sorted((path for path in _DEBIAN.glob("*/bin")), key=lambda path: _number(path.parent.name), reverse=True)
+    newest = sorted((path for path in _DEBIAN.glob("*/bin")), key=lambda path: _number(path.parent.name), reverse=True)
+    versions = sorted(newest, key=lambda path: 0 < major < _number(path.parent.name))
     for folder in [*folders, *versions]:
         if (folder / name).is_file():
             return str(folder / name)
@@ -48,17 +51,21 @@ def _number(text: str) -> float:
 class Programs:
     """Runs PostgreSQL's programs against one server. Passwords go through a passfile of mode 0600, never through argv."""
 
-    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path, application: str = _SCHEMA) -> None:
+    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path, application: str = _SCHEMA, major: int = 0) -> None:
         self._runner = runner
         self._application = application
         self._bindirs = list(bindirs)
+        self._major = major
         self.folder = folder
+
+    def path(self, name: str) -> str:
+        return find(name, self._bindirs, self._major)
 
     def run(
         self, name: str, endpoint: Endpoint, words: t.Sequence[str], *, timeout: float | None = None, application: str = ""
     ) -> Completed:
         argv = [
-            find(name, self._bindirs),
+            self.path(name),
             f"--host={endpoint.host}",
             f"--port={endpoint.port}",
             f"--username={endpoint.user}",
@@ -70,7 +77,7 @@ class Programs:
 
     def version(self, name: str) -> tuple[int, str]:
         """Major version and full version of one of PostgreSQL's programs. Raises FleetError "tool_missing"."""
-        path = find(name, self._bindirs)
+        path = self.path(name)
         said = self._runner([path, "--version"]).out
         found = re.search(r"\) ((\d+)\S*)", said)
         if found is None:
@@ -79,7 +86,7 @@ class Programs:
 
     def listing(self, archive: Path, code: str = "seed_error") -> list[str]:
         """The lines of an archive's table of contents, without comments and without what is not moved. Raises FleetError ``code``."""
-        done = self._runner([find("pg_restore", self._bindirs), "--list", str(archive)])
+        done = self._runner([self.path("pg_restore"), "--list", str(archive)])
         if done.rc != 0:
             raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
         return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
@@ -90,7 +97,7 @@ class Programs:
             return ""
         listing = self.folder / "text.list"
         listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        done = self._runner([find("pg_restore", self._bindirs), f"--use-list={listing}", "--file=-", str(archive)])
+        done = self._runner([self.path("pg_restore"), f"--use-list={listing}", "--file=-", str(archive)])
         if done.rc != 0:
             raise FleetError("restore_failed", f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
         return done.out
@@ -121,14 +128,31 @@ class Programs:
 
 
 @contextmanager
-def programs(runner: Runner, *bindirs: str, application: str = _SCHEMA) -> t.Iterator[Programs]:
-    """`Programs` with a private folder that is gone afterwards; that of a run that was killed goes now, it may hold rows or a password."""
+def programs(runner: Runner, *bindirs: str, major: int = 0, application: str = _SCHEMA) -> t.Iterator[Programs]:
+    """`Programs` for a server of ``major``, with a private folder that is gone afterwards; that of a run that was killed goes now, it may hold
+    rows or a password."""
     for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
         pid = left.name[len(_FOLDER) :].split("-")[0]
         if left.lstat().st_uid == os.geteuid() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
-        yield Programs(runner, bindirs, Path(folder), application)
+        yield Programs(runner, bindirs, Path(folder), application, major)
+
+
+def unfit(runner: Runner, bindirs: t.Sequence[str], legacy: int, new: int) -> list[Finding]:
+    """A program that cannot read majors ``legacy``, or writes what ``new`` may not understand: pg_restore 17 sets transaction_timeout, say."""
+    found = []
+    tools = Programs(runner, bindirs, Path(), major=new)
+    for name in ("pg_dump", "pg_restore"):
+        try:
+            major, version = tools.version(name)
+        except FleetError as error:
+            found.append(Finding("tool_missing", "fail", name, error.message, error.remedy or _INSTALL.format(new)))
+            continue
+        if not legacy <= major <= new:
+            message = f"{tools.path(name)} is version {version}; for a move from PostgreSQL {legacy} to {new} it has to be {legacy} to {new}."
+            found.append(Finding("tool_missing", "fail", name, message, _INSTALL.format(new)))
+    return found
 
 
 def _kind(line: str) -> str:

@@ -202,7 +202,7 @@ class Maker:
         )
 
     def _programs(self) -> t.ContextManager[Programs]:
-        return programs(self._runner, self._server.endpoint.bindir)
+        return programs(self._runner, self._server.endpoint.bindir, major=self._server.admin.version // 10000)
 
 
 def need(where: Path, free: int, size: int, room: float, what: str) -> None:

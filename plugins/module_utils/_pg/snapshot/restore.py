@@ -95,7 +95,9 @@ class Restorer:
 
     def _make(self, name: str, described: t.Mapping[str, t.Any] | None, *, owned: bool) -> None:
         self._drop(name)
-        text = database.create_text(name, described, owned=owned) if described else f"CREATE DATABASE {ident(name)} WITH TEMPLATE template0"
+        text = f"CREATE DATABASE {ident(name)} WITH TEMPLATE template0"
+        if described:
+            text = database.create_text(name, described, self._server.admin.version, owned=owned)
         try:
             self._server.admin.run(text)
         except FleetError as error:
@@ -109,7 +111,7 @@ class Restorer:
 
     def _fill(self, name: str, archive: Path, *, owned: bool, jobs: int) -> list[str]:
         """Restore all of ``archive``; the entries that were passed over because their roles do not exist here."""
-        with programs(self._runner, self._server.endpoint.bindir) as tools:
+        with programs(self._runner, self._server.endpoint.bindir, major=self._server.admin.version // 10000) as tools:
             lines = without(tools.listing(archive, "restore_failed"), ())
             over = [] if owned else [line for line in lines if line.split(" ", 3)[-1].startswith(_NAMES_ROLES)]
             listing = tools.folder / "restore.list"

@@ -1,7 +1,6 @@
 -- SPDX-FileCopyrightText: 2026 The bowline contributors
 -- SPDX-License-Identifier: GPL-3.0-or-later
--- The owner of a table has no right to its schema; from 16 on a subscription writes as the owner.
--- Right: equal
+-- The owner of a table has no right to its schema; from 16 on a subscription writes as the owner: equal before, refused since.
 CREATE SCHEMA closed;
 CREATE ROLE app;
 CREATE TABLE closed.t (id int PRIMARY KEY);

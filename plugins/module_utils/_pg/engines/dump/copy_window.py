@@ -181,7 +181,8 @@ class Copy:
             )
 
     def _programs(self) -> t.ContextManager[Programs]:
-        return programs(self._runner, self._options.new.bindir, self._options.legacy.bindir, application=sessions.COPIES)
+        bindirs = (self._options.new.bindir, self._options.legacy.bindir)
+        return programs(self._runner, *bindirs, major=self._road.target.admin.version // 10000, application=sessions.COPIES)
 
 
 class CopyWindow(Window):

@@ -111,7 +111,7 @@ class Seed:
         come in between, or while the server is still at the first."""
         draft = _draft(name)
         self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(draft)}")
-        self._new.admin.run(database.create_text(draft, database.describe(self._legacy.admin, self._legacy.dbname)))
+        self._new.admin.run(database.create_text(draft, database.describe(self._legacy.admin, self._legacy.dbname), self._new.admin.version))
         self._close(draft)
         self._new.admin.run(f"ALTER DATABASE {ident(draft)} RENAME TO {ident(name)}")
 
@@ -202,7 +202,7 @@ class Seed:
         return keys(lines, catalog.identity_indexes(self._legacy.db), catalog.valid_checks(self._legacy.db))
 
     def _programs(self) -> t.ContextManager[Programs]:
-        return programs(self._runner, self._options.new.bindir, self._options.legacy.bindir)
+        return programs(self._runner, self._options.new.bindir, self._options.legacy.bindir, major=self._new.admin.version // 10000)
 
     def _dump(self, tools: Programs) -> tuple[Path, list[str]]:
         archive = tools.folder / "schema.dump"
