@@ -55,8 +55,8 @@ options:
         elements: str
       bindir:
         description:
-          - Directory of C(pg_dump) and C(pg_restore) on the host of this task, at least as new as the legacy server.
-          - Without it the newest version below C(/usr/lib/postgresql), else the search path.
+          - Directory of C(pg_dump) and C(pg_restore) on the host of this task, at least as new as the legacy server and no newer than new.
+          - Without it the version below C(/usr/lib/postgresql) that is the new server's or the next older one, else the search path.
           - C(pg_ctl) and C(pg_controldata) are taken from the same directory, on the server's host.
         type: path
   new:

@@ -73,8 +73,8 @@ options:
       command_prefix: {description: As O(source.service)., type: list, elements: str}
       bindir:
         description: >-
-          Directory of PostgreSQL's programs on the host of this task. Without it the newest version below C(/usr/lib/postgresql), else the
-          search path.
+          Directory of PostgreSQL's programs on the host of this task. Without it the version below C(/usr/lib/postgresql) that is the server's or
+          the next older one, else the search path.
         type: path
   target:
     description: Server to restore into. O(target.dbname) is not used with O(state=tested).

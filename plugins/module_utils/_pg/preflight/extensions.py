@@ -14,11 +14,12 @@ from ..server.postgres import Server, Session, ident
 
 # Scripts of PostGIS since its first version are larger; then nothing is said.
 _BYTES = 32 * 1024 * 1024
-_KINDS = r"(?:FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|SEQUENCE|TYPE)"
+_DYNAMIC = re.compile(r"\bEXECUTE\s+(?!FUNCTION\b|PROCEDURE\b|ON\b)[^;]*\bCREATE\b", re.I)
+_KINDS = r"(?:FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|SEQUENCE|TYPE|DOMAIN)"
 
-# A script of an extension runs in one transaction (execute_extension_script in src/backend/commands/extension.c), so what was made by CREATE
-# EXTENSION stands in pg_depend with one xmin. Others came by an update, by pg_upgrade, or by hand.
-_LATER = """
+# Whatever one transaction made stands in pg_depend with one xmin: CREATE EXTENSION with its script, and what went with it. ``later`` came by an
+# update, by pg_upgrade, or by hand. Types of rows, of arrays and of several ranges have no statement of their own.
+_MEMBERS = """
 WITH members AS (
   SELECT d.refobjid AS extension, d.xmin::text AS made, d.classid, d.objid, coalesce(p.proname, c.relname, y.typname) AS plain,
     i.type, i.identity
@@ -29,9 +30,10 @@ WITH members AS (
   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 ), counted AS (SELECT extension, made, count(*) AS many FROM members GROUP BY 1, 2),
 most AS (SELECT DISTINCT ON (extension) extension, made FROM counted ORDER BY extension, many DESC)
-SELECT e.extname AS extension, m.plain, m.type, m.identity FROM members m JOIN most o ON o.extension = m.extension AND o.made <> m.made
+SELECT e.extname AS extension, m.plain, m.type, m.identity, o.made <> m.made AS later
+FROM members m JOIN most o ON o.extension = m.extension
 JOIN pg_extension e ON e.oid = m.extension WHERE m.plain IS NOT NULL AND NOT EXISTS
-  (SELECT FROM pg_depend d WHERE d.classid = m.classid AND d.objid = m.objid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
+  (SELECT FROM pg_depend d WHERE d.classid = m.classid AND d.objid = m.objid AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass) AND d.deptype IN ('a', 'i'))
 ORDER BY 1, 4
 """
 # pg_dump writes down rights that differ from those that the script gave (pg_init_privs).
@@ -59,11 +61,12 @@ def findings(legacy: Server, new: Server, available: t.Mapping[str, str], versio
 def _added(session: Session) -> list[Finding]:
     found: list[Finding] = []
     texts: dict[str, str] = {}
-    for row in session.rows(_LATER):
+    for row in session.rows(_MEMBERS):
         name = row["extension"]
         if name not in texts:
             texts[name] = "\n".join(_scripts(session, name).values())
-        if not texts[name] or _made(row["plain"], texts[name]):
+        # A script that puts names together makes what it does not name.
+        if not texts[name] or _made(row["plain"], texts[name]) or (not row["later"] and _DYNAMIC.search(texts[name])):
             continue
         found.append(
             Finding(
@@ -114,4 +117,6 @@ def _scripts(session: Session, name: str) -> dict[str, str]:
     rows = session.rows(_SCRIPTS, name, name)
     if sum(int(row["size"]) for row in rows) > _BYTES:
         return {}
-    return {row["name"]: bytes(session.value("SELECT pg_read_binary_file(%s)", row["path"])).decode("utf-8", "replace") for row in rows}
+    names = {row["path"]: row["name"] for row in rows}
+    read = session.rows("SELECT p AS path, pg_read_binary_file(p) AS text FROM unnest(%s::text[]) p", list(names))
+    return {names[row["path"]]: bytes(row["text"]).decode("utf-8", "replace") for row in read}
