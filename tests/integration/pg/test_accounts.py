@@ -21,7 +21,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical import follow as physical_follow
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import accounts, database
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, accounts, database, link_account
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server, connect
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import run as snapshot
 
@@ -77,7 +77,7 @@ def as_user(cluster, user: str, text: str, dbname: str = "accounts") -> None:
 def moved(both) -> None:
     """Accounts and database as the seed moves them."""
     legacy, new = both
-    accounts.copy(legacy, new, LINK)
+    account_sync.copy(legacy, new, LINK)
     described = database.describe(legacy.admin, "accounts")
     new.admin.run(database.create_text("accounts", described, new.admin.version))
     database.give(new.admin, "accounts", described, "seed_error")
@@ -183,8 +183,8 @@ def test_a_role_that_is_the_same_there_is_taken(both, clusters):
     clusters.legacy.rows("GRANT dba TO app; CREATE ROLE held SUPERUSER; GRANT held TO dba", dbname="postgres")
     assert accounts.findings(*both, LINK) == []
     moved(both)
-    moved_again = accounts.copy(*both, LINK)
-    assert moved_again == [] and sorted(superusers(clusters.new)) == ["held", "postgres"]
+    assert account_sync.follow(*both, LINK) == ([], [])
+    assert sorted(superusers(clusters.new)) == ["held", "postgres"]
     with clusters.new.connect("accounts", user="app", password="canary-app", options="") as connection:
         assert connection.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS a").fetchone()["a"]
 
@@ -267,7 +267,7 @@ def test_a_role_with_a_line_break_in_its_name_becomes_no_statement(both, cluster
     known = accounts.accounts(both[0].admin, "accounts")
     assert NEWLINE in [role["rolname"] for role in known["roles"]]
     clusters.new.rows("CREATE ROLE app LOGIN", dbname="postgres")
-    accounts.make(both[1].admin, known, "restore_failed", every=False)
+    accounts.make(both[1].admin, known, "restore_failed")
     assert superusers(clusters.new) == ["postgres"]
     assert clusters.new.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", NEWLINE, dbname="postgres") == 1
 
