@@ -457,3 +457,75 @@ def test_a_planted_folder_is_not_taken_for_ours_at_a_rewind(tmp_path_factory, sh
             assert (data / "standby.signal").exists() and sorted(path.name for path in home.iterdir()) == ["data"]
     finally:
         subprocess.run(["rm", "-rf", planted], check=True)
+
+
+# --- what cannot be made equal, and the link ---------------------------------------------------------------------------------------
+
+
+def test_an_account_that_the_module_logs_in_with_is_never_changed(both, clusters):
+    for cluster in clusters.clusters:
+        cluster.rows("CREATE ROLE ops SUPERUSER LOGIN PASSWORD 'canary-super-5e7'", dbname="postgres")
+    clusters.legacy.rows("ALTER ROLE ops CREATEDB; CREATE ROLE top SUPERUSER", dbname="postgres")
+    new = server(clusters.new, "new", "accounts", user="ops")
+    try:
+        told = {(finding.code, finding.level, finding.object) for finding in account_sync.findings(both[0], new, LINK.user)}
+        assert told == {("accounts_differ", "fail", "account 'ops' differs in CREATEDB, PASSWORD"), ("account_superuser", "warn", "top")}
+        with pytest.raises(FleetError) as failure:
+            account_sync.copy(both[0], new, LINK)
+        assert failure.value.code == "accounts_differ" and "SCRAM" not in json.dumps(failure.value.as_failure())
+        assert not clusters.new.rows("SELECT 1 FROM pg_roles WHERE rolname = 'mallory'", dbname="postgres")
+        # The remedy.
+        verifier = clusters.legacy.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'ops'", dbname="postgres")
+        clusters.new.rows(f"ALTER ROLE ops CREATEDB PASSWORD '{verifier}'", dbname="postgres")
+        account_sync.copy(both[0], new, LINK)
+        assert account_sync.pending(both[0], new, LINK.user, "legacy") == []
+    finally:
+        new.close()
+
+
+def test_a_library_that_new_has_not_locks_nobody_out(both, clusters):
+    legacy, new = both
+    seen = account_sync.both(legacy, new, LINK.user)
+    more = {"role": None, "entry": "session_preload_libraries=nowhere_at_all"}
+    wanted = replace(seen[0], known={**seen[0].known, "settings": [*seen[0].known["settings"], more]})
+    change = next(change for change in account_sync.changes(wanted, seen[1]) if "session_preload" in change.what)
+    session = new.fresh("postgres")
+    session.quiet()
+    with pytest.raises(FleetError) as failure:
+        account_sync._do(session, change)
+    assert failure.value.code == "accounts_differ" and "nowhere_at_all" in failure.value.message and "everybody" in failure.value.message
+    assert failure.value.__cause__ is None and (None, None) not in settings(clusters.new)
+
+
+def test_an_account_that_new_had_before_is_not_carried_to_legacy(both, clusters):
+    clusters.new.rows("CREATE ROLE monitor LOGIN SUPERUSER", dbname="postgres")
+    moved(both)
+    clusters.new.rows("CREATE ROLE later LOGIN; CREATE ROLE dba; GRANT dba TO later WITH ADMIN OPTION", dbname="postgres")
+    done, alone = account_sync.follow(*reversed(both), LINK)
+    assert any("later" in what for what in done) and alone == []
+    assert clusters.legacy.value("SELECT pg_has_role('later', 'dba', 'MEMBER WITH ADMIN OPTION')", dbname="postgres")
+    assert superusers(clusters.legacy) == ["postgres"]
+    clusters.new.rows("DROP ROLE later", dbname="postgres")
+    assert account_sync.follow(*reversed(both), LINK) == ([], ["later"])
+
+
+def test_the_link_connects_where_only_some_may_and_leaves_no_grant(both, clusters):
+    legacy = both[0]
+    clusters.legacy.rows("CREATE ROLE reader LOGIN", dbname="postgres")
+    clusters.legacy.rows("REVOKE ALL ON DATABASE accounts FROM PUBLIC", dbname="postgres")
+    before = clusters.legacy.value("SELECT datacl::text FROM pg_database WHERE datname = 'accounts'", dbname="postgres")
+    described = database.describe(legacy.admin, "accounts")
+    link_account.keep_connect(legacy.admin, "accounts", "reader")
+    able = "SELECT has_database_privilege('reader', 'accounts', 'CONNECT')"
+    assert clusters.legacy.value(able, dbname="postgres") and database.describe(legacy.admin, "accounts") == described
+    # Somebody else's name in the setting takes nothing from anybody.
+    link_account.take_connect(legacy.admin, "accounts", "mallory")
+    assert clusters.legacy.value(able, dbname="postgres")
+    link_account.take_connect(legacy.admin, "accounts", "reader")
+    assert clusters.legacy.value("SELECT datacl::text FROM pg_database WHERE datname = 'accounts'", dbname="postgres") == before
+    assert settings(clusters.legacy) == {}
+    # A grant of the operator is not ours.
+    clusters.legacy.rows("GRANT CONNECT ON DATABASE accounts TO reader", dbname="postgres")
+    link_account.keep_connect(legacy.admin, "accounts", "reader")
+    link_account.take_connect(legacy.admin, "accounts", "reader")
+    assert clusters.legacy.value(able, dbname="postgres")

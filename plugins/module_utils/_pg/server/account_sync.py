@@ -126,7 +126,8 @@ def _settings(source: State, target: State, carried: t.Collection[str]) -> t.Ite
     for role in (None, *sorted(carried)):
         shown = "ROLE ALL" if role is None else f"ROLE {ident(role)}"
         wanted, seen = _entries(source.known["settings"], role), _entries(target.known["settings"], role)
-        careful = role is None or role in target.kept
+        # Only what a superuser has set is tried: anybody may name a library in a setting of his own.
+        careful = role is None or (role in target.kept and source.roles[role]["rolsuper"])
         yield from _entry_changes("everybody" if role is None else f"account {role!r}", shown, wanted, seen, reset=role not in both, careful=careful)
 
 
