@@ -15,6 +15,11 @@ description:
     process gives the writes back when the module dies or is late; it never opens the side that is switched to.
   - Runs for O(state=new) on the host of legacy and for O(state=legacy) on the host of new, so it stands beside the server that is open.
     The other states need C(pg_dump), so they run where the newer one is.
+  - Every account of the server that serves is made on the other one, with password, attributes, memberships and settings; one of the same name
+    there is made equal to it. What changes later, settings of everybody and settings, grants, owner, comment and limit of the database too, follows
+    at each O(state=armed) and right before a window, in both directions. What cannot be made equal is refused with C(accounts_differ). Nothing
+    is dropped, an account that only the other side has is named. Who granted a membership is not carried, and the account that the module logs in
+    with and the first superuser of a server are not changed there. Not so under O(engine=physical), where the cluster moves as a whole.
   - "Failure codes: see RV(failure); all findings of the preflight are in its details."
 author: The bowline contributors (@bowline)
 version_added: 1.0.0

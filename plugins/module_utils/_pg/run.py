@@ -20,7 +20,7 @@ from .model import SIDES, Options
 from .options import parse
 from .preflight import judge
 from .replication import pair, sync
-from .server import owner_code
+from .server import link_account, owner_code
 from .server.postgres import ident, load
 from .window import loss, switch as switching, trial, watchdog
 from .window.trial import Trial
@@ -82,7 +82,7 @@ def go(work: Work) -> dict[str, t.Any] | None:
     manner = judge.manner(work, before, found)
     if work.choice.engine == "physical":
         return None
-    steps = wanted_steps(work, found, sync.read(work.legacy, work.new), manner)
+    steps = (*switching.account_steps(work, found), *wanted_steps(work, found, sync.read(work.legacy, work.new), manner))
     if work.options.snapshot and any(step.action == "switch" for step in steps):
         switching.snapshot_maker(work, work.options.state).judge()
     if work.options.state == "preflight":
@@ -158,7 +158,10 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
             road = pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy")
             seed.complete(road, work.options.wait_timeout, work.options.accept_owner_code)
             owner_code.refuse_replicated(road.source.db, work.options.accept_owner_code)
+            switching.carry_accounts(work, road)
             pair.arm(road, work.link)
+        elif step.action == "accounts":
+            switching.carry_accounts(work, pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy"))
         elif step.action == "finish":
             finish(work)
         elif step.action == "restart":
@@ -188,6 +191,7 @@ def finish(work: Work) -> None:
         if server.db.value("SELECT to_regclass('pgcut.identity') IS NOT NULL"):
             seed.restore_identities(server)
         seed.remove_helper(server)
+        link_account.take_connect(server.admin, server.dbname, work.link.user)
     new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.stage")
     new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.served")
 

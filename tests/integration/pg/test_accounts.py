@@ -21,7 +21,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical import follow as physical_follow
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import accounts, database
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, accounts, database, link_account
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server, connect
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot import run as snapshot
 
@@ -77,7 +77,7 @@ def as_user(cluster, user: str, text: str, dbname: str = "accounts") -> None:
 def moved(both) -> None:
     """Accounts and database as the seed moves them."""
     legacy, new = both
-    accounts.copy(legacy, new, LINK)
+    account_sync.copy(legacy, new, LINK)
     described = database.describe(legacy.admin, "accounts")
     new.admin.run(database.create_text("accounts", described, new.admin.version))
     database.give(new.admin, "accounts", described, "seed_error")
@@ -183,8 +183,8 @@ def test_a_role_that_is_the_same_there_is_taken(both, clusters):
     clusters.legacy.rows("GRANT dba TO app; CREATE ROLE held SUPERUSER; GRANT held TO dba", dbname="postgres")
     assert accounts.findings(*both, LINK) == []
     moved(both)
-    moved_again = accounts.copy(*both, LINK)
-    assert moved_again == [] and sorted(superusers(clusters.new)) == ["held", "postgres"]
+    assert account_sync.follow(*both, LINK) == ([], [])
+    assert sorted(superusers(clusters.new)) == ["held", "postgres"]
     with clusters.new.connect("accounts", user="app", password="canary-app", options="") as connection:
         assert connection.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS a").fetchone()["a"]
 
@@ -267,7 +267,7 @@ def test_a_role_with_a_line_break_in_its_name_becomes_no_statement(both, cluster
     known = accounts.accounts(both[0].admin, "accounts")
     assert NEWLINE in [role["rolname"] for role in known["roles"]]
     clusters.new.rows("CREATE ROLE app LOGIN", dbname="postgres")
-    accounts.make(both[1].admin, known, "restore_failed", every=False)
+    accounts.make(both[1].admin, known, "restore_failed")
     assert superusers(clusters.new) == ["postgres"]
     assert clusters.new.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", NEWLINE, dbname="postgres") == 1
 
@@ -457,3 +457,75 @@ def test_a_planted_folder_is_not_taken_for_ours_at_a_rewind(tmp_path_factory, sh
             assert (data / "standby.signal").exists() and sorted(path.name for path in home.iterdir()) == ["data"]
     finally:
         subprocess.run(["rm", "-rf", planted], check=True)
+
+
+# --- what cannot be made equal, and the link ---------------------------------------------------------------------------------------
+
+
+def test_an_account_that_the_module_logs_in_with_is_never_changed(both, clusters):
+    for cluster in clusters.clusters:
+        cluster.rows("CREATE ROLE ops SUPERUSER LOGIN PASSWORD 'canary-super-5e7'", dbname="postgres")
+    clusters.legacy.rows("ALTER ROLE ops CREATEDB; CREATE ROLE top SUPERUSER", dbname="postgres")
+    new = server(clusters.new, "new", "accounts", user="ops")
+    try:
+        told = {(finding.code, finding.level, finding.object) for finding in account_sync.findings(both[0], new, LINK.user)}
+        assert told == {("accounts_differ", "fail", "account 'ops' differs in CREATEDB, PASSWORD"), ("account_superuser", "warn", "top")}
+        with pytest.raises(FleetError) as failure:
+            account_sync.copy(both[0], new, LINK)
+        assert failure.value.code == "accounts_differ" and "SCRAM" not in json.dumps(failure.value.as_failure())
+        assert not clusters.new.rows("SELECT 1 FROM pg_roles WHERE rolname = 'mallory'", dbname="postgres")
+        # The remedy.
+        verifier = clusters.legacy.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'ops'", dbname="postgres")
+        clusters.new.rows(f"ALTER ROLE ops CREATEDB PASSWORD '{verifier}'", dbname="postgres")
+        account_sync.copy(both[0], new, LINK)
+        assert account_sync.pending(both[0], new, LINK.user, "legacy") == []
+    finally:
+        new.close()
+
+
+def test_a_library_that_new_has_not_locks_nobody_out(both, clusters):
+    legacy, new = both
+    seen = account_sync.both(legacy, new, LINK.user)
+    more = {"role": None, "entry": "session_preload_libraries=nowhere_at_all"}
+    wanted = replace(seen[0], known={**seen[0].known, "settings": [*seen[0].known["settings"], more]})
+    change = next(change for change in account_sync.changes(wanted, seen[1]) if "session_preload" in change.what)
+    session = new.fresh("postgres")
+    session.quiet()
+    with pytest.raises(FleetError) as failure:
+        account_sync._do(session, change)
+    assert failure.value.code == "accounts_differ" and "nowhere_at_all" in failure.value.message and "everybody" in failure.value.message
+    assert failure.value.__cause__ is None and (None, None) not in settings(clusters.new)
+
+
+def test_an_account_that_new_had_before_is_not_carried_to_legacy(both, clusters):
+    clusters.new.rows("CREATE ROLE monitor LOGIN SUPERUSER", dbname="postgres")
+    moved(both)
+    clusters.new.rows("CREATE ROLE later LOGIN; CREATE ROLE dba; GRANT dba TO later WITH ADMIN OPTION", dbname="postgres")
+    done, alone = account_sync.follow(*reversed(both), LINK)
+    assert any("later" in what for what in done) and alone == []
+    assert clusters.legacy.value("SELECT pg_has_role('later', 'dba', 'MEMBER WITH ADMIN OPTION')", dbname="postgres")
+    assert superusers(clusters.legacy) == ["postgres"]
+    clusters.new.rows("DROP ROLE later", dbname="postgres")
+    assert account_sync.follow(*reversed(both), LINK) == ([], ["later"])
+
+
+def test_the_link_connects_where_only_some_may_and_leaves_no_grant(both, clusters):
+    legacy = both[0]
+    clusters.legacy.rows("CREATE ROLE reader LOGIN", dbname="postgres")
+    clusters.legacy.rows("REVOKE ALL ON DATABASE accounts FROM PUBLIC", dbname="postgres")
+    before = clusters.legacy.value("SELECT datacl::text FROM pg_database WHERE datname = 'accounts'", dbname="postgres")
+    described = database.describe(legacy.admin, "accounts")
+    link_account.keep_connect(legacy.admin, "accounts", "reader")
+    able = "SELECT has_database_privilege('reader', 'accounts', 'CONNECT')"
+    assert clusters.legacy.value(able, dbname="postgres") and database.describe(legacy.admin, "accounts") == described
+    # Somebody else's name in the setting takes nothing from anybody.
+    link_account.take_connect(legacy.admin, "accounts", "mallory")
+    assert clusters.legacy.value(able, dbname="postgres")
+    link_account.take_connect(legacy.admin, "accounts", "reader")
+    assert clusters.legacy.value("SELECT datacl::text FROM pg_database WHERE datname = 'accounts'", dbname="postgres") == before
+    assert settings(clusters.legacy) == {}
+    # A grant of the operator is not ours.
+    clusters.legacy.rows("GRANT CONNECT ON DATABASE accounts TO reader", dbname="postgres")
+    link_account.keep_connect(legacy.admin, "accounts", "reader")
+    link_account.take_connect(legacy.admin, "accounts", "reader")
+    assert clusters.legacy.value(able, dbname="postgres")

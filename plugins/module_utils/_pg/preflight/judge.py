@@ -17,7 +17,7 @@ from ..engines.logical import seed
 from ..engines.physical import conditions as physical
 from ..model import SIDES, Facts, Finding, weak_tls
 from ..replication import sync
-from ..server import accounts, catalog, link_account, owner_code, programs
+from ..server import account_sync, accounts, catalog, link_account, owner_code, programs
 from ..server.process import Control
 from ..work import Work
 from . import extensions, rules, survey
@@ -66,6 +66,7 @@ def judge_both(work: Work, found: str, *, strict: bool) -> None:
         if seen[0].database is not None:
             work.findings += extensions.findings(work.legacy, work.new, seen[1].available, seen[0].extensions)
         work.findings += accounts.findings(work.legacy, work.new, work.options.link)
+        work.findings += account_sync.findings(work.legacy, work.new, user)
     work.findings.sort(key=lambda finding: finding.level)
     if strict:
         refuse(work.findings)

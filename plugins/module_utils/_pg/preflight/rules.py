@@ -181,7 +181,7 @@ _RULES = (
         "unfencing",
         "fail",
         "preflight_failed",
-        "Role {} has default_transaction_read_only of its own, which beats the fence.",
+        "Role {} has default_transaction_read_only = off of its own, which beats the fence.",
         "ALTER ROLE … RESET default_transaction_read_only.",
     ),
     (

@@ -40,9 +40,11 @@ _OBJECTS: dict[str, str] = {
     "old_transactions": "SELECT 'pid ' || pid || ' (' || application_name || ', ' || date_trunc('second', clock_timestamp() - xact_start)"
     " || ')' AS name FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
     " AND xact_start < clock_timestamp() - interval '60 seconds' ORDER BY 1",
+    # What means on (parse_bool_with_len in src/backend/utils/adt/bool.c) only makes an account read.
     "unfencing": "SELECT a.rolname || coalesce(' in ' || d.datname, '') AS name FROM pg_db_role_setting s JOIN pg_roles a ON a.oid ="
     " s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
-    " WHERE c LIKE 'default\\_transaction\\_read\\_only=%' AND (s.setdatabase = 0 OR d.datname = current_database()) ORDER BY 1",
+    " WHERE c LIKE 'default\\_transaction\\_read\\_only=%' AND lower(split_part(c, '=', 2)) !~ '^(on|1|t(r(ue?)?)?|y(es?)?)$'"
+    " AND (s.setdatabase = 0 OR d.datname = current_database()) ORDER BY 1",
     "becoming": "SELECT 'database ' || d.datname AS name FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
     " WHERE s.setrole = 0 AND d.datname = current_database() AND c LIKE 'role=%' ORDER BY 1",
     "timeouts": "SELECT split_part(c, '=', 1) || ' = ' || split_part(c, '=', 2) || coalesce(' for ' || a.rolname, '') AS name"

@@ -72,10 +72,13 @@ def _escaped(value: str) -> str:
 def try_link(follower: Server, source: Server, link: Link) -> None:
     """Prove that the process of ``follower`` reaches ``source``: a subscription in a transaction that is rolled back.
 
-    It needs no publication: a missing one is a warning since PostgreSQL 15 and not looked at before. Neither database has to exist yet.
+    It needs no publication: a missing one is a warning since PostgreSQL 15 and not looked at before. Neither database has to exist yet; it is
+    the one that is tried when it does, because its rights are its own.
     Raises FleetError "link_auth" or "link_unreachable". Writes dead rows into the catalog, so it has no place in check mode.
     """
-    session, there = follower.admin, source.admin.dbname
+    session = follower.admin
+    exists = source.admin.rows("SELECT 1 FROM pg_database WHERE datname = %s AND datallowconn", source.dbname)
+    there = source.dbname if exists else source.admin.dbname
     create = (
         f"CREATE SUBSCRIPTION pgcut_try CONNECTION {literal(conninfo(link, source, 'pgcut_try', there))} PUBLICATION pgcut_try"
         " WITH (connect = true, create_slot = false, enabled = false, slot_name = NONE, copy_data = false)"
@@ -96,6 +99,13 @@ def link_failure(follower: Server, source: Server, link: Link, error: FleetError
         return error
     reach = link.reach[source.side]
     refused = any(word in error.message for word in ("authentication", "no password supplied", "pg_hba.conf", 'role "'))
+    if "permission denied for database" in error.message:
+        return FleetError(
+            "link_auth",
+            f"The link's role {link.user} may not connect to database {source.dbname} on {source.side}: {error.message}",
+            remedy=f"On {source.side}: GRANT CONNECT ON DATABASE {ident(source.dbname)} TO {ident(link.user)};",
+            details={"from": follower.side, "to": source.side, **error.details},
+        )
     where = f"The {follower.side} server cannot reach {source.side} at {reach.host}:{reach.port} as {link.user}"
     remedy = (
         f"Check link.to_{source.side}.passfile on the {follower.side} server (mode 0600, owned by its process) and this line of "

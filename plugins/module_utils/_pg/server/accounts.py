@@ -29,6 +29,7 @@ _ATTRIBUTES = (
     ("rolreplication", "REPLICATION"),
     ("rolbypassrls", "BYPASSRLS"),
 )
+COLUMNS = {**dict(_ATTRIBUTES), "rolconnlimit": "CONNECTION LIMIT", "rolpassword": "PASSWORD", "rolvaliduntil": "VALID UNTIL"}
 # Roles that own something, are granted something, or have a setting in the database; then everyone above and below them.
 _USED = """
 WITH RECURSIVE here AS (SELECT oid FROM pg_database WHERE datname = %s), direct AS (
@@ -67,26 +68,39 @@ def accounts(session: Session, dbname: str, without: str = "") -> dict[str, t.An
     """
     # As JSON, because rolvaliduntil may be infinity, which no Python type holds.
     roles = [row["role"] for row in session.rows(_USED, dbname, without)]
-    names = [str(role["rolname"]) for role in roles]
-    # Who may inherit and SET ROLE is said by each membership since PostgreSQL 16; several grantors are one membership here.
+    return {**_around(session, [str(role["rolname"]) for role in roles]), "roles": [_kept(role) for role in roles]}
+
+
+def everything(session: Session, without: str) -> dict[str, t.Any]:
+    """The same of all accounts of the server but ``without``; with settings of everybody, and the name of the first superuser."""
+    roles = session.rows("SELECT to_jsonb(a) AS role, a.oid = 10 AS first FROM pg_authid a WHERE rolname !~ '^pg_' AND rolname <> %s ORDER BY rolname", without)
+    everybody = session.rows("SELECT unnest(setconfig) AS entry FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = 0")
+    known = _around(session, [str(row["role"]["rolname"]) for row in roles])
+    known["settings"] += [{"role": None, "entry": row["entry"]} for row in everybody]
+    return {**known, "roles": [_kept(row["role"]) for row in roles], "first": next((row["role"]["rolname"] for row in roles if row["first"]), "")}
+
+
+def _around(session: Session, names: t.Sequence[str]) -> dict[str, t.Any]:
+    # Who may inherit and SET ROLE is said by each membership since PostgreSQL 16, and by the member before; several grantors are one here.
     memberships = session.rows(
-        "SELECT p.rolname AS parent, c.rolname AS child, bool_or(m.admin_option) AS admin,"
-        " bool_or((to_jsonb(m)->>'inherit_option')::boolean) AS inherit, bool_or((to_jsonb(m)->>'set_option')::boolean) AS set"
-        " FROM pg_auth_members m JOIN pg_authid p ON p.oid = m.roleid JOIN pg_authid c ON c.oid = m.member"
-        " WHERE c.rolname = ANY (%s) AND (p.rolname = ANY (%s) OR p.rolname ~ '^pg_') GROUP BY 1, 2 ORDER BY 1, 2",
-        names,
-        names,
+        "SELECT p.rolname AS parent, c.rolname AS child, bool_or(m.admin_option) AS admin, bool_or(c.rolinherit) AS inherits,"
+        " bool_or((to_jsonb(m)->>'inherit_option')::boolean) AS inherit, bool_or((to_jsonb(m)->>'set_option')::boolean) AS set,"
+        " array_agg(g.rolname::text) FILTER (WHERE g.rolname IS NOT NULL) AS grantors"
+        " FROM pg_auth_members m JOIN pg_authid p ON p.oid = m.roleid JOIN pg_authid c ON c.oid = m.member LEFT JOIN pg_authid g ON g.oid = m.grantor"
+        " WHERE c.rolname = ANY (%s) AND (p.rolname = ANY (%s) OR p.rolname ~ '^pg_' OR p.oid = 10) GROUP BY 1, 2 ORDER BY 1, 2",
+        list(names),
+        list(names),
     )
     settings = [
         {"role": row["rolname"], "entry": entry}
         for row in session.rows(
             "SELECT a.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_authid a ON a.oid = s.setrole"
             " WHERE a.rolname = ANY (%s) AND s.setdatabase = 0 ORDER BY 1",
-            names,
+            list(names),
         )
         for entry in row["setconfig"]
     ]
-    return {"roles": [_kept(role) for role in roles], "memberships": memberships, "settings": settings}
+    return {"memberships": memberships, "settings": settings}
 
 
 def first(session: Session) -> dict[str, t.Any]:
@@ -95,7 +109,12 @@ def first(session: Session) -> dict[str, t.Any]:
 
 
 def _kept(role: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    return {column: role[column] for column in ("rolname", *(each for each, _word in _ATTRIBUTES), "rolconnlimit", "rolpassword", "rolvaliduntil")}
+    return {column: role[column] for column in ("rolname", *COLUMNS)}
+
+
+def meaning(role: t.Mapping[str, t.Any], column: str) -> t.Any:
+    """The value of one of `COLUMNS`; for ever is said in two ways."""
+    return None if column == "rolvaliduntil" and role[column] == "infinity" else role[column]
 
 
 def create_text(role: t.Mapping[str, t.Any]) -> str:
@@ -110,11 +129,35 @@ def create_text(role: t.Mapping[str, t.Any]) -> str:
     return f"CREATE ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
 
 
+def alter_text(role: t.Mapping[str, t.Any]) -> str:
+    """ALTER ROLE to exactly these attributes and this verifier."""
+    words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]
+    words.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
+    words.append(f"PASSWORD {literal(role['rolpassword']) if role['rolpassword'] else 'NULL'}")
+    words.append(f"VALID UNTIL {literal(role['rolvaliduntil'] or 'infinity')}")
+    return f"ALTER ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
+
+
+def options_of(membership: t.Mapping[str, t.Any]) -> tuple[bool, bool, bool]:
+    """ADMIN, INHERIT and SET; before PostgreSQL 16 the member says whether it inherits, and SET ROLE is always allowed."""
+    inherit = membership["inherits"] if membership["inherit"] is None else membership["inherit"]
+    return bool(membership["admin"]), bool(inherit), membership["set"] is not False
+
+
+def revoke_text(membership: t.Mapping[str, t.Any], version: int) -> str:
+    """REVOKE of a membership, from each grantor since PostgreSQL 16, where each has granted one of its own."""
+    revoke = f"REVOKE {ident(membership['parent'])} FROM {ident(membership['child'])}"
+    if version < _LIMITED_MEMBERS:
+        return f"{revoke} CASCADE"
+    return "; ".join(f"{revoke} GRANTED BY {ident(grantor)} CASCADE" for grantor in membership["grantors"])
+
+
 def member_text(membership: t.Mapping[str, t.Any], version: int) -> str:
     """GRANT of one role to another one, for a server of ``version``; a membership that this server cannot limit so is refused."""
     grant = f"GRANT {ident(membership['parent'])} TO {ident(membership['child'])}"
     if membership["inherit"] is None or version < _LIMITED_MEMBERS:
-        if False in (membership["inherit"], membership["set"]):
+        # An older server asks the member, so its own attribute has to say the same.
+        if membership["set"] is False or (membership["inherit"] is False and membership.get("inherits", True)):
             raise FleetError(
                 "role_unsafe",
                 f"Role {membership['child']!r} is a member of {membership['parent']!r} without INHERIT or SET, which this server does not know.",
@@ -192,7 +235,7 @@ def findings(legacy: Server, new: Server | None, link: Link | None) -> list[Find
     try:
         if not source.rows("SELECT 1 FROM pg_database WHERE datname = %s", legacy.dbname):
             return []
-        known = accounts(source, legacy.dbname, link.user if link else "")
+        known = everything(source, link.user if link else "")
         return judge(known, database.describe(source, legacy.dbname)["settings"], new.admin if new else None)
     finally:
         source.close()
@@ -215,41 +258,17 @@ def _seen(session: Session, names: t.Sequence[str]) -> dict[str, list[str]]:
 # --- making -----------------------------------------------------------------------------------------------------------------------
 
 
-def copy(legacy: Server, new: Server, link: Link) -> list[str]:
-    """Make the roles that are missing on new, and their memberships and settings. A role that exists keeps its attributes and password.
-
-    Raises FleetError "role_unsafe" before anything is written.
-    """
-    source, target = legacy.fresh(MAINTENANCE), new.fresh(MAINTENANCE)
-    source.quiet()
-    target.quiet()
-    try:
-        known = accounts(source, legacy.dbname, link.user)
-        refuse(judge(known, database.describe(source, legacy.dbname)["settings"], target))
-        return make(target, known, "seed_error", every=True)
-    finally:
-        source.close()
-        target.close()
-
-
-def make(target: Session, known: t.Mapping[str, t.Any], code: str, *, every: bool) -> list[str]:
-    """Make the missing ones of ``known`` in a quiet session; memberships and settings of these, or of ``every`` one. Settings are read back.
-
-    One that exists without a password gets the one that it has there: it was made for this move.
-    """
-    present = {row["rolname"]: row["rolpassword"] for row in target.rows("SELECT rolname, rolpassword FROM pg_authid")}
-    made = []
+def make(target: Session, known: t.Mapping[str, t.Any], code: str) -> list[str]:
+    """Make the missing ones of ``known`` in a quiet session, with their memberships and settings. Settings are read back."""
+    present = {row["rolname"] for row in target.rows("SELECT rolname FROM pg_authid")}
+    made = [str(role["rolname"]) for role in known["roles"] if role["rolname"] not in present]
     for role in known["roles"]:
-        if role["rolname"] not in present:
+        if role["rolname"] in made:
             target.run(create_text(role))
-            made.append(str(role["rolname"]))
-        elif every and not present[role["rolname"]] and role["rolpassword"]:
-            target.run(f"ALTER ROLE {ident(role['rolname'])} PASSWORD {literal(role['rolpassword'])}")
-    chosen = [role["rolname"] for role in known["roles"] if every or role["rolname"] in made]
     for membership in known["memberships"]:
-        if membership["child"] in chosen:
+        if membership["child"] in made:
             target.run(member_text(membership, target.version))
-    settings = [setting for setting in known["settings"] if setting["role"] in chosen]
+    settings = [setting for setting in known["settings"] if setting["role"] in made]
     for setting in settings:
         # Settings in the database need the database: they are made by `database.give` once it exists.
         target.run(database.setting_text(f"ROLE {ident(setting['role'])}", setting["role"], setting["entry"]))

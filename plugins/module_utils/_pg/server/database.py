@@ -16,17 +16,22 @@ from . import account_settings
 from .postgres import Session, ident, literal
 
 # What aclexplode calls the rights on a database (src/include/utils/acl.h, ACL_ALL_RIGHTS_DATABASE).
-_PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
+PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
 # pg_database.datlocprovider (PostgreSQL documentation, pg_database); before 15 there is only the C library.
 _PROVIDERS = {"c": ("libc", ""), "i": ("icu", "ICU_LOCALE"), "b": ("builtin", "BUILTIN_LOCALE")}
 # A server that is older knows the C library only, and not the word (CREATE DATABASE of the documentation, 15).
 _HAS_PROVIDERS = 150000
-# Our own fence and epoch are no settings of the application.
+# Our own fence and epoch are no settings of the application; an account that only reads is.
 _OURS = ("pgcut.", "default_transaction_read_only=")
+# CONNECT that the link's account was given by name, and by nobody else: taken back at the end, and no right of the application.
+LINK_CONNECT = "pgcut.link_connect="
 
 
-def describe(session: Session, dbname: str) -> dict[str, t.Any]:
-    """What `create_text` and `give` need. No grants at all mean the server's default. Raises FleetError "invalid_value" for a missing one."""
+def describe(session: Session, dbname: str, without: str = "") -> dict[str, t.Any]:
+    """What `create_text` and `give` need, but for the account ``without``. No grants at all mean the server's default.
+
+    Raises FleetError "invalid_value" for a missing database.
+    """
     rows = session.rows(
         "SELECT to_jsonb(d) AS d, pg_encoding_to_char(d.encoding) AS encoding, pg_get_userbyid(d.datdba) AS owner,"
         " shobj_description(d.oid, 'pg_database') AS comment FROM pg_database d WHERE d.datname = %s",
@@ -48,13 +53,15 @@ def describe(session: Session, dbname: str) -> dict[str, t.Any]:
             dbname,
         )
         for entry in found["setconfig"]
-        if not entry.startswith(_OURS)
+        if not entry.startswith(_OURS if found["rolname"] is None else _OURS[0]) and (not without or found["rolname"] != without)
     ]
     grants = session.rows(
         "SELECT CASE a.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END AS role, a.privilege_type AS privilege,"
         " a.is_grantable AS grantable FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = %s",
         dbname,
     )
+    given = (link_connect(session, dbname), "CONNECT")
+    grants = [grant for grant in grants if (grant["role"], grant["privilege"]) != given and (not without or grant["role"] != without)]
     return {
         "owner": row["owner"],
         "encoding": row["encoding"],
@@ -69,6 +76,15 @@ def describe(session: Session, dbname: str) -> dict[str, t.Any]:
         "settings": settings,
         "grants": grants,
     }
+
+
+def link_connect(session: Session, dbname: str) -> str:
+    """Whom the link's CONNECT was given to; empty when PUBLIC has it, or a grant of somebody else."""
+    entries = session.rows(
+        "SELECT unnest(s.setconfig) AS entry FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setrole = 0 AND d.datname = %s",
+        dbname,
+    )
+    return next((row["entry"][len(LINK_CONNECT) :] for row in entries if row["entry"].startswith(LINK_CONNECT)), "")
 
 
 def create_text(name: str, described: t.Mapping[str, t.Any], version: int, *, owned: bool = True) -> str:
@@ -109,12 +125,17 @@ def give(session: Session, name: str, described: t.Mapping[str, t.Any], code: st
         session.run(grant_text(database, grant))
 
 
+def privilege(word: str) -> str:
+    """``word``, which is one of `PRIVILEGES`."""
+    if word not in PRIVILEGES:
+        raise _refused(f"{str(word)[:40]!r} is no right on a database ({', '.join(PRIVILEGES)})")
+    return word
+
+
 def grant_text(database: str, grant: t.Mapping[str, t.Any]) -> str:
     """GRANT on ``database``, which is quoted already."""
-    if grant["privilege"] not in _PRIVILEGES:
-        raise _refused(f"{str(grant['privilege'])[:40]!r} is no right on a database ({', '.join(_PRIVILEGES)})")
     to = "PUBLIC" if grant["role"] is None else ident(grant["role"])
-    return f"GRANT {grant['privilege']} ON DATABASE {database} TO {to}{' WITH GRANT OPTION' if grant['grantable'] else ''}"
+    return f"GRANT {privilege(grant['privilege'])} ON DATABASE {database} TO {to}{' WITH GRANT OPTION' if grant['grantable'] else ''}"
 
 
 def setting_text(target: str, role: t.Optional[str], entry: str) -> str:

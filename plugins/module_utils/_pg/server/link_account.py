@@ -15,6 +15,7 @@ import hmac
 
 from ..._core.errors import FleetError
 from ..model import Link
+from . import database
 from .postgres import Row, Server, Session, ident, literal
 
 
@@ -41,7 +42,9 @@ def keep_link_role(server: Server, link: Link) -> bool:
     session = server.fresh("postgres")
     session.quiet()
     try:
-        return _keep_link_role(session, link)
+        made = _keep_link_role(session, link)
+        keep_connect(session, server.dbname, link.user)
+        return made
     finally:
         session.close()
 
@@ -69,6 +72,22 @@ def _keep_settings(session: Session, user: str) -> bool:
     for name in missing:
         session.run(f"ALTER ROLE {ident(user)} SET {ident(name)} = {literal(_LINK_SETTINGS[name])}")
     return bool(missing)
+
+
+def keep_connect(session: Session, dbname: str, user: str) -> None:
+    """CONNECT by name where PUBLIC has none. It is remembered as a setting of the database, so that only ours is taken back."""
+    text = "SELECT has_database_privilege(a.oid, d.oid, 'CONNECT') AS able FROM pg_database d, pg_roles a WHERE datname = %s AND rolname = %s"
+    able = session.rows(text, dbname, user)
+    if able and not able[0]["able"]:
+        shown = ident(dbname)
+        session.run(f"ALTER DATABASE {shown} SET {database.LINK_CONNECT[:-1]} = {literal(user)}; GRANT CONNECT ON DATABASE {shown} TO {ident(user)}")
+
+
+def take_connect(session: Session, dbname: str, user: str) -> None:
+    """What `keep_connect` gave. The owner of the database may write the setting, too, so it proves nothing about other accounts."""
+    if database.link_connect(session, dbname) == user:
+        revoke = f"REVOKE CONNECT ON DATABASE {ident(dbname)} FROM {ident(user)}; " if session.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", user) else ""
+        session.run(f"{revoke}ALTER DATABASE {ident(dbname)} RESET {database.LINK_CONNECT[:-1]}")
 
 
 def _keep_link_role(session: Session, link: Link) -> bool:

@@ -154,7 +154,8 @@ class Maker:
         session = self._server.fresh(MAINTENANCE)
         session.quiet()
         try:
-            known = accounts.accounts(session, self._server.dbname)
+            # The account of the link is none of the application's.
+            known = accounts.accounts(session, self._server.dbname, database.link_connect(session, self._server.dbname))
             known["roles"].append(accounts.first(session))
             accounts.refuse(accounts.judge(known, database.describe(session, self._server.dbname)["settings"], None))
             return known

@@ -231,7 +231,7 @@ class Restorer:
         session.quiet()
         try:
             self._judge(kept, manifest, session)
-            accounts.make(session, snapshot_files.accounts_of(kept), "restore_failed", every=False)
+            accounts.make(session, snapshot_files.accounts_of(kept), "restore_failed")
         finally:
             session.close()
 

@@ -7,16 +7,18 @@
 from __future__ import annotations
 
 import time
+import typing as t
 from dataclasses import replace
 
 from ..._core.errors import FleetError
+from ..._core.result import Step
 from ..._core.wait import Deadline
-from .. import facts
+from .. import facts, plan
 from ..engines.dump import copy_window
 from ..engines.logical import seed
 from ..model import COPYING, OUTLINE
 from ..replication import pair, sync
-from ..server import fence, materialized_views, sessions
+from ..server import account_sync, fence, materialized_views, sessions
 from ..server.postgres import Server
 from ..server.process import Control
 from ..snapshot import run as snapshot
@@ -111,13 +113,34 @@ def window_for(work: Work, road: pair.Course, kind: type[Window], guard: watchdo
 
 def ready(work: Work, road: pair.Course) -> None:
     """The last gates before clients are held: in step, equal schemas, nobody in a long transaction; the unused slot is near."""
+    carry_accounts(work, road)
     if copies(work, road):
         copier(work).ready()
     else:
         in_step(work, road)
     quiet(work, road)
+    work.warnings += alone(road, carry_accounts(work, road))
     if road.returns and not copies(work, road):
         pair.advance(road)
+
+
+def carry_accounts(work: Work, road: pair.Course) -> list[str]:
+    """Make the side that follows equal in what is no row; the accounts that only it has."""
+    return account_sync.follow(road.source, road.target, work.link)[1]
+
+
+def account_steps(work: Work, found: str) -> tuple[Step, ...]:
+    """State armed again: what has changed since is carried, and nothing is done when nothing has."""
+    if work.options.state != "armed" or found not in ("armed", "new", "new_armed"):
+        return ()
+    road = pair.course(work.legacy, work.new, "legacy" if plan.serving(found) == "new" else "new")
+    changed = account_sync.pending(work.legacy, work.new, work.link.user, road.source.side)
+    return (Step("accounts", f"changed on {road.source.side} since: {'; '.join(changed[:5])}"),) if changed else ()
+
+
+def alone(road: pair.Course, names: t.Sequence[str]) -> list[str]:
+    shown = f"Accounts that only {road.target.side} has keep their rights there: {', '.join(map(repr, names[:10]))}{' …' if len(names) > 10 else ''}."
+    return [shown] if names else []
 
 
 def in_step(work: Work, road: pair.Course) -> None:

@@ -19,7 +19,7 @@ from ...._core.wait import Deadline, wait_for
 from ...model import FORWARD, REVERSE, Link, Options
 from ...replication import pair
 from ...server import (
-    accounts,
+    account_sync,
     catalog,
     database,
     fence,
@@ -86,7 +86,7 @@ class Seed:
             freeze.on(self._legacy)
 
     def _globals(self) -> None:
-        accounts.copy(self._legacy, self._new, self._link)
+        account_sync.copy(self._legacy, self._new, self._link)
 
     def _database(self) -> None:
         """A database of ours that was left half made is made again; one that stands empty is taken over."""
@@ -104,7 +104,9 @@ class Seed:
             self._create(name)
         else:
             self._close(name)
-        database.give(self._new.admin, name, database.describe(self._legacy.admin, self._legacy.dbname), "seed_error")
+        described = database.describe(self._legacy.admin, self._legacy.dbname, self._link.user)
+        database.give(self._new.admin, name, described, "seed_error")
+        link_account.keep_connect(self._new.admin, name, self._link.user)
 
     def _create(self, name: str) -> None:
         """Under its own name a database is fenced from its first moment on: one statement makes it, another one closes it, and a kill may
