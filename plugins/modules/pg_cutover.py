@@ -30,7 +30,7 @@ options:
       - V(finished) has neither pair, slots, freeze nor helper schema; replica identities are as before. New stays open and legacy fenced.
       - What comes before a state is made first.
     type: str
-    choices: [preflight, seeded, armed, new, legacy, finished]
+    choices: [preflight, seeded, armed, new, legacy, finished, absent]
     required: true
   engine:
     description:
@@ -471,7 +471,7 @@ from ..module_utils._pg.options import secrets
 from ..module_utils._pg.run import run
 
 SPEC = {
-    "state": {"type": "str", "choices": ["preflight", "seeded", "armed", "new", "legacy", "finished"], "required": True},
+    "state": {"type": "str", "choices": ["preflight", "seeded", "armed", "new", "legacy", "finished", "absent"], "required": True},
     "engine": {"type": "str", "choices": ["auto", "logical", "physical", "dump"], "default": "auto"},
     "allow_legacy_restart": {"type": "bool", "default": False},
     "link": LINK,

@@ -19,7 +19,7 @@ NEW_SERVES = ("new", "new_armed", "switched_cleanup", "new_only", "finished")
 # After accept_loss: legacy serves and new is not closed yet; new is closed and keeps its rows; killed between closing new and opening legacy.
 ABANDONED, ABANDONED_FENCED, ABANDONING = "abandoned", "abandoned_fenced", "abandoning"
 WINDOWS = ("window_forward", "window_reverse")
-STATES = ("preflight", "seeded", "armed", "new", "legacy", "finished")
+STATES = ("preflight", "seeded", "armed", "new", "legacy", "finished", "absent")
 
 SEED = (
     ("link_role", "role of the link on both servers"),
@@ -209,11 +209,16 @@ _HOPELESS = {
 }
 
 
+def hopeless(found: str) -> FleetError:
+    """The failure of a phase that no step leads out of."""
+    message, remedy = _HOPELESS[found]
+    return FleetError(found, f"{message} Nothing was changed.", remedy=remedy)
+
+
 def refuse(state: str, found: str, serves: str) -> None:
     """Raise when no step can lead from ``found`` to ``state``."""
     if found in _HOPELESS and state != "preflight":
-        message, remedy = _HOPELESS[found]
-        raise FleetError(found, f"{message} Nothing was changed.", remedy=remedy)
+        raise hopeless(found)
     if state in ("legacy", "armed", "seeded") and found in ("new_only", "finished"):
         raise FleetError(
             "loss_possible",
@@ -225,5 +230,7 @@ def refuse(state: str, found: str, serves: str) -> None:
         raise FleetError(
             "conflict",
             f"state finished needs the new side to serve; the phase is {found}. Nothing was changed.",
-            remedy="Run state new first.",
+            remedy="To give the move up and leave legacy as it was before, run state: absent. To go on, run state: new first."
+            if serves == "legacy"
+            else "Run state: new first, or state: legacy and then state: absent to give the move up.",
         )

@@ -11,7 +11,7 @@ import typing as t
 from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
-from . import facts, one_sided, plan, results
+from . import absent, facts, one_sided, plan, results
 from .engines import choice as engine
 from .engines.logical import seed
 from .engines.physical import facts as physical_facts, rescue as physical_rescue
@@ -69,6 +69,9 @@ def _rows(options: Options, runner: Runner, guard: watchdog.Watchdog | None, che
 def go(work: Work) -> dict[str, t.Any] | None:
     """The result; None when auto has chosen to move the cluster as a whole."""
     failures = one_sided.silent(work)
+    gone = absent.go(work, failures) if work.options.state == "absent" else None
+    if gone is not None:
+        return gone
     if failures:
         told = one_sided.with_one(work, failures)
         return told if told is not None else planned(work)

@@ -37,10 +37,12 @@ from ...server.postgres import Server, Session, ident, literal
 from ...server.programs import Programs, keys, passes, programs, without
 from ...window import carry
 
+# Seconds for a lock on a table that others use.
+_PATIENCE = 12.0
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
 
-def _draft(name: str) -> str:
+def draft(name: str) -> str:
     """The name of a database that is being made; as long as a name may be."""
     return "pgcut_draft_" + hashlib.sha256(name.encode()).hexdigest()[:16]
 
@@ -67,13 +69,17 @@ class Seed:
             except FleetError as error:
                 if error.code != "link_auth":
                     raise
-        for server in (self._legacy, self._new):
-            link_account.keep_link_role(server, self._link)
+        # What legacy has is noted before it is changed, so that state absent can give it back.
+        helper.make(self._legacy, rows=True)
+        link_account.keep_link_role(self._legacy, self._link, lambda what, was: helper.note(self._legacy, what, was))
+        link_account.keep_link_role(self._new, self._link)
         for follower, source in ways:
             pair.try_link(follower, source, self._link)
 
     def _helper(self) -> None:
         helper.make(self._legacy, rows=True)
+        helper.note(self._legacy, helper.RETRY, helper.THEIRS if pair.starts_quickly(self._legacy) else helper.OURS)
+        helper.note(self._legacy, helper.FOLLOWER + str(self._new.admin.value("SELECT system_identifier FROM pg_control_system()")), "")
         for server in (self._legacy, self._new):
             pair.quick_start(server)
 
@@ -109,11 +115,11 @@ class Seed:
     def _create(self, name: str) -> None:
         """Under its own name a database is fenced from its first moment on: one statement makes it, another one closes it, and a kill may
         come in between, or while the server is still at the first."""
-        draft = _draft(name)
-        self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(draft)}")
-        self._new.admin.run(database.create_text(draft, database.describe(self._legacy.admin, self._legacy.dbname)))
-        self._close(draft)
-        self._new.admin.run(f"ALTER DATABASE {ident(draft)} RENAME TO {ident(name)}")
+        made = draft(name)
+        self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(made)}")
+        self._new.admin.run(database.create_text(made, database.describe(self._legacy.admin, self._legacy.dbname)))
+        self._close(made)
+        self._new.admin.run(f"ALTER DATABASE {ident(made)} RENAME TO {ident(name)}")
 
     def _close(self, name: str) -> None:
         self._stage(STAGE_SCHEMA, name)
@@ -295,35 +301,34 @@ def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) 
     """
     if keep:
         server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
-    how = f"USING INDEX {ident(table.index)}" if table.index else "FULL"
-    last: FleetError | None = None
-    for _attempt in range(5):
-        try:
-            _identify(server.db, (table.schema, table.name), how, "2s")
-            return
-        except FleetError as error:
-            if error.code == "object_changed":
-                raise
-            last = error
-            time.sleep(0.5)
-    raise last if last is not None else FleetError("sql_error", "No attempt was made.")
+    _identify(server.db, (table.schema, table.name), f"USING INDEX {ident(table.index)}" if table.index else "FULL")
 
 
 def restore_identities(server: Server) -> None:
     """Give every table the replica identity that it had before."""
     for row in server.db.rows(
         "SELECT i.* FROM pgcut.identity i JOIN pg_namespace n ON n.nspname = i.nspname"
-        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = i.relname AND c.relkind IN ('r', 'p') ORDER BY 1, 2"
+        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = i.relname AND c.relkind IN ('r', 'p')"
+        " WHERE c.relreplident::text <> i.was ORDER BY 1, 2"
     ):
         how = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}.get(row["was"], "DEFAULT")
-        _identify(server.db, (row["nspname"], row["relname"]), how, "0")
+        _identify(server.db, (row["nspname"], row["relname"]), how)
 
 
-def _identify(session: Session, table: relations.Name, how: str, patience: str) -> None:
-    with session.block():
-        session.run(f"SET LOCAL lock_timeout = {literal(patience)}")
-        relations.alter(session, [table])
-        session.run(f"ALTER TABLE ONLY {ident(*table)} REPLICA IDENTITY {how}")
+def _identify(session: Session, table: relations.Name, how: str) -> None:
+    """Clients wait behind the lock of ALTER TABLE, so it is asked for some seconds at a time."""
+    deadline = Deadline(_PATIENCE)
+    while True:
+        try:
+            with session.block():
+                session.run("SET LOCAL lock_timeout = '2s'")
+                relations.alter(session, [table])
+                session.run(f"ALTER TABLE ONLY {ident(*table)} REPLICA IDENTITY {how}")
+            return
+        except FleetError as error:
+            if error.code == "object_changed" or session.closed or deadline.expired():
+                raise
+            deadline.pause(0.5)
 
 
 def remove_helper(server: Server) -> None:

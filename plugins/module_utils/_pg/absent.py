@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""State absent: legacy as it was before the move, from every phase in which it serves, with new or without it.
+
+What new has is taken first, because its processes work on legacy; the settings of legacy come last, because they tell that there is something
+left to do. Each step finds its own work done or not, so a run that was killed is finished by the same state.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._core.errors import FleetError
+from .._core.result import Step
+from . import facts, one_sided, plan
+from .engines.logical import seed
+from .faults import hit
+from .model import FORWARD, REVERSE, Facts, SideFacts
+from .replication import pair
+from .server import fence, freeze, helper, link_account
+from .server.postgres import Server, ident
+from .window import switch as switching
+from .work import Work
+
+_ABORT = Step("abort", "an interrupted window; legacy was open before it", disruptive=True)
+_CLEANUP = Step("cleanup", "legacy was opened, the old direction is still there")
+_DROP = Step("drop", "subscription, database and account on new that were made for the move")
+_WITHDRAW = Step("withdraw", "legacy gets back what it had: nothing of the move is left on it")
+
+
+def go(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any] | None:
+    """The result; None when a server does not answer without which nothing can be done."""
+    if failures:
+        return _alone(work, failures["new"]) if set(failures) == {"new"} and failures["new"].code == "unreachable" else None
+    if not work.check:
+        work.lock()
+    before = facts.observe(work.legacy, work.new)
+    found = plan.phase(before)
+    refuse(found, before)
+    keeps = found in (plan.ABANDONED_FENCED,)
+    steps = [_ABORT] if found == "window_forward" else [_CLEANUP] if found == "rolled_back_cleanup" else []
+    if _on_new(work, before.new, keeps):
+        steps.append(_DROP)
+    if _on_legacy(work, facts.read(work.legacy)):
+        steps.append(_WITHDRAW)
+    if keeps:
+        work.warnings.append(f"Database {work.new.dbname} on new holds rows that legacy does not have, so it was left there, closed.")
+    if not work.check:
+        for step in steps:
+            _do(work, step, before, keeps)
+    after = before if work.check or not steps else facts.observe(work.legacy, work.new)
+    reached = "empty" if work.check and steps else plan.phase(after)
+    return one_sided.ended(work, steps, found, reached, after, "no pair exists", serving="legacy")
+
+
+def refuse(found: str, seen: Facts) -> None:
+    """Raise unless legacy serves, or did before the window that is open, and new has no row that legacy lacks."""
+    hopeful = found == "slot_lost" and not seen.legacy.fenced and (seen.new.fenced or not seen.new.exists)
+    if hopeful or found in (*plan.LEGACY_SERVES, "window_forward", plan.ABANDONED_FENCED):
+        return
+    if found in (plan.ABANDONED, plan.ABANDONING, "window_reverse", "switched_cleanup", "new", "new_armed"):
+        raise FleetError(
+            "conflict",
+            f"State absent needs legacy to serve; the phase is {found}. Nothing was changed.",
+            remedy="Run state: legacy first, which brings the rows of new home, then state: absent.",
+        )
+    if found in ("new_only", "finished"):
+        raise FleetError(
+            "loss_possible",
+            f"New serves and nothing follows it (phase {found}): state absent would lose what was written since. Nothing was changed.",
+            remedy="Run state: finished to take away what is left of the pair, or state: legacy with accept_loss: true to give new's rows up.",
+        )
+    raise plan.hopeless(found)
+
+
+def _alone(work: Work, error: FleetError) -> dict[str, t.Any]:
+    """New does not answer. Legacy has to be open: else new may have been opened, and nobody can see it."""
+    legacy = work.legacy
+    if not work.check:
+        work.lock(legacy)
+    half = facts.read(legacy)
+    if half.side.fenced:
+        raise FleetError(
+            "target_not_fenced",
+            f"{error.message} Legacy is closed, so new may have been opened. Nothing was changed.",
+            remedy="Start new and run again, which loses nothing; or run state: legacy with accept_loss: true, then state: absent.",
+            details=error.details,
+        )
+    steps = [_WITHDRAW] if _on_legacy(work, half) else []
+    work.warnings.append(
+        f"{work.options.new} did not answer: what the move made there (database {work.new.dbname}, subscription {FORWARD}, account"
+        f" {work.link.user}) is left. Run state: absent once more when it answers."
+    )
+    if steps and not work.check:
+        if half.follows.get(REVERSE, ("", 0))[0] == "enabled":
+            # A way back that was not finished: its clients may still have to be brought here.
+            work.clients.serve("legacy")
+        _withdraw(work)
+        half = facts.read(legacy)
+    after = Facts(half.side, SideFacts(exists=False))
+    return one_sided.ended(work, steps, "unknown" if steps else "empty", "empty", after, "no pair exists", serving="legacy")
+
+
+def _on_new(work: Work, side: SideFacts, keeps: bool) -> bool:
+    """Whether something of the move is on new. A database without `pgcut.stage` is somebody else's."""
+    return (side.exists and side.stage != "" and not keeps) or link_account.made(work.new.admin, work.link.user)
+
+
+def _on_legacy(work: Work, half: facts.Half) -> bool:
+    legacy = work.legacy
+    own = [name for name in fence.settings_of(legacy.admin, legacy.dbname) or {} if name.startswith("pgcut.")]
+    pairs = any(published or slot for published, slot in half.publishes.values()) or bool(half.follows)
+    return bool(own) or pairs or bool(legacy.db.value("SELECT to_regnamespace('pgcut') IS NOT NULL")) or link_account.made(
+        legacy.admin, work.link.user
+    )
+
+
+def _do(work: Work, step: Step, before: Facts, keeps: bool) -> None:
+    if step is _ABORT:
+        switching.abort(work, "legacy")
+    elif step is _CLEANUP:
+        switching.cleanup(work, "legacy")
+    elif step is _DROP:
+        # Its slot on new is used by legacy.
+        pair.unsubscribe(work.legacy, REVERSE)
+        _drop(work, before.new.exists and before.new.stage != "" and not keeps)
+    else:
+        _withdraw(work)
+
+
+def _drop(work: Work, database: bool) -> None:
+    new = work.new
+    if database:
+        pair.unsubscribe(new, FORWARD)
+        pair.unpublish(new, REVERSE)
+        new.forget()
+        force = " WITH (FORCE)" if new.admin.version >= 130000 else ""
+        new.admin.run(f"DROP DATABASE {ident(new.dbname)}{force}")
+        new.admin.run(f"DROP DATABASE IF EXISTS {ident(seed.draft(new.dbname))}")
+        pair.usual_start(new)
+    hit("Y1")
+    work.warnings += link_account.drop(new, work.link.user)
+
+
+def _withdraw(work: Work) -> None:
+    legacy, user = work.legacy, work.link.user
+    pair.unsubscribe(legacy, REVERSE)
+    hit("Y2")
+    if any(facts.read(legacy).publishes[FORWARD]):
+        pair.unpublish(legacy, FORWARD)
+    notes = helper.notes(legacy.db)
+    for name in _copying(legacy, notes):
+        pair.drop_slot(legacy, name)
+    hit("Y3")
+    # Before its schema goes, since that tells what was there; and while nothing else changes the schema.
+    if legacy.db.value("SELECT to_regclass('pgcut.identity') IS NOT NULL"):
+        seed.restore_identities(legacy)
+        if notes.get(helper.RETRY) != helper.THEIRS:
+            pair.usual_start(legacy)
+    hit("Y4")
+    work.warnings += link_account.drop(legacy, user)
+    work.warnings += link_account.give_back(legacy.admin, user, notes)
+    freeze.off(legacy)
+    legacy.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
+    hit("Y5")
+    for name in fence.settings_of(legacy.admin, legacy.dbname) or {}:
+        if name.startswith("pgcut."):
+            legacy.admin.run(f"ALTER DATABASE {ident(legacy.dbname)} RESET {ident(*name.split('.'))}")
+
+
+def _copying(legacy: Server, notes: t.Mapping[str, str]) -> list[str]:
+    """Slots of the copy of single tables. Their name ends with the identifier of the server that follows (ReplicationSlotNameForTablesync)."""
+    followers = [name.partition("/")[2] for name in notes if name.startswith(helper.FOLLOWER)]
+    found = legacy.admin.rows(
+        "SELECT slot_name::text AS name FROM pg_replication_slots WHERE database = %s AND plugin = 'pgoutput' ORDER BY 1", legacy.dbname
+    )
+    ours = re.compile(r"pg_\d+_sync_\d+_(\d+)")
+    return [row["name"] for row in found for match in [ours.fullmatch(row["name"])] if match and match[1] in followers]

@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""State absent: a move that is given up leaves legacy as it was, byte by byte, whatever has become of new."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.faults import ABSENT_POINTS
+
+WHOLE = os.environ.get("BOWLINE_FAULTS") == "all"
+CATALOGS = (
+    "SELECT name, setting, source, sourcefile, pending_restart FROM pg_settings WHERE source <> 'default'"
+    " AND source NOT IN ('client', 'session') ORDER BY 1",
+    "SELECT slot_name, plugin, database FROM pg_replication_slots ORDER BY 1",
+    "SELECT pubname, puballtables FROM pg_publication ORDER BY 1",
+    "SELECT subname FROM pg_subscription ORDER BY 1",
+    "SELECT evtname FROM pg_event_trigger ORDER BY 1",
+    "SELECT d.datname, s.setrole::regrole::text, s.setconfig FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase ORDER BY 1, 2",
+    "SELECT oid::regclass::text, relreplident FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace ORDER BY 1",
+    "SELECT * FROM pg_replication_origin ORDER BY 1",
+    "SELECT rolname, rolpassword, shobj_description(oid, 'pg_authid') FROM pg_authid ORDER BY 1",
+    "SELECT datname, datconnlimit, shobj_description(oid, 'pg_database') FROM pg_database ORDER BY 1",
+)
+
+
+def catalogs(world, cluster) -> list:
+    """Everything that dumps and catalogs say."""
+    environment = {**os.environ, "PGPASSFILE": str(world.passfile), "PGHOST": cluster.host, "PGPORT": str(cluster.port), "PGUSER": "postgres"}
+    said = []
+    for words in (["pg_dumpall", "--globals-only"], ["pg_dump", "--schema-only", "--create", "--dbname=hub"]):
+        done = subprocess.run([cluster.bin / words[0], *words[1:]], env=environment, capture_output=True, text=True, check=True)
+        # A word that is drawn anew for each dump.
+        said += [line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+    return [said, *(cluster.rows(text) for text in CATALOGS)]
+
+
+def same(world, before) -> None:
+    for was, now in zip(before, catalogs(world, world.legacy)):
+        assert now == was
+
+
+def killed(world, state, point, **more) -> None:
+    process = world.spawn(state, fault=point, **more)
+    process.communicate(timeout=world.patience)
+    assert process.returncode < 0, f"{point} was not reached"
+
+
+def late(world) -> None:
+    """A refusal after the freeze: the copy breaks on new, whose function says something else."""
+    outcome = world.run("armed")
+    assert outcome["failure"]["code"] == "seed_error", outcome
+
+
+def broken(world) -> None:
+    world.legacy.rows("CREATE TABLE broken (id int PRIMARY KEY, other int); INSERT INTO broken VALUES (1, 1), (2, 1);"
+                      " ALTER TABLE broken ADD CONSTRAINT never CHECK (id < 2) NOT VALID; UPDATE pg_constraint SET convalidated = true"
+                      " WHERE conname = 'never'")
+
+
+PHASES = {
+    "empty": lambda world: None,
+    "prepared": lambda world: (world.ok("seeded"), world.new.rows("ALTER SUBSCRIPTION pgcut_fwd DISABLE; ALTER SUBSCRIPTION pgcut_fwd"
+                               " SET (slot_name = NONE); DROP SUBSCRIPTION pgcut_fwd")),
+    "seeded": lambda world: world.ok("seeded"),
+    "armed": lambda world: world.ok("armed"),
+    "dump": lambda world: world.ok("armed", engine="dump"),
+    "killed while arming": lambda world: killed(world, "armed", "A1"),
+    "window_forward": lambda world: (world.ok("armed"), killed_watchdog(world, "W3")),
+    "rolled_back": lambda world: (world.ok("new", verify="none"), world.ok("legacy", verify="none")),
+    "rolled_back_cleanup": lambda world: (world.ok("new", verify="none"), killed(world, "legacy", "F2", verify="none")),
+    "refused late": lambda world: late(world),
+}
+SAMPLE = ("armed", "refused late")
+
+
+def killed_watchdog(world, point) -> None:
+    """The module and its watchdog die together, as with their host."""
+    process = world.spawn("new", fault=f"{point}:stop", verify="none", window_attempts=1)
+    try:
+        world_until(lambda: os.path.exists(f"/proc/{process.pid}") and open(f"/proc/{process.pid}/stat").read().rpartition(")")[2].split()[0] == "T")
+    finally:
+        os.killpg(process.pid, 9)
+        process.communicate(timeout=20)
+
+
+def world_until(condition) -> None:
+    import time
+
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["alive", "stopped"])
+@pytest.mark.parametrize("phase", PHASES if WHOLE else SAMPLE)
+def test_legacy_is_as_it_was(world, phase, alive):
+    if phase == "refused late":
+        broken(world)
+    before = catalogs(world, world.legacy)
+    PHASES[phase](world)
+    if not alive:
+        world.new.stop(9)
+    if phase == "window_forward" and not alive:
+        outcome = world.run("absent")
+        assert outcome["failure"]["code"] == "target_not_fenced" and "accept_loss: true" in outcome["failure"]["remedy"]
+        world.ok("legacy", accept_loss=True)
+    written = catalogs(world, world.legacy)
+    foreseen = world.ok("absent", check_mode=True)
+    assert catalogs(world, world.legacy) == written
+    done = world.ok("absent")
+    assert done["plan"] == foreseen["plan"] and done["changed"] is (phase != "empty"), done
+    assert (done["serving"], done["phase_after"]) == ("legacy", "empty")
+    same(world, before)
+    assert world.ok("absent")["changed"] is False
+    if alive:
+        assert world.new.rows("SELECT datname FROM pg_database WHERE datname = 'hub'", dbname="postgres") == []
+        assert world.new.rows("SELECT rolname FROM pg_roles WHERE rolname = 'pgcut_repl'", dbname="postgres") == []
+    else:
+        assert any("once more when it answers" in warning for warning in done["warnings"])
+        world.new.start()
+        world.ok("absent")
+        assert world.new.rows("SELECT datname FROM pg_database WHERE datname = 'hub'", dbname="postgres") == []
+        same(world, before)
+    # The application's own migrations go through, and another move does.
+    world.legacy.rows("SET pgcut.bypass = off; SET ROLE hub; CREATE TABLE migrated (id int PRIMARY KEY); DROP TABLE migrated")
+    if phase != "refused late":
+        world.ok("armed")
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next_one(world):
+    before = catalogs(world, world.legacy)
+    world.ok("armed")
+    for point in ABSENT_POINTS:
+        killed(world, "absent", point)
+    assert world.ok("absent")["serving"] == "legacy"
+    same(world, before)
+
+
+def test_an_account_that_was_there_keeps_what_it_had(world):
+    world.legacy.rows("CREATE ROLE pgcut_repl LOGIN REPLICATION BYPASSRLS PASSWORD 'canary-link-9b1'; GRANT pg_read_all_data TO pgcut_repl;"
+                      " ALTER ROLE pgcut_repl SET statement_timeout = '7s'; ALTER ROLE pgcut_repl SET work_mem = '5MB'", dbname="postgres")
+    world.legacy.rows("ALTER SYSTEM SET wal_retrieve_retry_interval = '200ms'", dbname="postgres")
+    world.legacy.rows("SELECT pg_reload_conf()", dbname="postgres")
+    try:
+        before = catalogs(world, world.legacy)
+        world.ok("seeded")
+        world.ok("absent")
+        same(world, before)
+    finally:
+        world.legacy.rows("ALTER SYSTEM RESET wal_retrieve_retry_interval", dbname="postgres")
+
+
+def test_new_that_serves_is_not_given_up(world):
+    world.ok("new", verify="none")
+    outcome = world.run("absent")
+    assert outcome["failure"]["code"] == "conflict" and "state: legacy first" in outcome["failure"]["remedy"]
+    assert world.open_sides() == ["new"]
+    # The remedy.
+    world.ok("legacy", verify="none")
+    assert world.ok("absent")["serving"] == "legacy"
+    assert world.open_sides() == ["legacy"]
