@@ -4,8 +4,7 @@
 
 """State absent: legacy as it was before the move, from every phase in which it serves, with new or without it.
 
-What new has is taken first, because its processes work on legacy; the settings of legacy come last, because they tell that there is something
-left to do. Each step finds its own work done or not, so a run that was killed is finished by the same state.
+What new has is taken first, because its processes work on legacy; the schema pgcut of legacy goes last, because it tells what was there before. Each step finds its own work done or not, so a run that was killed is finished by the same state.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ import typing as t
 
 from .._core.errors import FleetError
 from .._core.result import Step
-from . import facts, one_sided, plan
+from . import contradiction, facts, one_sided, plan
 from .engines.logical import seed
 from .faults import hit
 from .model import FORWARD, REVERSE, Facts, SideFacts
 from .replication import pair
 from .server import fence, freeze, helper, link_account
-from .server.postgres import Server, ident
-from .window import switch as switching
+from .server.postgres import Server, ident, literal
+from .window import loss, switch as switching
 from .work import Work
 
 _ABORT = Step("abort", "an interrupted window; legacy was open before it", disruptive=True)
@@ -39,29 +38,29 @@ def go(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any] | N
         work.lock()
     before = facts.observe(work.legacy, work.new)
     found = plan.phase(before)
-    refuse(found, before)
-    keeps = found in (plan.ABANDONED_FENCED,)
+    # Rows on new that legacy does not have are somebody's decision.
+    loss.steps(work.options, before, found)
+    refuse(found, before, work)
     steps = [_ABORT] if found == "window_forward" else [_CLEANUP] if found == "rolled_back_cleanup" else []
-    if _on_new(work, before.new, keeps):
+    if _on_new(work, before.new):
         steps.append(_DROP)
     if _on_legacy(work, facts.read(work.legacy)):
         steps.append(_WITHDRAW)
-    if keeps:
-        work.warnings.append(f"Database {work.new.dbname} on new holds rows that legacy does not have, so it was left there, closed.")
     if not work.check:
         for step in steps:
-            _do(work, step, before, keeps)
+            _do(work, step, before)
     after = before if work.check or not steps else facts.observe(work.legacy, work.new)
     reached = "empty" if work.check and steps else plan.phase(after)
     return one_sided.ended(work, steps, found, reached, after, "no pair exists", serving="legacy")
 
 
-def refuse(found: str, seen: Facts) -> None:
+def refuse(found: str, seen: Facts, work: Work) -> None:
     """Raise unless legacy serves, or did before the window that is open, and new has no row that legacy lacks."""
-    hopeful = found == "slot_lost" and not seen.legacy.fenced and (seen.new.fenced or not seen.new.exists)
-    if hopeful or found in (*plan.LEGACY_SERVES, "window_forward", plan.ABANDONED_FENCED):
+    never_served = seen.new.fenced and not seen.new.epoch.endswith(":commit")
+    hopeful = seen.legacy.exists and not seen.legacy.fenced and (not seen.new.exists or (found == "slot_lost" and never_served))
+    if hopeful or found in (*plan.LEGACY_SERVES, "window_forward"):
         return
-    if found in (plan.ABANDONED, plan.ABANDONING, "window_reverse", "switched_cleanup", "new", "new_armed"):
+    if found in ("window_reverse", "switched_cleanup", "new", "new_armed"):
         raise FleetError(
             "conflict",
             f"State absent needs legacy to serve; the phase is {found}. Nothing was changed.",
@@ -73,7 +72,7 @@ def refuse(found: str, seen: Facts) -> None:
             f"New serves and nothing follows it (phase {found}): state absent would lose what was written since. Nothing was changed.",
             remedy="Run state: finished to take away what is left of the pair, or state: legacy with accept_loss: true to give new's rows up.",
         )
-    raise plan.hopeless(found)
+    raise contradiction.failure(work.legacy, work.new, seen, found)
 
 
 def _alone(work: Work, error: FleetError) -> dict[str, t.Any]:
@@ -104,21 +103,25 @@ def _alone(work: Work, error: FleetError) -> dict[str, t.Any]:
     return one_sided.ended(work, steps, "unknown" if steps else "empty", "empty", after, "no pair exists", serving="legacy")
 
 
-def _on_new(work: Work, side: SideFacts, keeps: bool) -> bool:
-    """Whether something of the move is on new. A database without `pgcut.stage` is somebody else's."""
-    return (side.exists and side.stage != "" and not keeps) or link_account.made(work.new.admin, work.link.user)
+def _made(side: SideFacts) -> bool:
+    """Whether the database on new is one that a seed has made, or taken over empty; not one that a snapshot is restored into."""
+    return side.exists and side.stage not in ("", "restoring")
+
+
+def _on_new(work: Work, side: SideFacts) -> bool:
+    return _made(side) or link_account.made(work.new.admin, work.link.user)
 
 
 def _on_legacy(work: Work, half: facts.Half) -> bool:
     legacy = work.legacy
-    own = [name for name in fence.settings_of(legacy.admin, legacy.dbname) or {} if name.startswith("pgcut.")]
+    lossy = half.side.epoch.endswith(f":{loss.LOSS}")
     pairs = any(published or slot for published, slot in half.publishes.values()) or bool(half.follows)
-    return bool(own) or pairs or bool(legacy.db.value("SELECT to_regnamespace('pgcut') IS NOT NULL")) or link_account.made(
+    return lossy or pairs or bool(legacy.db.value("SELECT to_regnamespace('pgcut') IS NOT NULL")) or link_account.made(
         legacy.admin, work.link.user
     )
 
 
-def _do(work: Work, step: Step, before: Facts, keeps: bool) -> None:
+def _do(work: Work, step: Step, before: Facts) -> None:
     if step is _ABORT:
         switching.abort(work, "legacy")
     elif step is _CLEANUP:
@@ -126,7 +129,7 @@ def _do(work: Work, step: Step, before: Facts, keeps: bool) -> None:
     elif step is _DROP:
         # Its slot on new is used by legacy.
         pair.unsubscribe(work.legacy, REVERSE)
-        _drop(work, before.new.exists and before.new.stage != "" and not keeps)
+        _drop(work, _made(before.new))
     else:
         _withdraw(work)
 
@@ -163,12 +166,21 @@ def _withdraw(work: Work) -> None:
     hit("Y4")
     work.warnings += link_account.drop(legacy, user)
     work.warnings += link_account.give_back(legacy.admin, user, notes)
+    _give_settings_back(legacy, notes)
+    hit("Y5")
     freeze.off(legacy)
     legacy.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
-    hit("Y5")
-    for name in fence.settings_of(legacy.admin, legacy.dbname) or {}:
-        if name.startswith("pgcut."):
-            legacy.admin.run(f"ALTER DATABASE {ident(legacy.dbname)} RESET {ident(*name.split('.'))}")
+
+
+def _give_settings_back(legacy: Server, notes: t.Mapping[str, str]) -> None:
+    """Those of an earlier move, which the database may have had; a snapshot's are not touched."""
+    found, database = fence.settings_of(legacy.admin, legacy.dbname) or {}, ident(legacy.dbname)
+    for name in helper.SETTINGS:
+        was = notes.get(helper.SETTING + name)
+        if was is not None and found.get(name) != was:
+            legacy.admin.run(f"ALTER DATABASE {database} SET {name} = {literal(was)}")
+        elif was is None and name in found:
+            legacy.admin.run(f"ALTER DATABASE {database} RESET {name}")
 
 
 def _copying(legacy: Server, notes: t.Mapping[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ import typing as t
 from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
-from . import absent, facts, one_sided, plan, results
+from . import absent, contradiction, facts, one_sided, plan, results
 from .engines import choice as engine
 from .engines.logical import seed
 from .engines.physical import facts as physical_facts, rescue as physical_rescue
@@ -79,6 +79,8 @@ def go(work: Work) -> dict[str, t.Any] | None:
         work.lock()
     before = facts.observe(work.legacy, work.new)
     found = plan.phase(before)
+    if plan.is_hopeless(work.options.state, found):
+        raise contradiction.failure(work.legacy, work.new, before, found)
     given_up = loss.steps(work.options, before, found)
     if given_up is not None:
         return one_sided.without_rows(work, given_up, found, before)
@@ -167,7 +169,8 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
         elif step.action == "restart":
             switching.restart_legacy(work)
         elif step.action == "outline":
-            switching.copier(work).outline()
+            with seed.thawing(work.legacy):
+                switching.copier(work).outline()
         else:
             seed.Seed(work.legacy, work.new, work.options, work.link, work.runner).do(step.action)
     if work.opened is not None:

@@ -165,3 +165,64 @@ def test_new_that_serves_is_not_given_up(world):
     world.ok("legacy", verify="none")
     assert world.ok("absent")["serving"] == "legacy"
     assert world.open_sides() == ["legacy"]
+
+
+def test_a_copy_that_failed_for_good_is_made_anew_when_its_reason_is_gone(world):
+    """The remedy of the failure, followed word by word: the owner mends legacy, whose schema is free again, and the same state goes through."""
+    broken(world)
+    world.legacy.rows("ALTER TABLE broken OWNER TO hub")
+    failure = world.run("armed")["failure"]
+    assert failure["code"] == "seed_error" and "made anew" in failure["remedy"], failure
+    world.legacy.rows("SET pgcut.bypass = off; SET ROLE hub; ALTER TABLE broken DROP CONSTRAINT never")
+    told = world.ok("armed")
+    assert [step["action"] for step in told["plan"]][:2] == ["link_role", "helper"]
+    assert world.new.value("SELECT count(*) FROM broken") == 2
+    assert world.legacy.value("SELECT count(*) FROM pg_event_trigger WHERE evtname LIKE 'pgcut%'") == 3
+
+
+def test_finished_while_armed_says_how_to_give_up(world):
+    before = catalogs(world, world.legacy)
+    world.ok("armed")
+    failure = world.run("finished")["failure"]
+    assert failure["code"] == "conflict" and "state: absent" in failure["remedy"]
+    world.ok("absent")
+    same(world, before)
+
+
+def test_two_open_sides_are_told_apart_and_the_remedy_ends_it(world):
+    world.ok("new", verify="none")
+    world.ok("legacy", verify="none")
+    world.ok("armed")
+    world.new.rows("ALTER DATABASE hub RESET default_transaction_read_only", dbname="postgres")
+    failure = world.run("new")["failure"]
+    details = failure["details"]
+    assert failure["code"] == "split_brain" and details["facts"]["forward"]["subscription"] == "enabled"
+    for side in ("legacy", "new"):
+        seen = details["sides"][side]
+        assert seen["open"] is True and seen["epoch"] and 0 <= seen["epoch_age"] < 600 and seen["marker"]["at"], seen
+        assert details["statements"][side]["close"] in failure["remedy"] and str(seen["epoch"]) in failure["message"]
+    pool = world.new.connect(user="hub", password="canary-app-3c2", options="")
+    for statement in details["statements"]["new"]["close"].split("; "):
+        world.new.rows(statement, dbname="postgres")
+    assert world.open_sides() == ["legacy"] and world.ok("info")["phase"] == "armed"
+    with pytest.raises(Exception, match="terminat|closed"):
+        pool.execute("SELECT 1")
+
+
+def test_facts_that_fit_nothing_are_told_and_the_remedies_end_it(world):
+    before = catalogs(world, world.legacy)
+    world.ok("armed")
+    # Its database on new is taken away by hand.
+    world.new.rows("ALTER SUBSCRIPTION pgcut_fwd DISABLE; ALTER SUBSCRIPTION pgcut_fwd SET (slot_name = NONE); DROP SUBSCRIPTION pgcut_fwd")
+    world.new.rows("SELECT pg_drop_replication_slot('pgcut_rev')")
+    world.new.rows("DROP DATABASE hub WITH (FORCE)", dbname="postgres")
+    failure = world.run("new")["failure"]
+    assert failure["code"] == "inconsistent" and "state: absent" in failure["remedy"], failure
+    assert failure["details"]["sides"]["new"]["exists"] is False and failure["details"]["sides"]["legacy"]["open"] is True
+    # Closed by hand as well.
+    world.legacy.rows("ALTER DATABASE hub SET default_transaction_read_only = on", dbname="postgres")
+    failure = world.run("new")["failure"]
+    assert failure["code"] == "inconsistent" and failure["details"]["statements"]["legacy"]["open"] in failure["remedy"], failure
+    world.legacy.rows(failure["details"]["statements"]["legacy"]["open"], dbname="postgres")
+    world.ok("absent")
+    same(world, before)

@@ -11,12 +11,13 @@ import os
 import select
 import time
 import typing as t
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...._core.errors import FleetError
 from ...._core.runner import Runner
 from ...._core.wait import Deadline, wait_for
-from ...model import FORWARD, REVERSE, Link, Options
+from ...model import COPY_FAILED, FORWARD, REST_FAILED, REVERSE, Link, Options
 from ...replication import pair
 from ...server import (
     accounts,
@@ -42,6 +43,22 @@ _PATIENCE = 12.0
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
 
+# What says that a step fails for good, and what the next run finds then.
+_FAILURES = ("seed_error", "apply_error")
+_FAILED = {"copy": COPY_FAILED, "rest": REST_FAILED}
+
+
+@contextmanager
+def thawing(legacy: Server) -> t.Iterator[None]:
+    """A copy that fails is made anew from legacy, so its schema may change again, and what a remedy asks for passes."""
+    try:
+        yield
+    except FleetError as error:
+        if error.code in _FAILURES:
+            freeze.off(legacy)
+        raise
+
+
 def draft(name: str) -> str:
     """The name of a database that is being made; as long as a name may be."""
     return "pgcut_draft_" + hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -58,7 +75,13 @@ class Seed:
         self._runner = runner
 
     def do(self, step: str) -> None:
-        getattr(self, f"_{step}")()
+        with thawing(self._legacy):
+            try:
+                getattr(self, f"_{step}")()
+            except FleetError as error:
+                if error.code in _FAILURES and step in _FAILED:
+                    self._stage(_FAILED[step], self._new.dbname)
+                raise
 
     def _link_role(self) -> None:
         """A server that does not reach the other one is found before anything is written; the login is tried once the role is there."""
@@ -70,16 +93,25 @@ class Seed:
                 if error.code != "link_auth":
                     raise
         # What legacy has is noted before it is changed, so that state absent can give it back.
-        helper.make(self._legacy, rows=True)
+        self._note()
         link_account.keep_link_role(self._legacy, self._link, lambda what, was: helper.note(self._legacy, what, was))
         link_account.keep_link_role(self._new, self._link)
         for follower, source in ways:
             pair.try_link(follower, source, self._link)
 
+    def _note(self) -> None:
+        legacy = self._legacy
+        known = helper.RETRY in helper.notes(legacy.db)
+        helper.make(legacy, rows=True)
+        with legacy.db.block():
+            for name, value in (fence.settings_of(legacy.admin, legacy.dbname) or {}).items():
+                if name in helper.SETTINGS and not known:
+                    helper.note(legacy, helper.SETTING + name, value)
+            helper.note(legacy, helper.FOLLOWER + str(self._new.admin.value("SELECT system_identifier FROM pg_control_system()")), "")
+            helper.note(legacy, helper.RETRY, helper.THEIRS if pair.starts_quickly(legacy) else helper.OURS)
+
     def _helper(self) -> None:
         helper.make(self._legacy, rows=True)
-        helper.note(self._legacy, helper.RETRY, helper.THEIRS if pair.starts_quickly(self._legacy) else helper.OURS)
-        helper.note(self._legacy, helper.FOLLOWER + str(self._new.admin.value("SELECT system_identifier FROM pg_control_system()")), "")
         for server in (self._legacy, self._new):
             pair.quick_start(server)
 
@@ -96,11 +128,14 @@ class Seed:
 
     def _database(self) -> None:
         """A database of ours that was left half made is made again; one that stands empty is taken over."""
+        name = self._new.dbname
+        settings = fence.settings_of(self._new.admin, name)
+        if settings is not None and "pgcut.stage" in settings:
+            # A copy that failed; a database with a subscription cannot be dropped.
+            pair.unsubscribe(self._new, FORWARD)
         pair.drop_slot(self._legacy, FORWARD)
         # An armed pair whose copy is made again: its slot goes with the database.
         pair.unsubscribe(self._legacy, REVERSE)
-        name = self._new.dbname
-        settings = fence.settings_of(self._new.admin, name)
         self._new.forget()
         if settings is not None and "pgcut.stage" in settings:
             force = " WITH (FORCE)" if self._new.admin.version >= 130000 else ""
@@ -165,7 +200,8 @@ class Seed:
                 raise FleetError(
                     "seed_error",
                     f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}.",
-                    remedy="Read the log of the new server for the reason, remove it, and run again: the copy goes on by itself.",
+                    remedy="Read the log of the new server for the reason, remove it on legacy, where the schema is not frozen any more, and run again: the"
+                    " database on new is made anew, unless all tables have come into step by then. Or give the move up with state: absent.",
                     details={"tables": [dict(row) for row in pending]},
                 )
             if nobody_listens():
@@ -195,7 +231,8 @@ class Seed:
             raise FleetError(
                 "seed_error",
                 f"The schema of {self._new.endpoint} differs after the restore: {', '.join(different[:10])}. {said[-600:]}",
-                remedy="Remove the reason and run again.",
+                remedy="Remove the reason on legacy, where the schema is not frozen any more, and run again: the database on new is made anew."
+                " Or give the move up with state: absent.",
                 details={"objects": different},
             )
         large_objects.carry(self._legacy.db, self._new.db)
