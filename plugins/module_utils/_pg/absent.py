@@ -4,7 +4,8 @@
 
 """State absent: legacy as it was before the move, from every phase in which it serves, with new or without it.
 
-What new has is taken first, because its processes work on legacy; the schema pgcut of legacy goes last, because it tells what was there before. Each step finds its own work done or not, so a run that was killed is finished by the same state.
+What new has is taken first, because its processes work on legacy; the schema pgcut of legacy goes last, because it tells what was there
+before. Each step finds its own work done or not, so a run that was killed is finished by the same state.
 """
 
 from __future__ import annotations

@@ -212,10 +212,14 @@ _HOPELESS = {
         "Compare both markers and the last commits, then fence the side that must not serve: "
         "ALTER DATABASE … SET default_transaction_read_only = on, and end its sessions.",
     ),
-    "inconsistent": ("The facts of the two servers fit no phase of a cutover.", "Look at the facts in the details, and take away by hand what does not belong there; then run again."),
+    "inconsistent": (
+        "The facts of the two servers fit no phase of a cutover.",
+        "Look at the facts in the details, and take away by hand what does not belong there; then run again.",
+    ),
     "slot_lost": (
         "A replication slot lost its log.",
-        "Drop the subscription and slot (pgcut_fwd or pgcut_rev) whose wal_status is lost, raise max_slot_wal_keep_size, run seeded again. Or give the move up with state: absent, while legacy serves.",
+        "Drop the subscription and slot (pgcut_fwd or pgcut_rev) whose wal_status is lost, raise max_slot_wal_keep_size, run seeded again."
+        " Or give the move up with state: absent, while legacy serves.",
     ),
 }
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.faults import ABSENT_POINTS
@@ -79,18 +81,18 @@ SAMPLE = ("armed", "refused late")
 
 
 def killed_watchdog(world, point) -> None:
-    """The module and its watchdog die together, as with their host."""
+    """The module and its watchdog die together, as with their host, so nobody settles the window."""
     process = world.spawn("new", fault=f"{point}:stop", verify="none", window_attempts=1)
     try:
-        world_until(lambda: os.path.exists(f"/proc/{process.pid}") and open(f"/proc/{process.pid}/stat").read().rpartition(")")[2].split()[0] == "T")
+        world_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
     finally:
-        os.killpg(process.pid, 9)
+        watchdogs = [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        for pid in (*watchdogs, process.pid):
+            os.kill(pid, 9)
         process.communicate(timeout=20)
 
 
 def world_until(condition) -> None:
-    import time
-
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
@@ -225,4 +227,20 @@ def test_facts_that_fit_nothing_are_told_and_the_remedies_end_it(world):
     assert failure["code"] == "inconsistent" and failure["details"]["statements"]["legacy"]["open"] in failure["remedy"], failure
     world.legacy.rows(failure["details"]["statements"]["legacy"]["open"], dbname="postgres")
     world.ok("absent")
+    same(world, before)
+
+
+def test_slots_of_the_copy_of_single_tables_go_as_well(world):
+    """New dies for good in the middle of the copy: what its workers made on legacy would keep the log for ever.
+
+    They name their slots by subscription, table and the identifier of their server.
+    """
+    world.legacy.rows("SELECT pg_create_logical_replication_slot('pg_1_sync_2_3', 'pgoutput')")
+    before = catalogs(world, world.legacy)
+    world.ok("seeded")
+    server = world.new.value("SELECT system_identifier FROM pg_control_system()")
+    world.new.stop(9)
+    world.legacy.rows(f"SELECT pg_create_logical_replication_slot('pg_16400_sync_16390_{server}', 'pgoutput')")
+    world.ok("absent")
+    # Somebody else's of the same form stays.
     same(world, before)

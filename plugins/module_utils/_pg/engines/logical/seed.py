@@ -205,7 +205,11 @@ class Seed:
                     details={"tables": [dict(row) for row in pending]},
                 )
             if nobody_listens():
-                raise FleetError("timeout", "The caller is gone. The servers go on copying, the next run waits for them.")
+                raise FleetError(
+                    "timeout",
+                    "The caller is gone. The servers go on copying, the next run waits for them.",
+                    remedy="Run the same state again.",
+                )
             if deadline.expired():
                 raise FleetError(
                     "timeout",
