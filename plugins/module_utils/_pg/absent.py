@@ -16,23 +16,29 @@ import typing as t
 from .._core.errors import FleetError
 from .._core.result import Step
 from . import contradiction, facts, one_sided, plan
+from .engines import choice as engine
 from .engines.logical import seed
+from .engines.physical import seed as physical
 from .faults import hit
 from .model import FORWARD, REVERSE, Facts, SideFacts
 from .replication import pair
 from .server import fence, freeze, helper, link_account
 from .server.postgres import Server, ident, literal
+from .server.process import Control
 from .window import loss, switch as switching
 from .work import Work
 
 _ABORT = Step("abort", "an interrupted window; legacy was open before it", disruptive=True)
 _CLEANUP = Step("cleanup", "legacy was opened, the old direction is still there")
 _DROP = Step("drop", "subscription, database and account on new that were made for the move")
+_STOP = Step("stop", "new is a standby that nobody needs any more")
 _WITHDRAW = Step("withdraw", "legacy gets back what it had: nothing of the move is left on it")
 
 
 def go(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any] | None:
     """The result; None when a server does not answer without which nothing can be done."""
+    if "legacy" not in failures and _moves_whole(work.legacy):
+        return _whole(work, failures)
     if failures:
         return _alone(work, failures["new"]) if set(failures) == {"new"} and failures["new"].code == "unreachable" else None
     if not work.check:
@@ -104,6 +110,44 @@ def _alone(work: Work, error: FleetError) -> dict[str, t.Any]:
     return one_sided.ended(work, steps, "unknown" if steps else "empty", "empty", after, "no pair exists", serving="legacy")
 
 
+def _moves_whole(legacy: Server) -> bool:
+    """Whether the engine physical has made something on legacy, which is open."""
+    return bool(
+        legacy.admin.value(
+            "SELECT NOT pg_is_in_recovery() AND (current_setting('primary_slot_name') = ANY (%s) OR EXISTS"
+            " (SELECT FROM pg_replication_slots WHERE slot_name = ANY (%s) AND slot_type = 'physical'))",
+            [FORWARD, REVERSE],
+            [FORWARD, REVERSE],
+        )
+    )
+
+
+def _whole(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any]:
+    """A standby that nobody needs any more: it is stopped, and keeps its copy."""
+    legacy, control = work.legacy, Control(work.options.new, work.runner)
+    if not work.check:
+        work.lock(legacy)
+    if fence.is_fenced(fence.settings_of(legacy.admin, legacy.dbname) or {}):
+        raise FleetError(
+            "conflict",
+            "Legacy is closed, so a switch is under way or new serves. Nothing was changed.",
+            remedy="Run state: legacy first, then state: absent.",
+        )
+    stands = "new" not in failures and bool(work.new.admin.value("SELECT pg_is_in_recovery()"))
+    work.choice = engine.Choice("physical", "the pair that exists streams")
+    steps = [*([_STOP] if stands else []), _WITHDRAW]
+    if not work.check:
+        if stands:
+            work.new.close()
+            control.stop("fast", 60)
+        physical.withdraw(legacy)
+        for name in legacy.admin.rows("SELECT d.datname FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setrole = 0"):
+            _give_settings_back(legacy, name["datname"], {})
+        work.warnings += link_account.drop(legacy, work.link.user)
+    work.warnings.append("New is a stopped copy of legacy's cluster; it has to be made anew before it may serve anything.")
+    return one_sided.ended(work, steps, "unknown", "empty", Facts(SideFacts(), SideFacts(exists=False)), "no pair exists", serving="legacy")
+
+
 def _made(side: SideFacts) -> bool:
     """Whether the database on new is one that a seed has made, or taken over empty; not one that a snapshot is restored into."""
     return side.exists and side.stage not in ("", "restoring")
@@ -167,15 +211,15 @@ def _withdraw(work: Work) -> None:
     hit("Y4")
     work.warnings += link_account.drop(legacy, user)
     work.warnings += link_account.give_back(legacy.admin, user, notes)
-    _give_settings_back(legacy, notes)
+    _give_settings_back(legacy, legacy.dbname, notes)
     hit("Y5")
     freeze.off(legacy)
     legacy.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
 
 
-def _give_settings_back(legacy: Server, notes: t.Mapping[str, str]) -> None:
+def _give_settings_back(legacy: Server, dbname: str, notes: t.Mapping[str, str]) -> None:
     """Those of an earlier move, which the database may have had; a snapshot's are not touched."""
-    found, database = fence.settings_of(legacy.admin, legacy.dbname) or {}, ident(legacy.dbname)
+    found, database = fence.settings_of(legacy.admin, dbname) or {}, ident(dbname)
     for name in helper.SETTINGS:
         was = notes.get(helper.SETTING + name)
         if was is not None and found.get(name) != was:

@@ -39,6 +39,8 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
     watchdog.ENGINES["physical"] = physical_rescue.rescue
     guard = watchdog.start(options, runner) if (options.state in SIDES or options.trial_window or restarts) and not check_mode else None
     whole = options.engine == "physical" or (options.engine == "auto" and physical_facts.moved_whole(options))
+    # What a copy of the whole cluster has left on legacy is taken from there alone.
+    whole = whole and options.state != "absent"
     try:
         return _whole(options, runner, guard, check_mode) if whole else _rows(options, runner, guard, check_mode)
     finally:

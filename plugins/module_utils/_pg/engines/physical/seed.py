@@ -304,6 +304,15 @@ def wait_replayed(server: Server, level: str, seconds: float, code: str = "apply
     return deadline.elapsed()
 
 
+def withdraw(legacy: Server) -> None:
+    """Take from legacy, which is open, what a pair has made there."""
+    for name in (FORWARD, REVERSE):
+        drop_slot(legacy, name)
+    if legacy.admin.value("SELECT current_setting('primary_slot_name')") in (FORWARD, REVERSE):
+        unfollow(legacy)
+    pair.usual_start(legacy)
+
+
 def finish(sites: Sites) -> None:
     """Take the pair away: legacy is stopped as the standby that it is, and new forgets it."""
     legacy, new = sites.both()
