@@ -37,8 +37,10 @@ _WITHDRAW = Step("withdraw", "legacy gets back what it had: nothing of the move 
 
 def go(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any] | None:
     """The result; None when a server does not answer without which nothing can be done."""
-    if "legacy" not in failures and _moves_whole(work.legacy):
-        return _whole(work, failures)
+    if "legacy" not in failures:
+        stands = "new" not in failures and bool(work.new.admin.value("SELECT pg_is_in_recovery()"))
+        if stands or _moves_whole(work.legacy):
+            return _whole(work, stands)
     if failures:
         return _alone(work, failures["new"]) if set(failures) == {"new"} and failures["new"].code == "unreachable" else None
     if not work.check:
@@ -111,10 +113,10 @@ def _alone(work: Work, error: FleetError) -> dict[str, t.Any]:
 
 
 def _moves_whole(legacy: Server) -> bool:
-    """Whether the engine physical has made something on legacy, which is open."""
+    """Whether the engine physical has made something on legacy, or has legacy follow new."""
     return bool(
         legacy.admin.value(
-            "SELECT NOT pg_is_in_recovery() AND (current_setting('primary_slot_name') = ANY (%s) OR EXISTS"
+            "SELECT pg_is_in_recovery() OR (current_setting('primary_slot_name') = ANY (%s) OR EXISTS"
             " (SELECT FROM pg_replication_slots WHERE slot_name = ANY (%s) AND slot_type = 'physical'))",
             [FORWARD, REVERSE],
             [FORWARD, REVERSE],
@@ -122,30 +124,31 @@ def _moves_whole(legacy: Server) -> bool:
     )
 
 
-def _whole(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any]:
+def _whole(work: Work, stands: bool) -> dict[str, t.Any]:
     """A standby that nobody needs any more: it is stopped, and keeps its copy."""
     legacy, control = work.legacy, Control(work.options.new, work.runner)
     if not work.check:
         work.lock(legacy)
-    if fence.is_fenced(fence.settings_of(legacy.admin, legacy.dbname) or {}):
+    if legacy.admin.value("SELECT pg_is_in_recovery()") or fence.is_fenced(fence.settings_of(legacy.admin, legacy.dbname) or {}):
         raise FleetError(
             "conflict",
             "Legacy is closed, so a switch is under way or new serves. Nothing was changed.",
             remedy="Run state: legacy first, then state: absent.",
         )
-    stands = "new" not in failures and bool(work.new.admin.value("SELECT pg_is_in_recovery()"))
     work.choice = engine.Choice("physical", "the pair that exists streams")
-    steps = [*([_STOP] if stands else []), _WITHDRAW]
-    if not work.check:
-        if stands:
-            work.new.close()
-            control.stop("fast", 60)
+    made = _moves_whole(legacy) or link_account.made(legacy.admin, work.link.user)
+    steps = [*([_STOP] if stands else []), *([_WITHDRAW] if made else [])]
+    if stands and not work.check:
+        work.new.close()
+        control.stop("fast", 60)
+    if made and not work.check:
         physical.withdraw(legacy)
         for name in legacy.admin.rows("SELECT d.datname FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setrole = 0"):
             _give_settings_back(legacy, name["datname"], {})
         work.warnings += link_account.drop(legacy, work.link.user)
     work.warnings.append("New is a stopped copy of legacy's cluster; it has to be made anew before it may serve anything.")
-    return one_sided.ended(work, steps, "unknown", "empty", Facts(SideFacts(), SideFacts(exists=False)), "no pair exists", serving="legacy")
+    after = Facts(SideFacts(), SideFacts(exists=False))
+    return one_sided.ended(work, steps, "unknown" if steps else "empty", "empty", after, "no pair exists", serving="legacy")
 
 
 def _made(side: SideFacts) -> bool:

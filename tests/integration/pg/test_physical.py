@@ -336,4 +336,12 @@ def test_a_move_that_is_given_up_leaves_nothing_on_legacy(world):
     assert foreseen["plan"] == done["plan"] and [step["action"] for step in done["plan"]] == ["stop", "withdraw"]
     assert said() == before and world.legacy.takes_writes()
     world.new.start()
+    assert [step["action"] for step in world.ok("absent")["plan"]] == ["stop"]
     assert world.ok("absent")["changed"] is False
+
+
+def test_a_cluster_whose_other_side_serves_is_not_given_up(armed):
+    armed.ok("new")
+    failure = armed.run("absent")["failure"]
+    assert failure["code"] == "conflict" and "state: legacy first" in failure["remedy"]
+    assert armed.open_sides() == ["new"] and armed.ok("info")["rollback"]["armed"] is True
