@@ -80,7 +80,7 @@ def _keep_settings(session: Session, user: str, note: Note) -> bool:
     return bool(missing)
 
 
-def _keep_link_role(session: Session, link: Link, note: Note) -> bool:
+def _keep_link_role(session: Session, link: Link, note: Note = lambda _what, _was: None) -> bool:
     name, before = ident(link.user), session.rows(link_role(session), link.user)
     side = session.endpoint.side
     problem = unfit(before[0] if before else None, session.version)
