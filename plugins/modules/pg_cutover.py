@@ -33,9 +33,16 @@ options:
       - V(new) has new open, and legacy fenced and following.
       - V(legacy) has legacy open, and new fenced and following. Inside a window it aborts it.
       - V(finished) has neither pair, slots, freeze nor helper schema; replica identities are as before. New stays open and legacy fenced.
+      - V(absent) gives the move up while legacy serves, in every phase before the switch and after the way back, also when new does not answer.
+        Legacy is as it was before, with its slot, publication, subscription, freeze, helper schema, replica identities, settings and account of
+        the link taken back. An account that was there before keeps the settings that it had; a password that was exchanged stays.
+      - With V(absent) the database on new is dropped, also when it stood there empty before; accounts that were copied to new stay. A standby of
+        O(engine=physical) is stopped. What is left on a new server that did not answer is named in the warnings, and taken away by the
+        same state when it answers. C(wal_level) stays as O(allow_legacy_restart) has set it.
+      - V(absent) is refused when new serves, or holds rows that legacy does not have.
       - What comes before a state is made first.
     type: str
-    choices: [preflight, seeded, armed, new, legacy, finished]
+    choices: [preflight, seeded, armed, new, legacy, finished, absent]
     required: true
   engine:
     description:
@@ -476,7 +483,7 @@ from ..module_utils._pg.options import secrets
 from ..module_utils._pg.run import run
 
 SPEC = {
-    "state": {"type": "str", "choices": ["preflight", "seeded", "armed", "new", "legacy", "finished"], "required": True},
+    "state": {"type": "str", "choices": ["preflight", "seeded", "armed", "new", "legacy", "finished", "absent"], "required": True},
     "engine": {"type": "str", "choices": ["auto", "logical", "physical", "dump"], "default": "auto"},
     "allow_legacy_restart": {"type": "bool", "default": False},
     "link": LINK,

@@ -92,6 +92,8 @@ MAINTENANCE = "postgres"
 # How far a copy of engine dump is (pgcut.stage of the database on new): schema without rows, which come inside the window, and rows that
 # are only partly there until that window has opened new.
 OUTLINE, COPYING = "outline", "copying"
+# A copy that failed for good: of rows, or of what follows them.
+COPY_FAILED, REST_FAILED = "copy_failed", "rest_failed"
 
 
 @dataclass(frozen=True)

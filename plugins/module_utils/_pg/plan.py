@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .._core.errors import FleetError
 from .._core.result import Step
-from .model import COPYING, OUTLINE, Facts, Pair
+from .model import COPY_FAILED, COPYING, OUTLINE, REST_FAILED, Facts, Pair
 
 # Phases in which the same side serves, in the order in which they are passed.
 LEGACY_SERVES = ("empty", "prepared", "seeding", "seeded", "armed", "rolled_back_cleanup")
@@ -19,7 +19,7 @@ NEW_SERVES = ("new", "new_armed", "switched_cleanup", "new_only", "finished")
 # After accept_loss: legacy serves and new is not closed yet; new is closed and keeps its rows; killed between closing new and opening legacy.
 ABANDONED, ABANDONED_FENCED, ABANDONING = "abandoned", "abandoned_fenced", "abandoning"
 WINDOWS = ("window_forward", "window_reverse")
-STATES = ("preflight", "seeded", "armed", "new", "legacy", "finished")
+STATES = ("preflight", "seeded", "armed", "new", "legacy", "finished", "absent")
 
 SEED = (
     ("link_role", "role of the link on both servers"),
@@ -43,18 +43,23 @@ class Manner:
     """What steps depend on beside the phase.
 
     ``seed`` leads from nothing to seeded. ``publishes`` is whether new can follow legacy after a way back, ``follows`` whether what it needs
-    for that stands already, ``spoiled`` whether an interrupted window has left a part of the rows on new (engine dump).
+    for that stands already, ``spoiled`` whether an interrupted window has left a part of the rows on new (engine dump). ``failed`` is what of
+    the copy failed for good, "copy" or "rest", so that it is made anew; "healed" when its tables came into step after all.
     """
 
     seed: t.Sequence[tuple[str, str]] = SEED
     publishes: bool = True
     follows: bool = True
     spoiled: bool = False
+    failed: str = ""
 
 
 def manner(facts: Facts, seed: t.Sequence[tuple[str, str]] = SEED) -> Manner:
     """`Manner` of ``facts``. A slot that is missing after legacy was opened would be made too late: rows written before it never arrive."""
-    return Manner(seed, facts.legacy.publishes, facts.forward.slot != "", facts.new.stage == COPYING)
+    stage, pending = facts.new.stage, facts.forward.pending
+    # Tables that have come into step meanwhile need no new copy.
+    failed = "rest" if stage == REST_FAILED else "" if stage != COPY_FAILED else "copy" if pending else "healed"
+    return Manner(seed, facts.legacy.publishes, facts.forward.slot != "", stage == COPYING, failed)
 
 
 def phase(facts: Facts) -> str:
@@ -186,7 +191,13 @@ def _actions(state: str, found: str, manner: Manner) -> list[tuple[str, str]]:
 def _seeded(found: str, manner: Manner) -> list[tuple[str, str]]:
     if found in ("empty", "prepared"):
         return list(manner.seed)
-    return [step for step in SEED if step[0] in ("copy", "rest")] if found == "seeding" else []
+    if found != "seeding":
+        return []
+    if manner.failed in ("copy", "rest"):
+        # The reason may have been removed on legacy, which new would never see.
+        return list(manner.seed)
+    wanted = ("freeze", "copy", "rest") if manner.failed else ("copy", "rest")
+    return [step for step in SEED if step[0] in wanted]
 
 
 def _armed(found: str, manner: Manner) -> list[tuple[str, str]]:
@@ -201,19 +212,32 @@ _HOPELESS = {
         "Compare both markers and the last commits, then fence the side that must not serve: "
         "ALTER DATABASE … SET default_transaction_read_only = on, and end its sessions.",
     ),
-    "inconsistent": ("The facts of the two servers fit no phase of a cutover.", "Look at the facts in the details; nothing was changed."),
+    "inconsistent": (
+        "The facts of the two servers fit no phase of a cutover.",
+        "Look at the facts in the details, and take away by hand what does not belong there; then run again.",
+    ),
     "slot_lost": (
         "A replication slot lost its log.",
-        "Drop the subscription and slot (pgcut_fwd or pgcut_rev) whose wal_status is lost, raise max_slot_wal_keep_size, run seeded again.",
+        "Drop the subscription and slot (pgcut_fwd or pgcut_rev) whose wal_status is lost, raise max_slot_wal_keep_size, run seeded again."
+        " Or give the move up with state: absent, while legacy serves.",
     ),
 }
 
 
+def is_hopeless(state: str, found: str) -> bool:
+    return found in _HOPELESS and state != "preflight"
+
+
+def hopeless(found: str) -> FleetError:
+    """The failure of a phase that no step leads out of."""
+    message, remedy = _HOPELESS[found]
+    return FleetError(found, f"{message} Nothing was changed.", remedy=remedy)
+
+
 def refuse(state: str, found: str, serves: str) -> None:
     """Raise when no step can lead from ``found`` to ``state``."""
-    if found in _HOPELESS and state != "preflight":
-        message, remedy = _HOPELESS[found]
-        raise FleetError(found, f"{message} Nothing was changed.", remedy=remedy)
+    if is_hopeless(state, found):
+        raise hopeless(found)
     if state in ("legacy", "armed", "seeded") and found in ("new_only", "finished"):
         raise FleetError(
             "loss_possible",
@@ -225,5 +249,7 @@ def refuse(state: str, found: str, serves: str) -> None:
         raise FleetError(
             "conflict",
             f"state finished needs the new side to serve; the phase is {found}. Nothing was changed.",
-            remedy="Run state new first.",
+            remedy="To give the move up and leave legacy as it was before, run state: absent. To go on, run state: new first."
+            if serves == "legacy"
+            else "Run state: new first, or state: legacy and then state: absent to give the move up.",
         )

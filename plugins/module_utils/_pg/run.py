@@ -11,7 +11,7 @@ import typing as t
 from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
-from . import facts, one_sided, plan, results
+from . import absent, contradiction, facts, one_sided, plan, results
 from .engines import choice as engine
 from .engines.logical import seed
 from .engines.physical import facts as physical_facts, rescue as physical_rescue
@@ -39,6 +39,8 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
     watchdog.ENGINES["physical"] = physical_rescue.rescue
     guard = watchdog.start(options, runner) if (options.state in SIDES or options.trial_window or restarts) and not check_mode else None
     whole = options.engine == "physical" or (options.engine == "auto" and physical_facts.moved_whole(options))
+    # What a copy of the whole cluster has left on legacy is taken from there alone.
+    whole = whole and options.state != "absent"
     try:
         return _whole(options, runner, guard, check_mode) if whole else _rows(options, runner, guard, check_mode)
     finally:
@@ -69,6 +71,9 @@ def _rows(options: Options, runner: Runner, guard: watchdog.Watchdog | None, che
 def go(work: Work) -> dict[str, t.Any] | None:
     """The result; None when auto has chosen to move the cluster as a whole."""
     failures = one_sided.silent(work)
+    gone = absent.go(work, failures) if work.options.state == "absent" else None
+    if gone is not None:
+        return gone
     if failures:
         told = one_sided.with_one(work, failures)
         return told if told is not None else planned(work)
@@ -76,6 +81,8 @@ def go(work: Work) -> dict[str, t.Any] | None:
         work.lock()
     before = facts.observe(work.legacy, work.new)
     found = plan.phase(before)
+    if plan.is_hopeless(work.options.state, found):
+        raise contradiction.failure(work.legacy, work.new, before, found)
     given_up = loss.steps(work.options, before, found)
     if given_up is not None:
         return one_sided.without_rows(work, given_up, found, before)
@@ -167,7 +174,8 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
         elif step.action == "restart":
             switching.restart_legacy(work)
         elif step.action == "outline":
-            switching.copier(work).outline()
+            with seed.thawing(work.legacy):
+                switching.copier(work).outline()
         else:
             seed.Seed(work.legacy, work.new, work.options, work.link, work.runner).do(step.action)
     if work.opened is not None:

@@ -51,7 +51,7 @@ class Work:
     @property
     def link(self) -> Link:
         if self.options.link is None:
-            raise FleetError("invalid_value", "link: missing.")
+            raise FleetError("invalid_value", "link: missing.", remedy="Say how each server reaches the other one.")
         return self.options.link
 
     def server(self, side: str) -> Server:

@@ -313,3 +313,35 @@ def test_check_mode_writes_nothing_a_killed_seed_continues_and_the_pair_can_be_t
     assert world.ok("finished")["changed"] is False
     assert world.run("legacy")["failure"]["code"] == "loss_possible"
     assert world.new.rows("SELECT slot_name FROM pg_replication_slots", dbname="postgres") == []
+
+
+def test_a_move_that_is_given_up_leaves_nothing_on_legacy(world):
+    """State absent: settings, slots, accounts and rights of legacy as before, and a standby that is stopped."""
+    texts = (
+        "SELECT name, setting, source FROM pg_settings WHERE source <> 'default' AND source NOT IN ('client', 'session') ORDER BY 1",
+        "SELECT slot_name FROM pg_replication_slots", "SELECT rolname, rolpassword, shobj_description(oid, 'pg_authid') FROM pg_authid ORDER BY 1",
+        "SELECT setdatabase, setrole, setconfig FROM pg_db_role_setting ORDER BY 1, 2",
+        "SELECT p.proname, a.grantee::regrole::text FROM pg_proc p, aclexplode(p.proacl) a WHERE proname LIKE 'pg\\_%file' ORDER BY 1, 2",
+    )
+
+    def said():
+        return [world.legacy.rows(text, dbname="postgres") for text in texts]
+
+    before = said()
+    world.ok("armed")
+    there = said()
+    foreseen = world.ok("absent", check_mode=True)
+    assert said() == there != before
+    done = world.ok("absent")
+    assert foreseen["plan"] == done["plan"] and [step["action"] for step in done["plan"]] == ["stop", "withdraw"]
+    assert said() == before and world.legacy.takes_writes()
+    world.new.start()
+    assert [step["action"] for step in world.ok("absent")["plan"]] == ["stop"]
+    assert world.ok("absent")["changed"] is False
+
+
+def test_a_cluster_whose_other_side_serves_is_not_given_up(armed):
+    armed.ok("new")
+    failure = armed.run("absent")["failure"]
+    assert failure["code"] == "conflict" and "state: legacy first" in failure["remedy"]
+    assert armed.open_sides() == ["new"] and armed.ok("info")["rollback"]["armed"] is True

@@ -179,10 +179,15 @@ def quick_start(server: Server) -> None:
         server.admin.run("SELECT pg_reload_conf()")
 
 
+def starts_quickly(server: Server) -> bool:
+    """Whether the setting is there already, as `quick_start` makes it."""
+    found = server.admin.rows("SELECT setting::int AS ms, coalesce(sourcefile, '') AS file FROM pg_settings WHERE name = %s", _RETRY)[0]
+    return bool(found["ms"] == 200 and found["file"].endswith("postgresql.auto.conf"))
+
+
 def usual_start(server: Server) -> None:
     """Take `quick_start` back."""
-    found = server.admin.rows("SELECT setting::int AS ms, coalesce(sourcefile, '') AS file FROM pg_settings WHERE name = %s", _RETRY)[0]
-    if found["ms"] == 200 and found["file"].endswith("postgresql.auto.conf"):
+    if starts_quickly(server):
         server.admin.run(f"ALTER SYSTEM RESET {_RETRY}")
         server.admin.run("SELECT pg_reload_conf()")
 

@@ -142,7 +142,8 @@ class Commands(Clients):
         if not commands:
             return
         if self._runner is None:
-            raise FleetError("router_failed", f"router.{verb} has commands, but nothing here can run them.")
+            raise FleetError("router_failed", f"router.{verb} has commands, but nothing here can run them.",
+                             remedy="Run the same state again; a run that has a runner calls them.")
         for command in commands:
             argv = [word.replace("{side}", side) for word in command]
             done = self._runner(argv, timeout=self._router.timeout)

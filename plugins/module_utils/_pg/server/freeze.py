@@ -29,7 +29,8 @@ BEGIN
   END IF;
   RAISE EXCEPTION 'The schema of this database is frozen: a cutover by bowline.fleet is under way.'
     USING ERRCODE = 'object_not_in_prerequisite_state',
-    HINT = 'Run this DDL after the cutover has been finished, or on both sides, the one that follows first, as a superuser with SET pgcut.bypass = on.';
+    HINT = 'Run this DDL after the cutover has been finished or given up (state: absent), or on both sides, the one that follows first,'
+      ' as a superuser with SET pgcut.bypass = on.';
 END $frozen$;
 DROP EVENT TRIGGER IF EXISTS pgcut_start;
 DROP EVENT TRIGGER IF EXISTS pgcut_ddl;

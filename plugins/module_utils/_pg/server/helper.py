@@ -66,6 +66,23 @@ ORDER BY 1
 """
 
 
+# What was there before on a server that is no replica identity of a table stands in the same table, below a schema without a name.
+RETRY, FOLLOWER, LINK, SETTING = "retry", "follower/", "link/", "setting/"
+SETTINGS = ("pgcut.epoch", "pgcut.stage", "pgcut.served", "pgcut.sync", "pgcut.guarantee")
+OURS, THEIRS = "ours", "theirs"
+
+
+def note(server: Server, what: str, was: str) -> None:
+    """Keep ``was``, once: a later run finds what the first one has made."""
+    server.db.run("INSERT INTO pgcut.identity VALUES ('', %s, %s) ON CONFLICT DO NOTHING", what, was)
+
+
+def notes(session: Session) -> dict[str, str]:
+    if session.value("SELECT to_regclass('pgcut.identity') IS NULL"):
+        return {}
+    return {row["relname"]: row["was"] for row in session.rows("SELECT relname, was FROM pgcut.identity WHERE nspname = '' ORDER BY 1")}
+
+
 def judge(server: Server) -> None:
     """Before anything under our names is read or written, in every run. Raises FleetError "name_taken"."""
     found = [str(row["name"]) for row in server.db.rows(_FOREIGN)]

@@ -12,10 +12,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import typing as t
 
 from ..._core.errors import FleetError
 from ..model import Link
-from . import database
+from . import account_settings, database, helper
 from .postgres import Row, Server, Session, ident, literal
 
 
@@ -34,15 +35,21 @@ def link_role(session: Session) -> str:
     )
 
 
-def keep_link_role(server: Server, link: Link) -> bool:
+# Whoever may comment on a role may drop it as well (PostgreSQL documentation, COMMENT, DROP ROLE), so this says nothing that others could gain by.
+_MARK = "made by bowline.fleet for a move"
+Note = t.Callable[[str, str], None]
+
+
+def keep_link_role(server: Server, link: Link, note: Note = lambda _what, _was: None) -> bool:
     """Make the link's role: login, replication, reads everything. Whether anything was written.
 
-    One that exists is given no right, whoever made it: FleetError "link_role". Without ``link.password`` its password is kept.
+    One that exists is given no right, whoever made it: FleetError "link_role". Without ``link.password`` its password is kept. ``note``
+    is told what such a role had, before that is changed.
     """
     session = server.fresh("postgres")
     session.quiet()
     try:
-        made = _keep_link_role(session, link)
+        made = _keep_link_role(session, link, note)
         keep_connect(session, server.dbname, link.user)
         return made
     finally:
@@ -62,7 +69,7 @@ _LINK_SETTINGS = {
 }
 
 
-def _keep_settings(session: Session, user: str) -> bool:
+def _keep_settings(session: Session, user: str, note: Note) -> bool:
     """Give the link's account its own settings, of those that this server knows. Whether anything was written."""
     known = "SELECT name FROM pg_settings WHERE name = ANY (%s)"
     entries = "SELECT unnest(s.setconfig) AS entry FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE setdatabase = 0 AND rolname = %s"
@@ -70,6 +77,7 @@ def _keep_settings(session: Session, user: str) -> bool:
     has = {row["entry"] for row in session.rows(entries, user)}
     missing = [name for name in names if f"{name}={_LINK_SETTINGS[name]}" not in has]
     for name in missing:
+        note(f"{helper.LINK}{user}/{name}", next((entry for entry in has if entry.startswith(f"{name}=")), ""))
         session.run(f"ALTER ROLE {ident(user)} SET {ident(name)} = {literal(_LINK_SETTINGS[name])}")
     return bool(missing)
 
@@ -90,7 +98,7 @@ def take_connect(session: Session, dbname: str, user: str) -> None:
         session.run(f"{revoke}ALTER DATABASE {ident(dbname)} RESET {database.LINK_CONNECT[:-1]}")
 
 
-def _keep_link_role(session: Session, link: Link) -> bool:
+def _keep_link_role(session: Session, link: Link, note: Note = lambda _what, _was: None) -> bool:
     name, before = ident(link.user), session.rows(link_role(session), link.user)
     side = session.endpoint.side
     problem = unfit(before[0] if before else None, session.version)
@@ -100,16 +108,61 @@ def _keep_link_role(session: Session, link: Link) -> bool:
     stored = before[0]["rolpassword"] if before else None
     renew = bool(link.password) and not verifies(link.user, link.password, stored)
     if before and not renew:
-        return _keep_settings(session, link.user)
+        return _keep_settings(session, link.user, note)
     # At once, so that a role which exists is whole: a run that was killed leaves no half made one to be told from somebody else's.
     with session.block():
         if not before:
-            session.run(f"CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name}")
+            session.run(f"CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name}; COMMENT ON ROLE {name} IS {literal(_MARK)}")
         if renew:
             verifier = session.raw.pgconn.encrypt_password(link.password.encode(), link.user.encode(), b"scram-sha-256").decode()
+            if before:
+                note(f"{helper.LINK}{link.user}/password", "")
             session.run(f"ALTER ROLE {name} PASSWORD {literal(verifier)}")
-    _keep_settings(session, link.user)
+    _keep_settings(session, link.user, note)
     return True
+
+
+def made(session: Session, user: str) -> bool:
+    """Whether the link's role is there and was made by `keep_link_role`."""
+    return bool(session.rows("SELECT 1 FROM pg_roles WHERE rolname = %s AND shobj_description(oid, 'pg_authid') = %s", user, _MARK))
+
+
+def drop(server: Server, user: str) -> list[str]:
+    """Take away the role that `keep_link_role` made, and every right that it was granted. What stands against it, as sentences."""
+    if not made(server.admin, user):
+        return []
+    used = server.admin.rows(
+        "SELECT coalesce(d.datname, %s) AS dbname, s.deptype = 'o' AS owns FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid"
+        " WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s) ORDER BY 1",
+        server.admin.dbname,
+        user,
+    )
+    owns = sorted({row["dbname"] for row in used if row["owns"]})
+    if owns:
+        return [f"Role {user} on {server.side} owns objects in {', '.join(owns)} and was left; nothing of the move needs it any more."]
+    for dbname in dict.fromkeys(row["dbname"] for row in used):
+        session = server.fresh(dbname)
+        try:
+            session.run(f"DROP OWNED BY {ident(user)}")
+        finally:
+            session.close()
+    server.admin.run(f"DROP ROLE {ident(user)}")
+    return []
+
+
+def give_back(session: Session, user: str, notes: t.Mapping[str, str]) -> list[str]:
+    """The settings that a role had which was there before. A password that was exchanged is told, since nothing keeps the old one."""
+    if not session.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", user):
+        return []
+    told: list[str] = []
+    for what, was in notes.items():
+        name = what.removeprefix(f"{helper.LINK}{user}/")
+        if name == "password":
+            told.append(f"Role {user} on {session.endpoint.side} was there before the move; its password stays link.password.")
+        elif name in _LINK_SETTINGS:
+            reset = f"ALTER ROLE {ident(user)} RESET {ident(name)}"
+            session.run(account_settings.text(f"ROLE {ident(user)}", was) if was else reset)
+    return told
 
 
 def unfit(row: Row | None, version: int) -> str:

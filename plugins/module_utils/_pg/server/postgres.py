@@ -25,6 +25,19 @@ Row = t.Dict[str, t.Any]
 # What pg_authid holds of a password (PostgreSQL documentation, pg_authid), and the string that a syntax error would quote.
 _VERIFIER = re.compile(r"SCRAM-SHA-256\S*|md5[0-9a-f]{32}")
 
+# What helps where a statement was refused, by SQLSTATE or its class (PostgreSQL documentation, appendix A); the last one is for all others.
+_REMEDIES = {
+    "53100": "Make room on the file system of the {side} server, and run again.",
+    "53200": "Raise max_locks_per_transaction on the {side} server and restart it, or give it memory; then run again.",
+    "53300": "Raise max_connections on the {side} server, or end sessions that are not needed; then run again.",
+    "53400": "Raise the setting that the message names on the {side} server (max_replication_slots, max_wal_senders), and run again.",
+    "55P03": "Find who holds the lock (pg_blocking_pids, pg_stat_activity in database {dbname} of {side}), wait for it or end it, and run again.",
+    "55006": "End what still uses it (pg_stat_activity, pg_replication_slots and pg_subscription on {side}), and run again.",
+    "58": "Read the log of the {side} server: its file system or a library failed. Remove the reason and run again.",
+    "": "Read the log of the {side} server around this statement, remove the reason there, and run again: the facts decide what is left to do."
+    " While legacy serves, state: absent of pg_cutover gives a move up.",
+}
+
 
 def load() -> t.Any:
     """psycopg 3. Raises FleetError "tool_missing" with the package for this interpreter."""
@@ -48,7 +61,7 @@ def ident(*names: str) -> str:
 def literal(value: str) -> str:
     """``value`` as a string constant; every control session has standard_conforming_strings on."""
     if "\x00" in value:
-        raise FleetError("invalid_value", "A text for PostgreSQL holds a NUL byte.")
+        raise FleetError("invalid_value", "A text for PostgreSQL holds a NUL byte.", remedy="Take the NUL byte out of names and values.")
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -117,7 +130,8 @@ class Session:
         found = self.rows(text, *params)
         if len(found) != 1:
             details = {"statement": " ".join(text.split()[:2]) if self._quiet else text[:200]}
-            raise FleetError("sql_error", f"{self.endpoint} answered {len(found)} rows where one was expected.", details=details)
+            raise FleetError("sql_error", f"{self.endpoint} answered {len(found)} rows where one was expected.",
+                             remedy=_REMEDIES[""].format(side=self.endpoint.side, dbname=self.dbname), details=details)
         return next(iter(found[0].values()))
 
     def lines(self, text: str) -> t.Iterator[bytes]:
@@ -200,7 +214,13 @@ class Session:
                     remedy="Run again; the facts decide.",
                     details=details,
                 )
-        return FleetError("sql_error", f"{self.endpoint} refused a statement: {message} (SQLSTATE {state or 'none'}).", details=details)
+        known = _REMEDIES.get(state) or _REMEDIES.get(state[:2]) or _REMEDIES[""]
+        return FleetError(
+            "sql_error",
+            f"{self.endpoint} refused a statement: {message} (SQLSTATE {state or 'none'}).",
+            remedy=known.format(side=self.endpoint.side, dbname=self.dbname),
+            details=details,
+        )
 
 
 class Server:

@@ -29,6 +29,7 @@ _SCHEMA = "bowline pg_cutover schema"
 _LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
 _ATTACH = "INDEX ATTACH "
 _INSTALL = "Install the client programs of that version (apt install postgresql-client-{0}), or name their folder with new.bindir."
+_NEWER = "An archive of a newer pg_dump needs a newer pg_restore: name its directory with bindir. If it is damaged, run again, or take another one."
 _ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 
 
@@ -88,7 +89,7 @@ class Programs:
         """The lines of an archive's table of contents, without comments and without what is not moved. Raises FleetError ``code``."""
         done = self._runner([self.path("pg_restore"), "--list", str(archive)])
         if done.rc != 0:
-            raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
+            raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.", remedy=_NEWER)
         return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
 
     def text(self, archive: Path, lines: t.Sequence[str]) -> str:
@@ -99,7 +100,7 @@ class Programs:
         listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
         done = self._runner([self.path("pg_restore"), f"--use-list={listing}", "--file=-", str(archive)])
         if done.rc != 0:
-            raise FleetError("restore_failed", f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
+            raise FleetError("restore_failed", f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.", remedy=_NEWER)
         return done.out
 
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:

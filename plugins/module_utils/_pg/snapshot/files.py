@@ -84,7 +84,7 @@ def arrived(partial: Path) -> Kept:
     """What ``<name>.partial`` will be when it is in place; its files have their final names already."""
     kept = parse_name(partial.with_name(partial.name[: -len(PARTIAL)]))
     if kept is None:
-        raise FleetError("invalid_value", f"{partial.name} is not the name of a snapshot.")
+        raise FleetError("invalid_value", f"{partial.name} is not the name of a snapshot.", remedy="Take it out of the directory.")
     return replace(kept, inside=partial)
 
 
@@ -172,7 +172,7 @@ class Folder:
         sync(self.path)
         kept = parse_name(path)
         if kept is None:
-            raise FleetError("invalid_value", f"{path.name} is not the name of a snapshot.")
+            raise FleetError("invalid_value", f"{path.name} is not the name of a snapshot.", remedy="Take it out of the directory.")
         return kept
 
     def remove(self, kept: Kept) -> None:

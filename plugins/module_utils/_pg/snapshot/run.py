@@ -165,7 +165,7 @@ class Run:
 
     def _needed(self, server: Server | None, name: str) -> Server:
         if server is None:
-            raise FleetError("invalid_value", f"{name}: missing, and state {self._params['state']} needs it. Nothing was changed.")
+            raise FleetError("invalid_value", f"{name}: missing, and state {self._params['state']} needs it. Nothing was changed.", remedy=f"Give {name}.")
         return server
 
     # --- telling ------------------------------------------------------------------------------------------------------------------

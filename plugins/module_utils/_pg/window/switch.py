@@ -36,7 +36,7 @@ _RETRY = ("active_transactions", "prepared_transactions", "apply_lagging", "wind
 
 def restart_legacy(work: Work) -> None:
     if work.guard is None:
-        raise FleetError("control_failed", "No watchdog runs, so no server is restarted.")
+        raise FleetError("control_failed", "No watchdog runs, so no server is restarted.", remedy="Run it without check mode, as a process of its own.")
     control = Control(work.options.legacy, work.runner)
     work.restarted = restart.restart(work.legacy, work.options, work.clients, control, work.guard)
     # The lock on legacy went with its sessions. Locks are taken in one order, so that two runs cannot wait for each other.
@@ -58,7 +58,7 @@ def switch(work: Work, to: str, kind: type[Window] = Window) -> None:
     """One window of ``kind``, tried as often as window_attempts says."""
     road = course_to(work, to)
     if work.guard is None:
-        raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
+        raise FleetError("window_aborted", "No watchdog runs, so no window is opened.", remedy="Run it without check mode, as a process of its own.")
     ready(work, road)
     if to == "new" and kind is Window and work.options.guarantee == "sync":
         # Before the window, so that every session which begins after it has the setting already.
@@ -234,7 +234,7 @@ def compare(work: Work) -> None:
 def snapshot_maker(work: Work, to: str) -> Maker:
     """Takes the snapshot of the side that the switch to ``to`` closes."""
     if work.options.snapshot is None:
-        raise FleetError("invalid_value", "snapshot: missing.")
+        raise FleetError("invalid_value", "snapshot: missing.", remedy="Give snapshot.directory.")
     return Maker(work.server("legacy" if to == "new" else "new"), work.options.snapshot, work.runner)
 
 
@@ -244,7 +244,7 @@ def keep_snapshot(work: Work, to: str) -> None:
         return
     try:
         if work.frozen is None:
-            raise FleetError("evidence_missing", "No snapshot was frozen at the switch.")
+            raise FleetError("evidence_missing", "No snapshot was frozen at the switch.", remedy="Take one with pg_snapshot.")
         maker = snapshot_maker(work, to)
         work.kept = snapshot.described(maker.make(work.frozen.snapshot(maker.side)))
     except FleetError as error:

@@ -234,7 +234,7 @@ def own_lock(source: Server, backend: int) -> bool:
         if found is not None:
             source.admin.run("SELECT pg_terminate_backend(%s)", backend)
         if deadline.expired():
-            raise FleetError("locked", "The run lock did not become free.")
+            raise FleetError("locked", "The run lock did not become free.", remedy="End the process that holds it, and run again.")
         deadline.pause(0.02)
     return True
 

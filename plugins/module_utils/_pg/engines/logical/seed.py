@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import select
-import time
 import typing as t
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...._core.errors import FleetError
 from ...._core.runner import Runner
 from ...._core.wait import Deadline, wait_for
-from ...model import FORWARD, REVERSE, Link, Options
+from ...model import COPY_FAILED, FORWARD, REST_FAILED, REVERSE, Link, Options
 from ...replication import pair
 from ...server import (
     account_sync,
@@ -37,10 +37,28 @@ from ...server.postgres import Server, Session, ident, literal
 from ...server.programs import Programs, keys, passes, programs, without
 from ...window import carry
 
+# Seconds for a lock on a table that others use.
+_PATIENCE = 12.0
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
 
-def _draft(name: str) -> str:
+# What says that a step fails for good, and what the next run finds then.
+_FAILURES = ("seed_error", "apply_error")
+_FAILED = {"copy": COPY_FAILED, "rest": REST_FAILED}
+
+
+@contextmanager
+def thawing(legacy: Server) -> t.Iterator[None]:
+    """A copy that fails is made anew from legacy, so its schema may change again, and what a remedy asks for passes."""
+    try:
+        yield
+    except FleetError as error:
+        if error.code in _FAILURES:
+            freeze.off(legacy)
+        raise
+
+
+def draft(name: str) -> str:
     """The name of a database that is being made; as long as a name may be."""
     return "pgcut_draft_" + hashlib.sha256(name.encode()).hexdigest()[:16]
 
@@ -56,7 +74,13 @@ class Seed:
         self._runner = runner
 
     def do(self, step: str) -> None:
-        getattr(self, f"_{step}")()
+        with thawing(self._legacy):
+            try:
+                getattr(self, f"_{step}")()
+            except FleetError as error:
+                if error.code in _FAILURES and step in _FAILED:
+                    self._stage(_FAILED[step], self._new.dbname)
+                raise
 
     def _link_role(self) -> None:
         """A server that does not reach the other one is found before anything is written; the login is tried once the role is there."""
@@ -67,10 +91,23 @@ class Seed:
             except FleetError as error:
                 if error.code != "link_auth":
                     raise
-        for server in (self._legacy, self._new):
-            link_account.keep_link_role(server, self._link)
+        # What legacy has is noted before it is changed, so that state absent can give it back.
+        self._note()
+        link_account.keep_link_role(self._legacy, self._link, lambda what, was: helper.note(self._legacy, what, was))
+        link_account.keep_link_role(self._new, self._link)
         for follower, source in ways:
             pair.try_link(follower, source, self._link)
+
+    def _note(self) -> None:
+        legacy = self._legacy
+        known = helper.RETRY in helper.notes(legacy.db)
+        helper.make(legacy, rows=True)
+        with legacy.db.block():
+            for name, value in (fence.settings_of(legacy.admin, legacy.dbname) or {}).items():
+                if name in helper.SETTINGS and not known:
+                    helper.note(legacy, helper.SETTING + name, value)
+            helper.note(legacy, helper.FOLLOWER + str(self._new.admin.value("SELECT system_identifier FROM pg_control_system()")), "")
+            helper.note(legacy, helper.RETRY, helper.THEIRS if pair.starts_quickly(legacy) else helper.OURS)
 
     def _helper(self) -> None:
         helper.make(self._legacy, rows=True)
@@ -90,11 +127,14 @@ class Seed:
 
     def _database(self) -> None:
         """A database of ours that was left half made is made again; one that stands empty is taken over."""
+        name = self._new.dbname
+        settings = fence.settings_of(self._new.admin, name)
+        if settings is not None and "pgcut.stage" in settings:
+            # A copy that failed; a database with a subscription cannot be dropped.
+            pair.unsubscribe(self._new, FORWARD)
         pair.drop_slot(self._legacy, FORWARD)
         # An armed pair whose copy is made again: its slot goes with the database.
         pair.unsubscribe(self._legacy, REVERSE)
-        name = self._new.dbname
-        settings = fence.settings_of(self._new.admin, name)
         self._new.forget()
         if settings is not None and "pgcut.stage" in settings:
             force = " WITH (FORCE)" if self._new.admin.version >= 130000 else ""
@@ -111,11 +151,11 @@ class Seed:
     def _create(self, name: str) -> None:
         """Under its own name a database is fenced from its first moment on: one statement makes it, another one closes it, and a kill may
         come in between, or while the server is still at the first."""
-        draft = _draft(name)
-        self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(draft)}")
-        self._new.admin.run(database.create_text(draft, database.describe(self._legacy.admin, self._legacy.dbname), self._new.admin.version))
-        self._close(draft)
-        self._new.admin.run(f"ALTER DATABASE {ident(draft)} RENAME TO {ident(name)}")
+        made = draft(name)
+        self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(made)}")
+        self._new.admin.run(database.create_text(made, database.describe(self._legacy.admin, self._legacy.dbname), self._new.admin.version))
+        self._close(made)
+        self._new.admin.run(f"ALTER DATABASE {ident(made)} RENAME TO {ident(name)}")
 
     def _close(self, name: str) -> None:
         self._stage(STAGE_SCHEMA, name)
@@ -161,11 +201,16 @@ class Seed:
                 raise FleetError(
                     "seed_error",
                     f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}.",
-                    remedy="Read the log of the new server for the reason, remove it, and run again: the copy goes on by itself.",
+                    remedy="Read the log of the new server for the reason, remove it on legacy, where the schema is not frozen any more, and run again: the"
+                    " database on new is made anew, unless all tables have come into step by then. Or give the move up with state: absent.",
                     details={"tables": [dict(row) for row in pending]},
                 )
             if nobody_listens():
-                raise FleetError("timeout", "The caller is gone. The servers go on copying, the next run waits for them.")
+                raise FleetError(
+                    "timeout",
+                    "The caller is gone. The servers go on copying, the next run waits for them.",
+                    remedy="Run the same state again.",
+                )
             if deadline.expired():
                 raise FleetError(
                     "timeout",
@@ -191,7 +236,8 @@ class Seed:
             raise FleetError(
                 "seed_error",
                 f"The schema of {self._new.endpoint} differs after the restore: {', '.join(different[:10])}. {said[-600:]}",
-                remedy="Remove the reason and run again.",
+                remedy="Remove the reason on legacy, where the schema is not frozen any more, and run again: the database on new is made anew."
+                " Or give the move up with state: absent.",
                 details={"objects": different},
             )
         large_objects.carry(self._legacy.db, self._new.db)
@@ -297,35 +343,34 @@ def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) 
     """
     if keep:
         server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
-    how = f"USING INDEX {ident(table.index)}" if table.index else "FULL"
-    last: FleetError | None = None
-    for _attempt in range(5):
-        try:
-            _identify(server.db, (table.schema, table.name), how, "2s")
-            return
-        except FleetError as error:
-            if error.code == "object_changed":
-                raise
-            last = error
-            time.sleep(0.5)
-    raise last if last is not None else FleetError("sql_error", "No attempt was made.")
+    _identify(server.db, (table.schema, table.name), f"USING INDEX {ident(table.index)}" if table.index else "FULL")
 
 
 def restore_identities(server: Server) -> None:
     """Give every table the replica identity that it had before."""
     for row in server.db.rows(
         "SELECT i.* FROM pgcut.identity i JOIN pg_namespace n ON n.nspname = i.nspname"
-        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = i.relname AND c.relkind IN ('r', 'p') ORDER BY 1, 2"
+        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = i.relname AND c.relkind IN ('r', 'p')"
+        " WHERE c.relreplident::text <> i.was ORDER BY 1, 2"
     ):
         how = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}.get(row["was"], "DEFAULT")
-        _identify(server.db, (row["nspname"], row["relname"]), how, "0")
+        _identify(server.db, (row["nspname"], row["relname"]), how)
 
 
-def _identify(session: Session, table: relations.Name, how: str, patience: str) -> None:
-    with session.block():
-        session.run(f"SET LOCAL lock_timeout = {literal(patience)}")
-        relations.alter(session, [table])
-        session.run(f"ALTER TABLE ONLY {ident(*table)} REPLICA IDENTITY {how}")
+def _identify(session: Session, table: relations.Name, how: str) -> None:
+    """Clients wait behind the lock of ALTER TABLE, so it is asked for some seconds at a time."""
+    deadline = Deadline(_PATIENCE)
+    while True:
+        try:
+            with session.block():
+                session.run("SET LOCAL lock_timeout = '2s'")
+                relations.alter(session, [table])
+                session.run(f"ALTER TABLE ONLY {ident(*table)} REPLICA IDENTITY {how}")
+            return
+        except FleetError as error:
+            if error.code == "object_changed" or session.closed or deadline.expired():
+                raise
+            deadline.pause(0.5)
 
 
 def remove_helper(server: Server) -> None:

@@ -123,7 +123,8 @@ def _rewound(old: Site, serves: Site) -> None:
     timeline = int(serves.server.admin.value("SELECT timeline_id FROM pg_control_checkpoint()"))
     reached = newest_timeline(old.control.controldata())
     if reached != timeline:
-        raise FleetError("apply_error", f"after pg_rewind its timeline is {reached} and not {timeline}")
+        raise FleetError("apply_error", f"After pg_rewind the timeline of {old.server.endpoint} is {reached} and not {timeline}.",
+                         remedy="Run again; the facts decide. If it stays so, make it anew from a base backup.")
 
 
 def _script(site: Site, text: str, *words: str, timeout: float = 30) -> None:

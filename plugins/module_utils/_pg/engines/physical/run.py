@@ -105,7 +105,7 @@ class PhysicalRun:
     @property
     def _link(self) -> Link:
         if self._options.link is None:
-            raise FleetError("invalid_value", "link: missing.")
+            raise FleetError("invalid_value", "link: missing.", remedy="Say how each server reaches the other one.")
         return self._options.link
 
     def _do(self, steps: t.Sequence[Step], found: str) -> None:
@@ -146,7 +146,7 @@ class PhysicalRun:
     def _switch(self, to: str) -> str:
         road = self._sites.road(to)
         if self._guard is None:
-            raise FleetError("window_aborted", "No watchdog runs, so no window is opened.")
+            raise FleetError("window_aborted", "No watchdog runs, so no window is opened.", remedy="Run it without check mode, as a process of its own.")
         # What was settled before may have restarted a server, and the lock ends with its session.
         self._lock(physical_facts.observe(self._sites))
         ready(road, self._options)

@@ -147,7 +147,7 @@ def try_stream(follower: Site, source: Site, link: Link) -> None:
     words.append(f"{pair.conninfo(link, source.server, 'pgcut_try')} replication=true")
     done = follower.control.program("psql", words)
     if done.rc != 0:
-        failure = FleetError("sql_error", done.err.strip()[-300:] or "psql gave no reason")
+        failure = FleetError("sql_error", done.err.strip()[-300:] or "psql gave no reason", remedy=f"Try it there as {link.user}.")
         failed = pair.link_failure(follower.server, source.server, link, failure)
         line = f"hostssl replication {link.user} <address of {follower.side}> scram-sha-256"
         raise FleetError(failed.code, failed.message, remedy=f"{failed.remedy} Streaming needs: {line}", details=failed.details)
@@ -302,6 +302,15 @@ def wait_replayed(server: Server, level: str, seconds: float, code: str = "apply
         remedy="Run again when the source writes less.",
     )
     return deadline.elapsed()
+
+
+def withdraw(legacy: Server) -> None:
+    """Take from legacy, which is open, what a pair has made there."""
+    for name in (FORWARD, REVERSE):
+        drop_slot(legacy, name)
+    if legacy.admin.value("SELECT current_setting('primary_slot_name')") in (FORWARD, REVERSE):
+        unfollow(legacy)
+    pair.usual_start(legacy)
 
 
 def finish(sites: Sites) -> None:
