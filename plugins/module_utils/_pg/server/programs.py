@@ -84,9 +84,10 @@ class Programs:
             raise FleetError("tool_missing", f"{path} --version said {said.strip()!r}.", remedy="apt install postgresql-client")
         return int(found[2]), found[1]
 
-    def listing(self, archive: Path, code: str = "seed_error") -> list[str]:
+    def listing(self, archive: Path, code: str = "seed_error", section: str = "") -> list[str]:
         """The lines of an archive's table of contents, without comments and without what is not moved. Raises FleetError ``code``."""
-        done = self._runner([self.path("pg_restore"), "--list", str(archive)])
+        only = [f"--section={section}"] if section else []
+        done = self._runner([self.path("pg_restore"), "--list", *only, str(archive)])
         if done.rc != 0:
             raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.")
         return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
@@ -111,7 +112,8 @@ class Programs:
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",
             "PGAPPNAME": self._application,
-            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica"),
+            # What a server could not do is read from its words.
+            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica", "lc_messages=C"),
             "LC_ALL": "C.UTF-8",
         }
         if endpoint.password:

@@ -17,7 +17,7 @@ from ...._core.errors import FleetError
 from ...._core.runner import Runner
 from ...._core.wait import Deadline, wait_for
 from ...model import FORWARD, REVERSE, Link, Options
-from ...replication import pair
+from ...replication import pair, reasons
 from ...server import (
     accounts,
     catalog,
@@ -30,6 +30,7 @@ from ...server import (
     materialized_views,
     owner_code,
     relations,
+    restore_errors,
     scan,
     schema,
 )
@@ -144,7 +145,7 @@ class Seed:
         """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
         take_in(pair.course(self._legacy, self._new, "new"), self._options.accept_owner_code)
         deadline = Deadline(self._options.wait_timeout)
-        errors = pair.apply_errors(self._new, FORWARD) or 0
+        stalled = _Stalled(self._new)
         while True:
             pending = self._new.db.rows(
                 "SELECT c.oid::regclass::text AS name, r.srsubstate::text AS state FROM pg_subscription_rel r"
@@ -155,11 +156,12 @@ class Seed:
             if not pending:
                 return
             names = ", ".join(row["name"] for row in pending[:10])
-            if (pair.apply_errors(self._new, FORWARD) or 0) > errors + 2:
+            if stalled.look(pending):
                 raise FleetError(
                     "seed_error",
-                    f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}.",
-                    remedy="Read the log of the new server for the reason, remove it, and run again: the copy goes on by itself.",
+                    f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}. {reasons.reason(self._new, FORWARD)}",
+                    remedy="Remove the reason on both sides (on new as a superuser after SET default_transaction_read_only = off), and run again: the"
+                    " copy goes on by itself. SET pgcut.bypass = on lets a superuser change the schema.",
                     details={"tables": [dict(row) for row in pending]},
                 )
             if nobody_listens():
@@ -176,12 +178,15 @@ class Seed:
     def _rest(self) -> None:
         with self._programs() as tools:
             archive, lines = self._dump(tools)
+            # Not by --section: pg_restore takes a comment for a part of the section of the entry before it in the list that it is given
+            # (ProcessArchiveRestoreOptions in pg_backup_archiver.c), and keys and indexes, which it may belong to, are not in this one.
+            behind = set(tools.listing(archive, section="post-data"))
             jobs = self._options.seed_jobs or os.cpu_count() or 1
-            # A killed run may have made some of them, so "already exists" is no error here: the comparison of both schemas judges.
+            # A killed run may have made some of them, so "already exists" is no error here.
             said = ""
-            for some, parallel in passes(without(lines, self._keys(lines))):
-                words = ["--section=post-data", *([f"--jobs={jobs}"] if parallel else [])]
-                said += self._restore(tools, archive, words, some, strict=False)
+            for some, parallel in passes(without([line for line in lines if line in behind], self._keys(lines))):
+                said += self._restore(tools, archive, [f"--jobs={jobs}"] if parallel else [], some, strict=False) + "\n"
+        self._refuse(restore_errors.errors(said))
         if self._options.ddl_freeze:
             freeze.on(self._new)
         different = catalog.drift(self._legacy, self._new)
@@ -197,6 +202,16 @@ class Seed:
         materialized_views.refresh_views(self._legacy, self._new)
         schema.analyze(self._new)
         self._stage(STAGE_COMPLETE, self._new.dbname)
+
+    def _refuse(self, failed: t.Sequence[tuple[str, str]]) -> None:
+        """Whatever could not be made on new is missing there, whether the comparison of both schemas sees it or not."""
+        if failed:
+            raise FleetError(
+                "seed_error",
+                f"What cannot be made on {self._new.endpoint}: {restore_errors.told(failed)}.",
+                remedy="Change or drop each of them on legacy, as a superuser after SET pgcut.bypass = on, and run again.",
+                details={"objects": [{"statement": statement, "reason": reason} for statement, reason in failed]},
+            )
 
     def _keys(self, lines: t.Sequence[str]) -> list[str]:
         return keys(lines, catalog.identity_indexes(self._legacy.db), catalog.valid_checks(self._legacy.db))
@@ -239,6 +254,29 @@ class Seed:
                 remedy="Remove the reason and run again; the database on the new side is made anew.",
             )
         return done.err.strip()
+
+
+class _Stalled:
+    """Whether workers fail and nothing else goes on: a table may have to wait for another one that its constraint reads."""
+
+    def __init__(self, new: Server, patience: float = 3.0) -> None:
+        self._watch = reasons.Watch(new)
+        self._new = new
+        self._patience = patience
+        self._pending: t.Any = None
+        self._most: dict[t.Any, int] = {}
+        self._errors = 0
+        self._since = time.monotonic()
+
+    def look(self, pending: t.Any) -> bool:
+        """A copy that fails comes to the same row each time, so only more rows than ever are progress."""
+        done = reasons.progress(self._new)
+        further = any(rows > self._most.get(table, -1) for table, rows in done.items())
+        if further or pending != self._pending:
+            self._since, self._errors = time.monotonic(), self._watch.new_errors()
+        self._pending = pending
+        self._most = {**self._most, **{table: max(rows, self._most.get(table, 0)) for table, rows in done.items()}}
+        return time.monotonic() > self._since + self._patience and self._watch.new_errors() > self._errors + 2
 
 
 def is_complete(new: Server) -> bool:
