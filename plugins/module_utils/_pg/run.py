@@ -20,7 +20,7 @@ from .model import SIDES, Options
 from .options import parse
 from .preflight import judge
 from .replication import pair, sync
-from .server import owner_code
+from .server import barrier, owner_code
 from .server.postgres import ident, load
 from .window import loss, switch as switching, trial, watchdog
 from .window.trial import Trial
@@ -158,6 +158,8 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
             road = pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy")
             seed.complete(road, work.options.wait_timeout, work.options.accept_owner_code)
             owner_code.refuse_replicated(road.source.db, work.options.accept_owner_code)
+            for server in (work.new, work.legacy):
+                barrier.keep(server)
             pair.arm(road, work.link)
         elif step.action == "finish":
             finish(work)

@@ -13,7 +13,7 @@ from ..._core.errors import FleetError
 from ..model import FORWARD, REVERSE
 from ..server.postgres import Server
 
-_TAIL = 65536
+_TAIL = 1024 * 1024
 # Messages of src/backend/replication/logical and of the postmaster; the names of workers are not translated.
 _ENDED = re.compile(r'"logical replication [^"]*" \(PID (\d+)\)')
 _WORDS = re.compile(r"\b(?:ERROR|FATAL|DETAIL|CONTEXT):  (.*)$")
@@ -50,13 +50,9 @@ def reason(server: Server, name: str) -> str:
 def last_error(text: str, name: str) -> str:
     """Pure: the last error that a worker of subscription ``name`` wrote before it ended, in a log whose lines name their process."""
     lines = text.split("\n")
-    ended = set(_ENDED.findall(text))
     # Each worker says at its start whose it is.
-    ours = {
-        pid
-        for pid in ended
-        if any(f'"{name}"' in line and " LOG:  logical replication " in line and re.search(rf"\b{pid}\b", line) for line in lines)
-    }
+    starts = [line for line in lines if f'"{name}"' in line and " LOG:  logical replication " in line]
+    ours = {pid for pid in set(_ENDED.findall(text)) if any(re.search(rf"\b{pid}\b", line) for line in starts)}
     last = ""
     parts: list[str] = []
     for line in lines:

@@ -29,6 +29,7 @@ _SCHEMA = "bowline pg_cutover schema"
 _LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
 _ATTACH = "INDEX ATTACH "
 _INSTALL = "Install the client programs of that version (apt install postgresql-client-{0}), or name their folder with new.bindir."
+_OURS = re.compile(r"EVENT TRIGGER - pgcut_|TRIGGER .* pgcut_closed \S+$")
 _ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 
 
@@ -205,8 +206,8 @@ def without_views(lines: t.Sequence[str]) -> list[str]:
 
 
 def without(lines: t.Sequence[str], done: t.Collection[str]) -> list[str]:
-    """Entries that are still to be restored; our own event triggers are made by us on each side."""
-    return [line for line in lines if line not in done and not _kind(line).startswith("EVENT TRIGGER - pgcut_")]
+    """Entries that are still to be restored; our own triggers are made by us on each side."""
+    return [line for line in lines if line not in done and not _OURS.match(_kind(line))]
 
 
 def passes(lines: t.Sequence[str]) -> t.Iterator[tuple[list[str], bool]]:

@@ -16,7 +16,7 @@ from ..engines.dump import copy_window
 from ..engines.logical import seed
 from ..model import COPYING, OUTLINE
 from ..replication import pair, sync
-from ..server import fence, materialized_views, sessions
+from ..server import barrier, fence, materialized_views, sessions
 from ..server.postgres import Server
 from ..server.process import Control
 from ..snapshot import run as snapshot
@@ -116,6 +116,9 @@ def ready(work: Work, road: pair.Course) -> None:
     else:
         in_step(work, road)
     quiet(work, road)
+    # Tables that were made on both sides since.
+    for server in (road.target, road.source):
+        barrier.keep(server)
     if road.returns and not copies(work, road):
         pair.advance(road)
 

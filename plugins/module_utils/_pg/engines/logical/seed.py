@@ -20,6 +20,7 @@ from ...model import FORWARD, REVERSE, Link, Options
 from ...replication import pair, reasons
 from ...server import (
     accounts,
+    barrier,
     catalog,
     database,
     fence,
@@ -366,6 +367,7 @@ def _identify(session: Session, table: relations.Name, how: str, patience: str) 
 
 def remove_helper(server: Server) -> None:
     """Freeze and helper schema; the epoch stays, it tells that the fence of legacy is one of ours."""
+    barrier.remove(server)
     freeze.off(server)
     server.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
     pair.usual_start(server)
