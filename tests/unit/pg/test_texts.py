@@ -96,6 +96,11 @@ class Listing:
         self.out, self.err, self.rc = out, "", 0
 
 
+def test_triggers_of_a_cutover_are_not_restored():
+    ours = ["1; 0 0 EVENT TRIGGER - pgcut_ddl postgres", '2; 0 0 TRIGGER public t pgcut_closed Ünlauter "Gast"']
+    assert programs.without([*ours, "3; 0 0 TRIGGER public t closed hub"], ()) == ["3; 0 0 TRIGGER public t closed hub"]
+
+
 def test_the_copy_gets_keys_only_and_the_rest_comes_later(tmp_path):
     tools = programs.Programs(lambda argv, **_more: Listing("\n".join(TOC)), [], tmp_path)
     lines = tools.listing(tmp_path / "x")

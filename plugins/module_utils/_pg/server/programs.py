@@ -29,7 +29,7 @@ _SCHEMA = "bowline pg_cutover schema"
 _LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION", "SUBSCRIPTION TABLE", "SUBSCRIPTION")
 _ATTACH = "INDEX ATTACH "
 _INSTALL = "Install the client programs of that version (apt install postgresql-client-{0}), or name their folder with new.bindir."
-_OURS = re.compile(r"EVENT TRIGGER - pgcut_|TRIGGER .* pgcut_closed \S+$")
+_OURS = re.compile(r"EVENT TRIGGER - pgcut_|TRIGGER .* pgcut_closed ")
 _ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 
 
