@@ -252,7 +252,7 @@ SELECT 'extension ' || extname, '' FROM pg_extension WHERE extname <> 'plpgsql'
 
 # Expressions are shown by each major in its own way, so between different majors only their existence is compared.
 _EXPRESSIONS = f"""
-SELECT 'default ' || n.nspname || '.' || c.relname || '.' || a.attname, pg_get_expr(d.adbin, d.adrelid)
+SELECT 'default ' || n.nspname || '.' || c.relname || '.' || a.attname AS object, pg_get_expr(d.adbin, d.adrelid) AS text
 FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
