@@ -11,8 +11,9 @@ description:
   - One database, two servers, one wanted condition. Rows are replicated ahead, so the write pause does not grow with the data; afterwards
     the old server follows the new one, so the way back is the same switch with the sides exchanged.
   - What is done next follows from the catalogs of both servers alone. A run that was killed at any point is finished by the same task.
-  - In the write pause a database is fenced by C(default_transaction_read_only) and the end of every session that began before. A watchdog
-    process gives the writes back when the module dies or is late; it never opens the side that is switched to.
+  - In the write pause a database is fenced by C(default_transaction_read_only) and the end of every session that began before; from
+    V(armed) to V(finished) a trigger on each table refuses sessions that state READ WRITE themselves. A watchdog process gives the writes
+    back when the module dies or is late; it never opens the side that is switched to.
   - Runs for O(state=new) on the host of legacy and for O(state=legacy) on the host of new, so it stands beside the server that is open.
     The other states need C(pg_dump), so they run where the newer one is.
   - Every account of the server that serves is made on the other one, with password, attributes, memberships and settings; one of the same name

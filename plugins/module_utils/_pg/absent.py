@@ -21,7 +21,7 @@ from .engines.logical import seed
 from .engines.physical import seed as physical
 from .faults import hit
 from .model import FORWARD, REVERSE, Facts, SideFacts
-from .replication import pair
+from .replication import identities, pair
 from .server import fence, freeze, helper, link_account
 from .server.postgres import Server, ident, literal
 from .server.process import Control
@@ -208,7 +208,7 @@ def _withdraw(work: Work) -> None:
     hit("Y3")
     # Before its schema goes, since that tells what was there; and while nothing else changes the schema.
     if legacy.db.value("SELECT to_regclass('pgcut.identity') IS NOT NULL"):
-        seed.restore_identities(legacy)
+        identities.restore_identities(legacy)
         if notes.get(helper.RETRY) != helper.THEIRS:
             pair.usual_start(legacy)
     hit("Y4")

@@ -14,7 +14,7 @@ from . import facts, plan, status
 from .engines.physical import facts as physical_facts, run as physical_run
 from .model import FORWARD, REVERSE, Facts
 from .options import parse
-from .replication import pair, sync
+from .replication import pair, reasons, sync
 from .server import fence
 from .server.postgres import Server, load
 
@@ -67,8 +67,8 @@ def _whole(legacy: Server, new: Server, seen: Facts) -> dict[str, t.Any]:
     ]
     lag = {FORWARD: pair.lag(legacy, FORWARD), REVERSE: pair.lag(new, REVERSE)}
     errors = {
-        FORWARD: pair.apply_errors(new, FORWARD) if seen.forward.subscription else None,
-        REVERSE: pair.apply_errors(legacy, REVERSE) if seen.reverse.subscription else None,
+        FORWARD: reasons.apply_errors(new, FORWARD) if seen.forward.subscription else None,
+        REVERSE: reasons.apply_errors(legacy, REVERSE) if seen.reverse.subscription else None,
     }
     return {
         "changed": False,

@@ -19,8 +19,8 @@ from .engines.physical.run import PhysicalRun
 from .model import SIDES, Options
 from .options import parse
 from .preflight import judge
-from .replication import pair, sync
-from .server import link_account, owner_code
+from .replication import identities, pair, sync
+from .server import barrier, link_account, owner_code
 from .server.postgres import ident, load
 from .window import loss, switch as switching, trial, watchdog
 from .window.trial import Trial
@@ -166,6 +166,8 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
             seed.complete(road, work.options.wait_timeout, work.options.accept_owner_code)
             owner_code.refuse_replicated(road.source.db, work.options.accept_owner_code)
             switching.carry_accounts(work, road)
+            for server in (work.new, work.legacy):
+                barrier.keep(server)
             pair.arm(road, work.link)
         elif step.action == "accounts":
             switching.carry_accounts(work, pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy"))
@@ -197,7 +199,7 @@ def finish(work: Work) -> None:
     pair.unpublish(legacy, "pgcut_fwd")
     for server in (legacy, new):
         if server.db.value("SELECT to_regclass('pgcut.identity') IS NOT NULL"):
-            seed.restore_identities(server)
+            identities.restore_identities(server)
         seed.remove_helper(server)
         link_account.take_connect(server.admin, server.dbname, work.link.user)
     new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.stage")

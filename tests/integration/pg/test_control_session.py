@@ -17,7 +17,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg import facts
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.logical import seed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link, Options
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight import rules as preflight, survey
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import identities, pair
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import (
     catalog,
     freeze,
@@ -224,7 +224,7 @@ def test_a_view_under_the_name_of_a_table_is_not_written(clusters, enemy):
             legacy.db.run('DELETE FROM ONLY "low"."t"')
         assert refused.value.details["objects"] == ['"low"."t"']
         with pytest.raises(FleetError) as refused:
-            seed.give_identity(legacy, catalog.Keyless("low", "t", "d", 0, "", ()), keep=False)
+            identities.give_identity(legacy, catalog.Keyless("low", "t", "d", 0, "", ()), keep=False)
         assert refused.value.code == "object_changed"
     assert not enemy.won
 

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical import settle as physical_settle
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import reasons
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import (
     account_settings,
     accounts,
@@ -20,6 +21,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import (
     owner_code,
     postgres,
     programs,
+    restore_errors,
     scan,
 )
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import connection_failure, ident, literal
@@ -92,6 +94,11 @@ TOC = """;
 class Listing:
     def __init__(self, out):
         self.out, self.err, self.rc = out, "", 0
+
+
+def test_triggers_of_a_cutover_are_not_restored():
+    ours = ["1; 0 0 EVENT TRIGGER - pgcut_ddl postgres", '2; 0 0 TRIGGER public t pgcut_closed Ünlauter "Gast"']
+    assert programs.without([*ours, "3; 0 0 TRIGGER public t closed hub"], ()) == ["3; 0 0 TRIGGER public t closed hub"]
 
 
 def test_the_copy_gets_keys_only_and_the_rest_comes_later(tmp_path):
@@ -287,3 +294,39 @@ def test_schemas_are_compared_object_by_object():
 def test_what_a_refused_connection_means(said, code):
     failure = connection_failure(Endpoint("new", "x", dbname="hub"), "hub", said)
     assert failure.code == code and "\n" not in failure.message and failure.details["side"] == "new"
+
+
+RESTORED = """pg_restore: error: could not execute query: ERROR:  relation "i" already exists
+Command was: CREATE INDEX i ON public.t (a);
+
+pg_restore: error: could not execute query: ERROR:  could not create unique index "u"
+DETAIL:  Key (f(a))=(1) is duplicated.
+Command was: CREATE UNIQUE INDEX u
+    ON public.t USING btree (f(a));
+
+
+pg_restore: warning: errors ignored on restore: 2
+"""
+
+
+def test_of_what_a_restore_says_all_counts_but_what_is_there_already():
+    assert restore_errors.errors(RESTORED) == [
+        ("CREATE UNIQUE INDEX u ON public.t USING btree (f(a));", 'could not create unique index "u" (Key (f(a))=(1) is duplicated.)')]
+    assert restore_errors.errors("") == [] and restore_errors.told([("", "gone")] * 6).endswith("; and 1 more")
+
+
+LOG = """2026-01-01 [11] LOG:  logical replication apply worker for subscription "pgcut_fwd" has started
+2026-01-01 [12] LOG:  logical replication apply worker for subscription "other" has started
+2026-01-01 [12] ERROR:  not ours
+2026-01-01 [13] hub@hub ERROR:  says "pgcut_fwd"
+2026-01-01 [11] ERROR:  new row for relation "t" violates check constraint "c"
+2026-01-01 [11] DETAIL:  Failing row contains (5, secret).
+2026-01-01 [11] CONTEXT:  COPY t, line 3: "5 secret"
+2026-01-01 [1] LOG:  background worker "logical replication worker" (PID 12) exited with exit code 1
+2026-01-01 [1] LOG:  background worker "logical replication worker" (PID 11) exited with exit code 1
+"""
+
+
+def test_the_reason_of_a_worker_is_its_own_and_shows_no_row():
+    assert reasons.last_error(LOG, "pgcut_fwd") == 'new row for relation "t" violates check constraint "c". Failing row contains … COPY t, line 3: …'
+    assert reasons.last_error(LOG, "pgcut_rev") == ""

@@ -15,11 +15,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
-from ..._core.wait import Deadline, wait_for
+from ..._core.wait import Deadline
 from ..faults import hit
 from ..model import FORWARD, REVERSE, Link
 from ..server import catalog
 from ..server.postgres import Server, ident, literal
+from . import reasons
 
 # Rows of pgcut.marker. All four exist before the copy and are only updated later, so they never conflict.
 PING_FORWARD, PING_REVERSE, WINDOW, LATE = 1, 2, 3, 4
@@ -205,16 +206,29 @@ def marked(server: Server, row: int) -> str:
 
 
 def see_mark(server: Server, row: int, epoch: str, seconds: float) -> None:
-    """Wait until the follower has applied this very marker. Commit order proves all earlier rows; a lag of 0 would prove nothing."""
-    wait_for(
-        lambda: marked(server, row),
-        lambda seen: seen == epoch,
-        Deadline(seconds),
-        what=f"the {server.side} server to apply marker {epoch}",
-        interval=0.002,
-        code="apply_lagging",
-        remedy="Let the follower catch up (its log names errors), then run again.",
-    )
+    """Wait until the follower has applied this very marker. Commit order proves all earlier rows; a lag of 0 would prove nothing.
+
+    Raises FleetError "apply_error" as soon as its workers fail again and again, else "apply_lagging" at the end of ``seconds``.
+    """
+    deadline = Deadline(seconds)
+    what = f"the {server.side} server to apply marker {epoch}"
+    watch: reasons.Watch | None = None
+    asked = 0.0
+    while (seen := marked(server, row)) != epoch:
+        expired = deadline.expired()
+        if deadline.elapsed() > asked + 0.3 or expired:
+            asked = deadline.elapsed()
+            watch = watch or reasons.Watch(server)
+            if watch.new_errors() > (0 if expired else 2):
+                raise watch.failure(f"Waited {asked:.1f} s for {what}.")
+        if expired:
+            raise FleetError(
+                "apply_lagging",
+                f"Waited {seconds:g} s for {what}; last seen: {seen}.",
+                remedy="Let the follower catch up (its log names errors), then run again.",
+                details={"last_seen": seen, "waited": seconds},
+            )
+        deadline.pause(0.002)
 
 
 def ping(road: Course, epoch: str, seconds: float) -> float:
@@ -322,14 +336,6 @@ def drop_slot(server: Server, name: str) -> None:
                 "timeout", f"Slot {name} on {server.endpoint} is still used by pid {pid}.", remedy="End that process and run again."
             )
         deadline.pause(0.05)
-
-
-def apply_errors(server: Server, name: str) -> int | None:
-    """Errors of the subscription's workers since its statistics began; None before PostgreSQL 15, which does not count them."""
-    if server.db.version < 150000:
-        return None
-    found = server.db.rows("SELECT apply_error_count + sync_error_count AS errors FROM pg_stat_subscription_stats WHERE subname = %s", name)
-    return int(found[0]["errors"]) if found else 0
 
 
 def lag(source: Server, name: str) -> dict[str, t.Any] | None:

@@ -218,7 +218,7 @@ WHERE x.indisvalid AND i.relpersistence <> 't' AND {IN_USER_SCHEMA}
 UNION ALL
 SELECT 'trigger ' || n.nspname || '.' || c.relname || '.' || g.tgname, pg_get_triggerdef(g.oid) || g.tgenabled::text
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT g.tgisinternal AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+WHERE NOT g.tgisinternal AND g.tgname <> 'pgcut_closed' AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'event trigger ' || evtname, concat_ws(' ', evtevent, evtenabled) FROM pg_event_trigger WHERE evtname NOT LIKE 'pgcut\\_%'

@@ -48,9 +48,11 @@ UNION ALL SELECT 'column pgcut.' || r.relname || '.' || a.attname FROM pg_attrib
 UNION ALL SELECT 'constraint ' || conname || ' of pgcut.' || r.relname FROM pg_constraint k JOIN r ON r.oid = k.conrelid
   WHERE k.contype NOT IN ('p', 'n')
 UNION ALL SELECT 'trigger ' || tgname || ' of pgcut.' || r.relname FROM pg_trigger g JOIN r ON r.oid = g.tgrelid
+UNION ALL SELECT 'trigger pgcut_closed of ' || g.tgrelid::regclass::text FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+  WHERE g.tgname = 'pgcut_closed' AND p.pronamespace IS DISTINCT FROM to_regnamespace('pgcut')::oid
 UNION ALL SELECT 'rule ' || rulename || ' of pgcut.' || r.relname FROM pg_rewrite w JOIN r ON r.oid = w.ev_class
 UNION ALL SELECT 'function ' || p.oid::regprocedure::text FROM pg_proc p JOIN n ON n.oid = p.pronamespace
-  WHERE p.proname <> 'frozen' OR p.pronargs <> 0 OR p.proowner NOT IN (SELECT oid FROM trusted)
+  WHERE p.proname NOT IN ('frozen', 'closed') OR p.pronargs <> 0 OR p.proowner NOT IN (SELECT oid FROM trusted)
 UNION ALL SELECT 'type pgcut.' || y.typname FROM pg_type y JOIN n ON n.oid = y.typnamespace
   WHERE y.typrelid = 0 AND NOT EXISTS (SELECT FROM pg_type e JOIN r ON r.oid = e.typrelid WHERE e.oid = y.typelem)
 UNION ALL SELECT 'operator ' || o.oid::regoperator::text FROM pg_operator o JOIN n ON n.oid = o.oprnamespace

@@ -30,6 +30,7 @@ _LEFT_OUT = ("PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "PUBLICATION",
 _ATTACH = "INDEX ATTACH "
 _INSTALL = "Install the client programs of that version (apt install postgresql-client-{0}), or name their folder with new.bindir."
 _NEWER = "An archive of a newer pg_dump needs a newer pg_restore: name its directory with bindir. If it is damaged, run again, or take another one."
+_OURS = re.compile(r"EVENT TRIGGER - pgcut_|TRIGGER .* pgcut_closed ")
 _ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 
 
@@ -85,9 +86,10 @@ class Programs:
             raise FleetError("tool_missing", f"{path} --version said {said.strip()!r}.", remedy="apt install postgresql-client")
         return int(found[2]), found[1]
 
-    def listing(self, archive: Path, code: str = "seed_error") -> list[str]:
+    def listing(self, archive: Path, code: str = "seed_error", section: str = "") -> list[str]:
         """The lines of an archive's table of contents, without comments and without what is not moved. Raises FleetError ``code``."""
-        done = self._runner([self.path("pg_restore"), "--list", str(archive)])
+        only = [f"--section={section}"] if section else []
+        done = self._runner([self.path("pg_restore"), "--list", *only, str(archive)])
         if done.rc != 0:
             raise FleetError(code, f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.", remedy=_NEWER)
         return [line for line in done.out.split("\n") if _ENTRY.match(line) and not _kind(line).startswith(_LEFT_OUT)]
@@ -112,7 +114,8 @@ class Programs:
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",
             "PGAPPNAME": self._application,
-            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica"),
+            # What a server could not do is read from its words.
+            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica", "lc_messages=C"),
             "LC_ALL": "C.UTF-8",
         }
         if endpoint.password:
@@ -204,8 +207,8 @@ def without_views(lines: t.Sequence[str]) -> list[str]:
 
 
 def without(lines: t.Sequence[str], done: t.Collection[str]) -> list[str]:
-    """Entries that are still to be restored; our own event triggers are made by us on each side."""
-    return [line for line in lines if line not in done and not _kind(line).startswith("EVENT TRIGGER - pgcut_")]
+    """Entries that are still to be restored; our own triggers are made by us on each side."""
+    return [line for line in lines if line not in done and not _OURS.match(_kind(line))]
 
 
 def passes(lines: t.Sequence[str]) -> t.Iterator[tuple[list[str], bool]]:

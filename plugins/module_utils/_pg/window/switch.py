@@ -18,7 +18,7 @@ from ..engines.dump import copy_window
 from ..engines.logical import seed
 from ..model import COPYING, OUTLINE
 from ..replication import pair, sync
-from ..server import account_sync, fence, materialized_views, sessions
+from ..server import account_sync, barrier, fence, materialized_views, sessions
 from ..server.postgres import Server
 from ..server.process import Control
 from ..snapshot import run as snapshot
@@ -120,6 +120,9 @@ def ready(work: Work, road: pair.Course) -> None:
         in_step(work, road)
     quiet(work, road)
     work.warnings += alone(road, carry_accounts(work, road))
+    # Tables that were made on both sides since.
+    for server in (road.target, road.source):
+        barrier.keep(server)
     if road.returns and not copies(work, road):
         pair.advance(road)
 

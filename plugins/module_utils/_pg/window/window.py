@@ -90,7 +90,7 @@ class Pause:
 
     def _given_up(self, error: FleetError, side: str) -> t.NoReturn:
         """Raise ``error`` after the writes are back on ``side``; what is no reason of its own becomes "window_aborted" with it as cause."""
-        if error.code in ("active_transactions", "prepared_transactions", "router_failed", "apply_lagging", "window_aborted"):
+        if error.code in ("active_transactions", "prepared_transactions", "router_failed", "apply_lagging", "apply_error", "window_aborted"):
             raise error
         step = self._opened.steps[-1]["name"] if self._opened.steps else "the hold"
         raise FleetError(

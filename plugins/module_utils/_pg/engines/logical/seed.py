@@ -17,9 +17,10 @@ from ...._core.errors import FleetError
 from ...._core.runner import Runner
 from ...._core.wait import Deadline, wait_for
 from ...model import COPY_FAILED, FORWARD, REST_FAILED, REVERSE, Link, Options
-from ...replication import pair
+from ...replication import identities, pair, reasons
 from ...server import (
     account_sync,
+    barrier,
     catalog,
     database,
     fence,
@@ -30,10 +31,11 @@ from ...server import (
     materialized_views,
     owner_code,
     relations,
+    restore_errors,
     scan,
     schema,
 )
-from ...server.postgres import Server, Session, ident, literal
+from ...server.postgres import Server, ident, literal
 from ...server.programs import Programs, keys, passes, programs, without
 from ...window import carry
 
@@ -116,7 +118,7 @@ class Seed:
 
     def _identities(self) -> None:
         for table in catalog.keyless(self._legacy.db):
-            give_identity(self._legacy, table)
+            identities.give_identity(self._legacy, table)
 
     def _freeze(self) -> None:
         if self._options.ddl_freeze:
@@ -186,7 +188,7 @@ class Seed:
         """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
         take_in(pair.course(self._legacy, self._new, "new"), self._options.accept_owner_code)
         deadline = Deadline(self._options.wait_timeout)
-        errors = pair.apply_errors(self._new, FORWARD) or 0
+        stalled = _Stalled(self._new)
         while True:
             pending = self._new.db.rows(
                 "SELECT c.oid::regclass::text AS name, r.srsubstate::text AS state FROM pg_subscription_rel r"
@@ -197,11 +199,11 @@ class Seed:
             if not pending:
                 return
             names = ", ".join(row["name"] for row in pending[:10])
-            if (pair.apply_errors(self._new, FORWARD) or 0) > errors + 2:
+            if stalled.look(pending):
                 raise FleetError(
                     "seed_error",
-                    f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}.",
-                    remedy="Read the log of the new server for the reason, remove it on legacy, where the schema is not frozen any more, and run again: the"
+                    f"The copy to {self._new.endpoint} fails again and again; tables not in step: {names}. {reasons.reason(self._new, FORWARD)}",
+                    remedy="Remove the reason on legacy, where the schema is not frozen any more, and run again: the"
                     " database on new is made anew, unless all tables have come into step by then. Or give the move up with state: absent.",
                     details={"tables": [dict(row) for row in pending]},
                 )
@@ -223,12 +225,15 @@ class Seed:
     def _rest(self) -> None:
         with self._programs() as tools:
             archive, lines = self._dump(tools)
+            # Not by --section: pg_restore takes a comment for a part of the section of the entry before it in the list that it is given
+            # (ProcessArchiveRestoreOptions in pg_backup_archiver.c), and keys and indexes, which it may belong to, are not in this one.
+            behind = set(tools.listing(archive, section="post-data"))
             jobs = self._options.seed_jobs or os.cpu_count() or 1
-            # A killed run may have made some of them, so "already exists" is no error here: the comparison of both schemas judges.
+            # A killed run may have made some of them, so "already exists" is no error here.
             said = ""
-            for some, parallel in passes(without(lines, self._keys(lines))):
-                words = ["--section=post-data", *([f"--jobs={jobs}"] if parallel else [])]
-                said += self._restore(tools, archive, words, some, strict=False)
+            for some, parallel in passes(without([line for line in lines if line in behind], self._keys(lines))):
+                said += self._restore(tools, archive, [f"--jobs={jobs}"] if parallel else [], some, strict=False) + "\n"
+        self._refuse(restore_errors.errors(said))
         if self._options.ddl_freeze:
             freeze.on(self._new)
         different = catalog.drift(self._legacy, self._new)
@@ -245,6 +250,16 @@ class Seed:
         materialized_views.refresh_views(self._legacy, self._new)
         schema.analyze(self._new)
         self._stage(STAGE_COMPLETE, self._new.dbname)
+
+    def _refuse(self, failed: t.Sequence[tuple[str, str]]) -> None:
+        """Whatever could not be made on new is missing there, whether the comparison of both schemas sees it or not."""
+        if failed:
+            raise FleetError(
+                "seed_error",
+                f"What cannot be made on {self._new.endpoint}: {restore_errors.told(failed)}.",
+                remedy="Change or drop each of them on legacy, as a superuser after SET pgcut.bypass = on, and run again.",
+                details={"objects": [{"statement": statement, "reason": reason} for statement, reason in failed]},
+            )
 
     def _keys(self, lines: t.Sequence[str]) -> list[str]:
         return keys(lines, catalog.identity_indexes(self._legacy.db), catalog.valid_checks(self._legacy.db))
@@ -289,6 +304,29 @@ class Seed:
         return done.err.strip()
 
 
+class _Stalled:
+    """Whether workers fail and nothing else goes on: a table may have to wait for another one that its constraint reads."""
+
+    def __init__(self, new: Server, patience: float = 3.0) -> None:
+        self._watch = reasons.Watch(new)
+        self._new = new
+        self._patience = patience
+        self._pending: t.Any = None
+        self._most: dict[t.Any, int] = {}
+        self._errors = 0
+        self._since = time.monotonic()
+
+    def look(self, pending: t.Any) -> bool:
+        """A copy that fails comes to the same row each time, so only more rows than ever are progress."""
+        done = reasons.progress(self._new)
+        further = any(rows > self._most.get(table, -1) for table, rows in done.items())
+        if further or pending != self._pending:
+            self._since, self._errors = time.monotonic(), self._watch.new_errors()
+        self._pending = pending
+        self._most = {**self._most, **{table: max(rows, self._most.get(table, 0)) for table, rows in done.items()}}
+        return time.monotonic() > self._since + self._patience and self._watch.new_errors() > self._errors + 2
+
+
 def is_complete(new: Server) -> bool:
     """Whether a copy was finished once, so that both schemas were equal then."""
     return (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.stage") == STAGE_COMPLETE
@@ -308,7 +346,7 @@ def take_in(road: pair.Course, accepted: t.Collection[str]) -> None:
         return
     for server in (road.source, road.target):
         for table in catalog.keyless(server.db):
-            give_identity(server, table, keep=server is road.source)
+            identities.give_identity(server, table, keep=server is road.source)
     for name in tables:
         with road.target.db.block():
             relations.write(road.target.db, [name])
@@ -336,45 +374,9 @@ def complete(road: pair.Course, seconds: float, accepted: t.Collection[str]) -> 
     )
 
 
-def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) -> None:
-    """Let UPDATE and DELETE of a table without key be published: by its unique index, or by the whole row.
-
-    The old value is kept on the side that serves, from where it is replicated.
-    """
-    if keep:
-        server.db.run("INSERT INTO pgcut.identity VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", table.schema, table.name, table.was)
-    _identify(server.db, (table.schema, table.name), f"USING INDEX {ident(table.index)}" if table.index else "FULL")
-
-
-def restore_identities(server: Server) -> None:
-    """Give every table the replica identity that it had before."""
-    for row in server.db.rows(
-        "SELECT i.* FROM pgcut.identity i JOIN pg_namespace n ON n.nspname = i.nspname"
-        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = i.relname AND c.relkind IN ('r', 'p')"
-        " WHERE c.relreplident::text <> i.was ORDER BY 1, 2"
-    ):
-        how = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}.get(row["was"], "DEFAULT")
-        _identify(server.db, (row["nspname"], row["relname"]), how)
-
-
-def _identify(session: Session, table: relations.Name, how: str) -> None:
-    """Clients wait behind the lock of ALTER TABLE, so it is asked for some seconds at a time."""
-    deadline = Deadline(_PATIENCE)
-    while True:
-        try:
-            with session.block():
-                session.run("SET LOCAL lock_timeout = '2s'")
-                relations.alter(session, [table])
-                session.run(f"ALTER TABLE ONLY {ident(*table)} REPLICA IDENTITY {how}")
-            return
-        except FleetError as error:
-            if error.code == "object_changed" or session.closed or deadline.expired():
-                raise
-            deadline.pause(0.5)
-
-
 def remove_helper(server: Server) -> None:
     """Freeze and helper schema; the epoch stays, it tells that the fence of legacy is one of ours."""
+    barrier.remove(server)
     freeze.off(server)
     server.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
     pair.usual_start(server)

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What holds behind the fence for sessions that state READ WRITE themselves: a trigger on each table that refuses while the fence is on.
+
+It reads the fence in the catalog, not in the session, so it needs no turning of its own: it closes and opens with the commit that turns the fence.
+It is no ALWAYS trigger, so it fires neither for replicated rows nor for control sessions. docs/adr/0037.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ..._core.errors import FleetError
+from . import relations
+from .catalog import IN_USER_SCHEMA
+from .postgres import Server, ident
+
+NAME = "pgcut_closed"
+
+# Statements of a volatile function have a snapshot of their own in READ COMMITTED; in other levels it is that of a session that began behind
+# the fence, since those before it are ended.
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION pgcut.closed() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $closed$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE d.datname = current_database() AND s.setrole = 0 AND 'default_transaction_read_only=on' = ANY (s.setconfig)) THEN RETURN NULL; END IF;
+  IF current_setting('pgcut.bypass', true) = 'on' AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN RETURN NULL; END IF;
+  RAISE EXCEPTION 'cannot execute % on this side: this database is closed for writes', tg_op USING ERRCODE = 'read_only_sql_transaction',
+    HINT = 'The other side of a cutover by bowline.fleet serves. A superuser passes with SET pgcut.bypass = on.';
+END $closed$;
+"""
+_WITHOUT = f"""
+SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut' AND NOT EXISTS (
+  SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = c.oid AND g.tgname = '{NAME}' AND g.tgenabled = 'O'
+  AND g.tgqual IS NULL AND g.tgtype = 62 AND p.proname = 'closed' AND p.pronamespace = to_regnamespace('pgcut'))
+ORDER BY 1, 2
+"""
+_WITH = f"""
+SELECT n.nspname AS schema, c.relname AS name FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgname = '{NAME}' AND p.pronamespace = to_regnamespace('pgcut') ORDER BY 1, 2
+"""
+_ATTEMPTS = 10
+
+
+def keep(server: Server) -> int:
+    """Put the trigger on every table that has it not, or not as it is made here. How many those were."""
+    missing = [(row["schema"], row["name"]) for row in server.db.rows(_WITHOUT)]
+    if missing and not server.db.value("SELECT to_regprocedure('pgcut.closed()') IS NOT NULL"):
+        server.db.run(_FUNCTION)
+    for table in missing:
+        _patiently(
+            server,
+            table,
+            f"CREATE TRIGGER {NAME} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {ident(*table)} FOR EACH STATEMENT EXECUTE FUNCTION pgcut.closed()",
+        )
+    return len(missing)
+
+
+def remove(server: Server) -> None:
+    """Table by table, so that clients wait for one at a time."""
+    for row in server.db.rows(_WITH):
+        _patiently(server, (row["schema"], row["name"]), "")
+
+
+def _patiently(server: Server, table: relations.Name, text: str) -> None:
+    """One table; whoever holds it is waited for in pieces, because others wait behind us meanwhile."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            with server.db.block():
+                server.db.run("SET LOCAL lock_timeout = '1s'")
+                relations.alter(server.db, [table]) if not text else relations.write(server.db, [table])
+                server.db.run(f"DROP TRIGGER IF EXISTS {NAME} ON {ident(*table)}; {text}")
+            return
+        except FleetError as error:
+            # lock_not_available, deadlock_detected
+            if error.details.get("sqlstate") not in ("55P03", "40P01") or attempt + 1 == _ATTEMPTS:
+                raise
+            time.sleep(0.5)
