@@ -33,7 +33,8 @@ most AS (SELECT DISTINCT ON (extension) extension, made FROM counted ORDER BY ex
 SELECT e.extname AS extension, m.plain, m.type, m.identity, o.made <> m.made AS later
 FROM members m JOIN most o ON o.extension = m.extension
 JOIN pg_extension e ON e.oid = m.extension WHERE m.plain IS NOT NULL AND NOT EXISTS
-  (SELECT FROM pg_depend d WHERE d.classid = m.classid AND d.objid = m.objid AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass) AND d.deptype IN ('a', 'i'))
+  (SELECT FROM pg_depend d WHERE d.classid = m.classid AND d.objid = m.objid
+    AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass) AND d.deptype IN ('a', 'i'))
 ORDER BY 1, 4
 """
 # pg_dump writes down rights that differ from those that the script gave (pg_init_privs).
