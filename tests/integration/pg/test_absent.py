@@ -154,8 +154,10 @@ def test_an_account_that_was_there_keeps_what_it_had(world):
     world.legacy.rows("ALTER SYSTEM SET wal_retrieve_retry_interval = '200ms'", dbname="postgres")
     world.legacy.rows("SELECT pg_reload_conf()", dbname="postgres")
     try:
+        world.legacy.rows("REVOKE CONNECT ON DATABASE hub FROM PUBLIC")
         before = catalogs(world, world.legacy)
         world.ok("seeded")
+        assert world.legacy.value("SELECT count(*) FROM pg_db_role_setting WHERE setconfig::text LIKE '%link_connect%'") == 1
         world.ok("absent")
         same(world, before)
     finally:
