@@ -22,7 +22,7 @@ from .engines.physical import seed as physical
 from .faults import hit
 from .model import FORWARD, REVERSE, Facts, SideFacts
 from .replication import identities, pair
-from .server import fence, freeze, helper, link_account
+from .server import barrier, fence, freeze, helper, link_account
 from .server.postgres import Server, ident, literal
 from .server.process import Control
 from .window import loss, switch as switching
@@ -217,6 +217,7 @@ def _withdraw(work: Work) -> None:
     work.warnings += link_account.give_back(legacy.admin, user, notes)
     _give_settings_back(legacy, legacy.dbname, notes)
     hit("Y5")
+    barrier.remove(legacy)
     freeze.off(legacy)
     legacy.db.run("DROP SCHEMA IF EXISTS pgcut CASCADE")
 

@@ -7,8 +7,12 @@
 from __future__ import annotations
 
 from ..._core.errors import FleetError
+from ..._core.wait import Deadline
 from ..server import catalog, relations
 from ..server.postgres import Server, Session, ident
+
+# Seconds for a lock on a table that others use.
+_PATIENCE = 12.0
 
 
 def give_identity(server: Server, table: catalog.Keyless, *, keep: bool = True) -> None:

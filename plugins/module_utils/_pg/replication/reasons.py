@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 
 from ..._core.errors import FleetError
@@ -113,3 +114,26 @@ def progress(server: Server) -> dict[t.Any, int]:
         return {}
     rows = server.db.rows("SELECT relid::bigint AS relid, tuples_processed AS done FROM pg_stat_progress_copy WHERE datname = current_database()")
     return {row["relid"]: int(row["done"]) for row in rows}
+
+
+class Stalled:
+    """Whether workers fail and nothing else goes on: a table may have to wait for another one that its constraint reads."""
+
+    def __init__(self, new: Server, patience: float = 3.0) -> None:
+        self._watch = Watch(new)
+        self._new = new
+        self._patience = patience
+        self._pending: t.Any = None
+        self._most: dict[t.Any, int] = {}
+        self._errors = 0
+        self._since = time.monotonic()
+
+    def look(self, pending: t.Any) -> bool:
+        """A copy that fails comes to the same row each time, so only more rows than ever are progress."""
+        done = progress(self._new)
+        further = any(rows > self._most.get(table, -1) for table, rows in done.items())
+        if further or pending != self._pending:
+            self._since, self._errors = time.monotonic(), self._watch.new_errors()
+        self._pending = pending
+        self._most = {**self._most, **{table: max(rows, self._most.get(table, 0)) for table, rows in done.items()}}
+        return time.monotonic() > self._since + self._patience and self._watch.new_errors() > self._errors + 2

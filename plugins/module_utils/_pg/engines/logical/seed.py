@@ -39,8 +39,6 @@ from ...server.postgres import Server, ident, literal
 from ...server.programs import Programs, keys, passes, programs, without
 from ...window import carry
 
-# Seconds for a lock on a table that others use.
-_PATIENCE = 12.0
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
 
@@ -188,7 +186,7 @@ class Seed:
         """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
         take_in(pair.course(self._legacy, self._new, "new"), self._options.accept_owner_code)
         deadline = Deadline(self._options.wait_timeout)
-        stalled = _Stalled(self._new)
+        stalled = reasons.Stalled(self._new)
         while True:
             pending = self._new.db.rows(
                 "SELECT c.oid::regclass::text AS name, r.srsubstate::text AS state FROM pg_subscription_rel r"
@@ -302,29 +300,6 @@ class Seed:
                 remedy="Remove the reason and run again; the database on the new side is made anew.",
             )
         return done.err.strip()
-
-
-class _Stalled:
-    """Whether workers fail and nothing else goes on: a table may have to wait for another one that its constraint reads."""
-
-    def __init__(self, new: Server, patience: float = 3.0) -> None:
-        self._watch = reasons.Watch(new)
-        self._new = new
-        self._patience = patience
-        self._pending: t.Any = None
-        self._most: dict[t.Any, int] = {}
-        self._errors = 0
-        self._since = time.monotonic()
-
-    def look(self, pending: t.Any) -> bool:
-        """A copy that fails comes to the same row each time, so only more rows than ever are progress."""
-        done = reasons.progress(self._new)
-        further = any(rows > self._most.get(table, -1) for table, rows in done.items())
-        if further or pending != self._pending:
-            self._since, self._errors = time.monotonic(), self._watch.new_errors()
-        self._pending = pending
-        self._most = {**self._most, **{table: max(rows, self._most.get(table, 0)) for table, rows in done.items()}}
-        return time.monotonic() > self._since + self._patience and self._watch.new_errors() > self._errors + 2
 
 
 def is_complete(new: Server) -> bool:
