@@ -46,6 +46,14 @@ def server(cluster, side: str, dbname: str = "postgres", **more) -> Server:
     return Server(Endpoint(side, "127.0.0.1", **words), "test")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def alone(clusters):
+    """The accounts of the database that other tests leave belong to it, so it goes first."""
+    clusters.reset()
+    for cluster in clusters.clusters:
+        cluster.rows("DROP DATABASE IF EXISTS hub WITH (FORCE)", dbname="postgres")
+
+
 @pytest.fixture
 def both(clusters):
     """A small database that belongs to a lesser user, on legacy; nothing of it on new."""
