@@ -75,7 +75,7 @@ PHASES = {
     "window_forward": lambda world: (world.ok("armed"), killed_watchdog(world, "W3")),
     "rolled_back": lambda world: (world.ok("new", verify="none"), world.ok("legacy", verify="none")),
     "rolled_back_cleanup": lambda world: (world.ok("new", verify="none"), killed(world, "legacy", "F2", verify="none")),
-    "refused late": lambda world: late(world),
+    "refused late": lambda world: (late(world),),
 }
 # The others: `make faults`.
 SAMPLE = ("armed",)
