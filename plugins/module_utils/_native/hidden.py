@@ -26,7 +26,7 @@ class Cover:
 # systemd.exec(5). BindPaths= below a home or a temporary directory are seen again (tried on systemd 252); what InaccessiblePaths= and
 # PrivateDevices= cover is not.
 _HOMES = Cover("ProtectHome", ("/home", "/root", "/run/user"))
-_TEMPORARY = Cover("PrivateTmp", ("/tmp", "/var/tmp"), filled=True)  # noqa: S108 - named, not written
+_TEMPORARY = Cover("PrivateTmp", ("/tmp", "/var/tmp"), filled=True)  # named, not written
 _KERNEL = Cover("ProtectKernelModules", ("/usr/lib/modules", "/lib/modules"))
 _LOGS = Cover("ProtectKernelLogs", ("/dev/kmsg", "/proc/kmsg"))
 _DEVICES = Cover(
