@@ -121,6 +121,18 @@ options:
           via: {description: 'The listener of the edge as the proxy sees it, host and port or C(unix:) and a path.', type: str, required: true}
       check: {description: Command that checks the proxy's configuration., type: list, elements: str, required: true}
       reload: {description: Command that makes the proxy take it gracefully., type: list, elements: str, required: true}
+      door:
+        description:
+          - Where the proxy answers its clients, as this host sees it. Behind the reload eight requests in a row and one with headers of 16 kB have to
+            reach the edge there, and an ordinary one gets what it got before; else the old configuration comes back with C(proxy_not_proven).
+          - When nothing answers there, nothing is changed (C(proxy_door)). Nothing secret is sent, so the certificate is not judged.
+        type: dict
+        suboptions:
+          address: {description: Address or name to connect to., type: str, default: 127.0.0.1}
+          port: {description: Port to connect to., type: int, default: 443}
+          hostname: {description: Name for SNI and Host; the name in O(warmup.host) without it., type: str}
+          path: {description: Path that the proxy sends to the application; O(warmup.path) without it., type: str}
+          tls: {description: Whether the proxy speaks TLS there., type: bool, default: true}
   check_config:
     description:
       - Command that validates the configuration of the edge; C({config}) becomes the path of the candidate in O(directory).

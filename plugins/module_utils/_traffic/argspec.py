@@ -61,6 +61,16 @@ EDGE: dict[str, t.Any] = {
             },
             "check": {**_LIST, "required": True},
             "reload": {**_LIST, "required": True},
+            "door": {
+                "type": "dict",
+                "options": {
+                    "address": {"type": "str", "default": "127.0.0.1"},
+                    "port": {"type": "int", "default": 443},
+                    "hostname": {"type": "str"},
+                    "path": {"type": "str"},
+                    "tls": {"type": "bool", "default": True},
+                },
+            },
         },
     },
     "check_config": _LIST,

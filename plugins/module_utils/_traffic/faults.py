@@ -11,8 +11,7 @@ import re
 import typing as t
 
 from .._core.errors import FleetError
-from .model import SIDES, EdgeSpec, Service
-from .render import RUN
+from .model import RUN, SIDES, EdgeSpec, Service
 
 # sockaddr_un holds 108 bytes; HAProxy binds under a temporary name with the pid appended.
 _DIRECTORY_MAX = 60
@@ -55,6 +54,18 @@ def refuse(wrong: t.Sequence[str]) -> None:
     """Raise FleetError ``option_invalid`` with all of ``wrong``, if there is any."""
     if wrong:
         raise FleetError("option_invalid", " ".join(wrong), remedy="Correct the options; nothing was changed.", details={"faults": list(wrong)})
+
+
+def door(address: str, port: int, hostname: str, path: str) -> None:
+    """Raise FleetError ``option_invalid`` with everything that is wrong with the door of a proxy."""
+    wrong = [
+        f"proxy.door.{field} is {value!r}; expected a host name or an address."
+        for field, value in (("address", address), ("hostname", hostname))
+        if not (re.fullmatch(_HOST, value) or _address(value))
+    ]
+    wrong += [] if 0 < port < 65536 else [f"proxy.door.port is {port}; expected 1 to 65535."]
+    wrong += [] if re.fullmatch(r"/[!-~]*", path) else [f"proxy.door.path is {path!r}; expected a path that starts with /."]
+    refuse(wrong)
 
 
 def via(value: str) -> bool:

@@ -22,6 +22,9 @@ HOPS_MAX = 3
 
 MAP_KEY = "edge"
 
+# The one folder of an edge that its process writes in.
+RUN = "run"
+
 # The table in which HAProxy counts connections that were upgraded, by backend.
 TUNNELS = "bowline.tunnels"
 
@@ -40,6 +43,8 @@ FAILURES: dict[str, str] = {
     "probe_failed": "The probe process did not start or did not stop.",
     "proxy_check_failed": "The proxy refused the new configuration or the reload; the old configuration was put back.",
     "proxy_conflict": "The marked part of the proxy's configuration was edited by hand; restore it first.",
+    "proxy_door": "Nothing answers at the proxy's own door, so it could not be proven that requests reach the edge; nothing was changed.",
+    "proxy_not_proven": "Behind the proxy's reload not every request reached the edge; the old configuration was put back.",
     "proxy_upstream_missing": "The proxy's configuration has no such upstream block, or one that cannot be rewritten.",
     "unsafe_path": "Others could write in the folder of the edge, of the probe or of bowline-edge; nothing was changed.",
     "unreachable": "The running edge does not answer on its socket.",

@@ -22,8 +22,8 @@ import typing as t
 from .._core import private
 from .._core.errors import FleetError
 from .faults import refuse
-from .model import EdgeSpec
-from .render import CONFIG_FILE, INSERTION_FILE, PRIVATE, RUN, TOKEN_FILE
+from .model import RUN, EdgeSpec
+from .render import CONFIG_FILE, INSERTION_FILE, PRIVATE, TOKEN_FILE
 
 CONFIG_MODE = 0o640
 

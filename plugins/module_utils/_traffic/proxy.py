@@ -75,20 +75,39 @@ def read(path: str) -> str:
         raise FleetError("option_invalid", f"proxy.config {path} cannot be read: {error}.", remedy="Correct proxy.config.") from error
 
 
-def change(insertion: Insertion, old: str, new: str, run: Runner) -> None:
-    """Write ``new``, have the proxy check it and take it; on refusal ``old`` is back, and FleetError ``proxy_check_failed`` says why."""
+def change(insertion: Insertion, old: str, new: str, run: Runner, prove: t.Callable[[], None] = lambda: None) -> None:
+    """Write ``new``, have the proxy check it and take it, and ``prove`` it; when one of them fails, ``old`` is back and the failure says why.
+
+    Raises FleetError ``proxy_check_failed`` when a command refuses, and what ``prove`` raises.
+    """
     _write_in_place(insertion.config, new)
+    refused = _commands(insertion, run)
+    if refused:
+        _write_in_place(insertion.config, old)
+        raise refused
+    try:
+        prove()
+    except BaseException as error:
+        _write_in_place(insertion.config, old)
+        refused = _commands(insertion, run)
+        if isinstance(error, FleetError):
+            error.message += f" {insertion.config} is as before" + (", but not taken: " + refused.message if refused else " and taken again.")
+        raise
+
+
+def _commands(insertion: Insertion, run: Runner) -> FleetError | None:
+    """Have the proxy check what is written and take it; the refusal, if there is one."""
     for words in (insertion.check, insertion.reload):
         completed = run(words, timeout=30)
         if completed.rc:
-            _write_in_place(insertion.config, old)
-            raise FleetError(
+            return FleetError(
                 "proxy_check_failed",
                 f"{' '.join(words)} ended with {completed.rc}: {shown.said(completed.err or completed.out, insertion.words())[-400:]!r}."
                 f" {insertion.config} is as before.",
                 remedy="Run the command by hand; check proxy.upstreams, proxy.check and proxy.reload.",
                 details={"rc": completed.rc},
             )
+    return None
 
 
 def _write_in_place(path: str, text: str) -> None:

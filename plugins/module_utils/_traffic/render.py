@@ -11,7 +11,8 @@ import ipaddress
 import re
 
 from .._core.redact import MASK
-from .model import TUNNELS, EdgeSpec, Service
+from . import door
+from .model import RUN, TUNNELS, EdgeSpec, Service
 from .routing import lua
 
 LUA_FILE = "edge.lua"
@@ -19,41 +20,59 @@ MAP_FILE = "edge.map"
 CONFIG_FILE = "haproxy.cfg"
 SPEC_FILE = "edge.json"
 CA_FILE = "peer-ca.pem"
-RUN = "run"
 # What the process of the edge must not read or change lies beside its directory.
 PRIVATE = ".private"
 TOKEN_FILE = "token"
 INSERTION_FILE = "insertion.json"
 
-# Timeouts: a proxy must never reuse a connection that the edge is about to close, so the edge keeps idle ones longer than nginx (60 s),
-# Traefik (90 s) and Caddy (120 s); the shorter one of client and http-keep-alive counts (mux_h1.c, h1_refresh_timeout, HAProxy 2.6).
-# One connection per request towards the servers (http-server-close): a reused one may be closed by the server in the very moment of the
-# request, and a POST must not be repeated. hard-stop-after ends what a reload left behind, tunnels too.
+# An edge is never stricter than what stood there: whatever limits, the proxy in front and the application behind do.
+#
+# Timeouts: none of its own. The one in front ends what it is tired of, the edge sees that and ends it behind (abortonclose); keep-alive of TCP
+# finds who is gone without a word, and who has half gone has a minute. An idle connection is never closed first: a proxy would reuse it in that very
+# moment. 20 days is near the most that HAProxy counts to (2^31 ms). A full accept queue is waited for as long as the kernel does (tcp(7):
+# tcp_syn_retries, 127 s). One connection per request towards the servers (http-server-close): a reused one may be closed by the server in the very
+# moment of the request, and a POST must not be repeated. hard-stop-after ends what a reload left behind, tunnels too.
+#
+# Sizes: a header of bufsize - maxrewrite passes (configuration manual 2.6, 3.2), which is eight times what nginx takes by default (4 x 8k). A buffer
+# costs memory only while data waits in it. Each of maxhdr headers costs 32 bytes of a thread's stack while a message is parsed.
+# What is odd is for the application to judge, as it was before (accept-invalid-*); who sends it comes through the proxy all the same.
+# Names of headers are lower case inside HAProxy; the usual ones leave it as browsers and proxies write them (h1-case-adjust).
 _HEAD = """\
 # Written by bowline.fleet.traffic_edge; changes are overwritten. Side: {side}.
 global
     description {mark}
     log stderr format raw daemon notice
     fd-hard-limit 65536
-    hard-stop-after 65s
+    hard-stop-after 1h
+    tune.bufsize 262144
+    tune.maxrewrite 16384
+    tune.http.maxhdr 4096
     stats socket {run}/admin.sock mode 600 level admin expose-fd listeners
     stats timeout 1m
     lua-load-per-thread {directory}/edge.lua
     set-var proc.bowline_token str({token})
-{identity}
+{case}{identity}
 defaults
     mode http
     log global
     option dontlognull
     option http-server-close
     option idle-close-on-response
+    option http-no-delay
+    option abortonclose
+    option accept-invalid-http-request
+    option accept-invalid-http-response
+    option h1-case-adjust-bogus-client
+    option h1-case-adjust-bogus-server
+    option tcpka
     retries 2
-    timeout connect 2s
-    timeout client 5m
-    timeout server 60s
-    timeout tunnel 1h
-    timeout http-request 30s
-    timeout http-keep-alive 5m
+    timeout connect 150s
+    timeout client {idle}
+    timeout server {idle}
+    timeout tunnel {idle}
+    timeout http-keep-alive {idle}
+    timeout client-fin 1m
+    timeout server-fin 1m
 
 resolvers system
     parse-resolv-conf
@@ -66,6 +85,7 @@ resolvers system
 """
 
 # Who is not in `src` of a listener is gone before HTTP; a unix socket has no `src`, its mode and folder say who connects.
+# Who proves that requests reach the edge is answered by it alone, past hold, route and application (door.py).
 # X-Bowline-* are words between the two edges: nobody else's count, and none leaves in any direction but to the peer.
 # secure_memcmp takes equally long for every wrong token, del-header -m beg compares names in lower case (configuration manual 2.6, 7.3.1, 4.2).
 # Whatever asks for an upgrade has backends of its own, and the answer 101 tracks it there in a table until it closes: upgraded connections stay
@@ -74,7 +94,7 @@ _SERVICE = """
 frontend {name}
     bind {listen}
     bind unix@{run}/{name}.sock mode 600
-{clients}    option forwardfor if-none
+{clients}    http-request return status 204 hdr X-Bowline-Reached {name} if {{ req.fhdr(X-Bowline-Proof) -m str {proof} }}
     http-request set-var(txn.peer) bool(true) if {{ req.fhdr(X-Bowline-Token),secure_memcmp(proc.bowline_token) }}
     http-request set-var(txn.foreign) bool(true) if {{ req.fhdr(X-Bowline-Token) -m found }} !{{ var(txn.peer) -m bool }}
     http-request set-var(txn.hop) req.fhdr(X-Bowline-Hop) if {{ var(txn.peer) -m bool }}
@@ -105,14 +125,32 @@ backend {name}.local.upgrade
     server local {local}
 
 backend {name}.peer
+    timeout connect 10s
     http-request set-header X-Bowline-Token %[var(proc.bowline_token)]
     server peer {peer}
 
 backend {name}.peer.upgrade
+    timeout connect 10s
     http-request set-header X-Bowline-Token %[var(proc.bowline_token)]
     http-response track-sc0 str({name}.peer.upgrade) table {tunnels} if {{ status 101 }}
     server peer {peer}
 """
+
+# As RFC 9110 and the de facto standards write them. Others leave HAProxy in lower case, which HTTP calls the same.
+_NAMES = """
+Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers
+Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers Access-Control-Max-Age Access-Control-Request-Headers
+Access-Control-Request-Method Age Allow Authorization Cache-Control Connection Content-Disposition Content-Encoding Content-Language Content-Length
+Content-Location Content-MD5 Content-Range Content-Security-Policy Content-Type Cookie DNT Date ETag Expect Expires Forwarded From Host If-Match
+If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Event-ID Last-Modified Link Location Max-Forwards Origin Pragma
+Proxy-Authenticate Proxy-Authorization Range Referer Referrer-Policy Retry-After SOAPAction Sec-WebSocket-Accept Sec-WebSocket-Extensions
+Sec-WebSocket-Key Sec-WebSocket-Protocol Sec-WebSocket-Version Server Set-Cookie Strict-Transport-Security TE Trailer Transfer-Encoding Upgrade
+Upgrade-Insecure-Requests User-Agent Vary Via WWW-Authenticate Warning X-Accel-Buffering X-Accel-Redirect X-Api-Key X-CSRF-Token
+X-Content-Type-Options X-Correlation-ID X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server
+X-Frame-Options X-Powered-By X-Real-IP X-Request-ID X-Requested-With X-Sendfile X-XSS-Protection
+""".split()
+
+_IDLE = "20d"
 
 _TUNNELS = """
 backend {tunnels}
@@ -156,7 +194,9 @@ def _config(spec: EdgeSpec, token: str, marker: str) -> str:
         f"{_host_port(spec.peer.address, spec.peer.port)} ssl verify required ca-file {ca} sni str({spec.peer.hostname})"
         f" verifyhost {spec.peer.hostname} alpn http/1.1{_resolve(spec.peer.address)}"
     )
-    parts = [_HEAD.format(side=spec.side, mark=marker, run=run, directory=spec.directory, identity=identity, token=token)]
+    case = "".join(f"    h1-case-adjust {name.lower()} {name}\n" for name in _NAMES)
+    head = {"side": spec.side, "mark": marker, "run": run, "directory": spec.directory, "identity": identity, "token": token}
+    parts = [_HEAD.format(**head, case=case, idle=_IDLE)]
     for service in spec.services:
         local = service.local + _resolve(service.local.rpartition(":")[0])
         parts.append(
@@ -169,6 +209,7 @@ def _config(spec: EdgeSpec, token: str, marker: str) -> str:
                 peer=peer,
                 newest=_NEWEST,
                 tunnels=TUNNELS,
+                proof=door.proof(token),
             )
         )
     return "".join([*parts, _TUNNELS.format(tunnels=TUNNELS)])

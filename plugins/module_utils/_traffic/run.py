@@ -19,12 +19,14 @@ from .._core.redact import MASK
 from .._core.result import Step, result
 from .._core.runner import Completed, Runner
 from .._core.wait import Deadline, wait_for
-from . import archive, faults, place, proxy, render, shown
+from . import archive, door, faults, place, proxy, render, shown
 from .absent import Absent
 from .control import Edge
-from .model import EdgeSpec, Peer, Service, State, Warmup, map_text
+from .model import RUN, EdgeSpec, Peer, Service, State, Warmup, map_text
 from .plan import Desired, Observed, plan_present
 
+# A proxy with large tables takes its time to reload; until then its old workers answer as before.
+_SETTLE = 60.0
 _CHECK = ["haproxy", "-c", "-q", "-f", "{config}"]
 
 
@@ -68,7 +70,7 @@ def _service(item: t.Mapping[str, t.Any], planned: bool) -> Service:
 
 def start_argv(directory: str) -> list[str]:
     """How the process of an edge is started, in the foreground."""
-    return ["haproxy", "-W", "-db", "-S", f"{directory}/{render.RUN}/master.sock,mode,600", "-f", f"{directory}/{render.CONFIG_FILE}"]
+    return ["haproxy", "-W", "-db", "-S", f"{directory}/{RUN}/master.sock,mode,600", "-f", f"{directory}/{render.CONFIG_FILE}"]
 
 
 def run_edge(params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> dict[str, t.Any]:
@@ -141,6 +143,7 @@ class _Present:
         self.spec = spec_from_params(params, check_mode)
         self.edge = Edge(self.spec.directory)
         self.insertion = proxy.asked_for(params["proxy"], self.spec)
+        self.door = door.asked_for(params["proxy"] or {}, self.spec.warmup)
         self.token = _token(params["token"], self.spec.directory)
 
     def work(self) -> dict[str, t.Any]:
@@ -154,8 +157,8 @@ class _Present:
         before, after = shown.before(observed, names), shown.after(observed, desired, names)
         findings = shown.findings(self.insertion.config, observed.proxy_text or "") if self.insertion else []
         warnings = [f"{finding['object']}: {finding['message']} {finding['remedy']}" for finding in findings]
-        if any(step.action == "insert" for step in steps) and not observed.running and self.check_mode:
-            warnings.append("The edge does not run yet, so whether it is ready for the proxy was not looked at.")
+        if any(step.action == "insert" for step in steps) and self.check_mode:
+            warnings += self._foreseen(observed, desired)
         if not self.check_mode:
             for step in steps:
                 self._apply(step, desired)
@@ -163,6 +166,17 @@ class _Present:
         else:
             edge = self._predicted(observed, desired)
         return result(steps, before=before, after=after, evidence={"files": changed}, warnings=warnings, edge=edge)
+
+    def _foreseen(self, observed: Observed, desired: Desired) -> list[str]:
+        """What an insertion will need: a door that answers where clients are served now, a warning where an earlier task may bring it."""
+        warnings = [] if observed.running else ["The edge does not run yet, so whether it is ready for the proxy was not looked at."]
+        try:
+            door.look(self.door)
+        except FleetError as error:
+            if (desired.route or observed.route) != "peer":
+                raise
+            warnings.append(error.message)
+        return warnings
 
     def _predicted(self, observed: Observed, desired: Desired) -> dict[str, t.Any]:
         """The edge as it will be, without what only the world can fill in."""
@@ -322,7 +336,14 @@ class _Present:
         if insertion is None or desired.proxy_text is None:
             return
         self._gate()
-        proxy.change(insertion, proxy.read(insertion.config), desired.proxy_text, self.run)
+        before, text = door.look(self.door), proxy.read(insertion.config)
+        recorded = place.recorded(self.spec.directory)
+        # What was proven once may come back; what a killed run left in the file may not.
+        proven = recorded is not None and recorded["digest"] == _digest(text)
+        back = text if proven else proxy.DRIVERS[insertion.driver].restore(text)
+        deadline = Deadline(min(self.params["wait_timeout"], _SETTLE))
+        services = {item["service"] for item in self.params["proxy"]["upstreams"]}
+        proxy.change(insertion, back, desired.proxy_text, self.run, lambda: door.prove(self.door, door.proof(self.token), before, deadline, services))
         place.record(self.spec.directory, {**asdict(insertion), "digest": desired.proxy_digest})
 
     def _gate(self) -> None:

@@ -65,6 +65,7 @@ class World:
             "driver": "nginx", "config": str(side.site),
             "upstreams": [{"name": "app", "service": "app", "via": f"127.0.0.1:{side.edge_port}"}],
             "check": [*side.nginx_argv, "-t"], "reload": [*side.nginx_argv, "-s", "reload"],
+            "door": {"port": side.port},
         }  # fmt: skip
 
     def run(self, name: str, check: bool = False, **changes):

@@ -176,6 +176,7 @@ server {{
     server_name {host};
     ssl_certificate {home}/cert.pem;
     ssl_certificate_key {home}/key.pem;
+    location = /proxy {{ return 200 "the proxy itself"; }}
     location / {{
         proxy_pass http://app;
         proxy_http_version 1.1;
@@ -221,6 +222,12 @@ class Side:
         before = wait_until("nginx", self.workers)
         if any(step["action"] in ("insert", "take_out") for step in change()["plan"]):
             wait_until("the new worker of nginx", lambda: self.workers() and not set(self.workers()) & set(before))
+
+    def reload_nginx(self) -> None:
+        """Make nginx take its files, and wait until only new workers are left."""
+        before = wait_until("nginx", self.workers)
+        subprocess.run([*self.nginx_argv, "-s", "reload"], check=True, capture_output=True)
+        wait_until("the new worker of nginx", lambda: self.workers() and not set(self.workers()) & set(before))
 
     def start_edge(self, argv: list[str], user: str | None = None) -> None:
         self.edge = Process(argv, self.home / "haproxy.log", user)

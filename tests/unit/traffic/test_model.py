@@ -107,9 +107,22 @@ def test_the_peer_is_verified_by_chain_and_name():
 
 def test_the_edge_keeps_an_idle_connection_longer_than_any_proxy_does():
     # HAProxy closes it after the shorter one of the two.
-    minutes = {name: int(value) for name, value in re.findall(r"timeout (client|http-keep-alive) (\d+)m$", render.config(SPEC, TOKEN), re.M)}
-    nginx, traefik, caddy = 60, 90, 120
-    assert min(minutes["client"], minutes["http-keep-alive"]) * 60 > max(nginx, traefik, caddy)
+    days = {name: int(value) for name, value in re.findall(r"timeout (client|http-keep-alive) (\d+)d$", render.config(SPEC, TOKEN), re.M)}
+    assert min(days["client"], days["http-keep-alive"]) > 7
+
+
+def test_the_edge_has_no_patience_and_no_size_of_its_own():
+    """Row by row what a proxy in front may allow: an hour without a byte, 32 kB of headers and more, what is odd, and a slow accept of 127 s."""
+    config = render.config(SPEC, TOKEN)
+    for name in ("client", "server", "tunnel", "http-keep-alive"):
+        assert re.findall(rf"^    timeout {name} (\S+)$", config, re.M) == ["20d"], name
+    assert "timeout connect 150s" in section(config, "defaults")
+    assert "timeout http-request" not in config and "timeout queue" not in config
+    sizes = {name: int(value) for name, value in re.findall(r"^    tune\.(\S+) (\d+)$", config, re.M)}
+    assert sizes["bufsize"] - sizes["maxrewrite"] >= 200 * 1024 and sizes["http.maxhdr"] >= 1000
+    for option in ("accept-invalid-http-request", "accept-invalid-http-response", "abortonclose", "http-no-delay"):
+        assert f"option {option}" in section(config, "defaults"), option
+    assert "forwardfor" not in config
 
 
 def test_the_mark_changes_with_everything_that_a_reload_makes_effective():

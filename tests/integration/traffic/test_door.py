@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An insertion is proven through the proxy's own door after the reload, and put back when it is not true."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+
+
+@pytest.fixture
+def outside(world):
+    """The legacy side with its edge running and not in the path; what the proxy's file was stays."""
+    world.run("legacy", state="absent", proxy=world.proxy("legacy"))
+    world.legacy.edge.stop()
+    world.run("legacy")
+    world.legacy.start_edge(world.legacy.edge.argv, world.user)
+    before = world.legacy.site.read_bytes()
+    yield world
+    if world.legacy.site.read_bytes() != before:
+        world.run("legacy", state="absent", proxy=world.proxy("legacy"))
+        world.legacy.edge.stop()
+    world.legacy.site.write_bytes(before)
+
+
+def refused(world, **changes):
+    """The failure of an insertion, with the proxy's file and its answers as before."""
+    before = world.legacy.site.read_bytes()
+    with pytest.raises(FleetError) as failure:
+        world.run("legacy", proxy={**world.proxy("legacy"), **changes}, wait_timeout=2.0)
+    assert world.legacy.site.read_bytes() == before
+    assert json.dumps(failure.value.details) and world.token not in str(failure.value.as_failure())
+    return failure.value
+
+
+def edit(world, old, new):
+    text = world.legacy.site.read_text()
+    assert old in text
+    world.legacy.site.write_text(text.replace(old, new))
+    world.legacy.reload_nginx()
+
+
+def test_a_second_way_past_the_edge_is_found_and_the_proxy_put_back(outside, traffic_rig):
+    """The case: an upstream with server and include, of which the include stayed, so that half of the requests went past the edge."""
+    world = outside
+    more = world.legacy.home / "more.servers"
+    more.write_text(f"server 127.0.0.1:{world.legacy.application.port};\n")
+    edit(world, "keepalive 8;", f"include {more}; keepalive 8;")
+    failure = refused(world)
+    assert failure.code == "proxy_not_proven" and "not by the edge" in failure.message and "as before and taken again" in failure.message
+    assert "include" in failure.remedy
+    assert traffic_rig.Client(world.legacy).get()[:2] == (200, "legacy")
+
+
+def test_a_proxy_that_speaks_tls_to_its_application_is_found_and_put_back(outside, traffic_rig):
+    """The case: proxy_pass https://app; every request got 502 and the module said ok."""
+    world = outside
+    port = traffic_rig.free_port()
+    application = world.legacy.site.with_name("tls.conf")
+    home = world.legacy.home
+    application.write_text(
+        f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {home}/cert.pem; ssl_certificate_key {home}/key.pem;"
+        ' add_header X-Served-By legacy; location / { return 200 "ok"; } }\n'
+    )
+    edit(world, f"server 127.0.0.1:{world.legacy.application.port};", f"server 127.0.0.1:{port};")
+    edit(world, "proxy_pass http://app", "proxy_pass https://app")
+    assert traffic_rig.Client(world.legacy).get()[:2] == (200, "legacy")
+    failure = refused(world)
+    assert failure.code == "proxy_not_proven" and "502" in failure.message
+    traffic_rig.wait_until("the worker that goes by the old file", lambda: traffic_rig.Client(world.legacy).get()[:2] == (200, "legacy"))
+    application.unlink()
+
+
+def test_nothing_at_the_door_is_found_before_anything_is_changed(outside, traffic_rig):
+    failure = refused(outside, door={"port": traffic_rig.free_port()})
+    assert (failure.code, failure.details["field"]) == ("proxy_door", "proxy.door") and "tls: false" in failure.remedy
+    with pytest.raises(FleetError) as planned:
+        outside.run("legacy", check=True, proxy={**outside.proxy("legacy"), "door": {"port": traffic_rig.free_port()}})
+    assert planned.value.code == "proxy_door"
+
+
+def test_what_a_killed_run_left_in_the_proxy_is_not_what_comes_back(outside, traffic_rig):
+    """The file has the edge in it and nobody proved it: a refusal puts back what stood there before the edge."""
+    world = outside
+    original = world.legacy.site.read_bytes()
+    world.run("legacy", proxy=world.proxy("legacy"))
+    os.unlink(f"{world.legacy.directory}.private/insertion.json")
+    with pytest.raises(FleetError) as failure:
+        world.run("legacy", proxy={**world.proxy("legacy"), "door": {"port": world.legacy.port, "path": "/proxy"}}, wait_timeout=2.0)
+    assert failure.value.code == "proxy_not_proven"
+    assert world.legacy.site.read_bytes() == original
