@@ -108,19 +108,45 @@ options:
       - With O(state=absent) the commands are those given here, or those of the run that put the edge in.
     type: dict
     suboptions:
-      driver: {description: Kind of proxy., type: str, choices: [nginx], default: nginx}
-      config: {description: File on this host that has the upstream blocks., type: path, required: true}
+      driver:
+        description:
+          - Kind of proxy. V(nginx), V(caddy) (a Caddyfile), V(traefik) (a dynamic file of its file provider) and V(haproxy) need O(proxy.config) and
+            O(proxy.upstreams), and all but V(traefik), which sees its file change, O(proxy.check) and O(proxy.reload).
+          - V(command) runs O(proxy.insert), O(proxy.remove) and O(proxy.check) of yours, and believes what they say.
+        type: str
+        choices: [nginx, caddy, traefik, haproxy, command]
+        default: nginx
+      config:
+        description: File on this host that is changed. It is written in place, and comes back byte for byte; what others write meanwhile stays.
+        type: path
       upstreams:
-        description: Which upstream becomes which service of the edge.
+        description: What becomes which service of the edge.
         type: list
         elements: dict
-        required: true
         suboptions:
-          name: {description: Name of the upstream block., type: str, required: true}
+          name:
+            description:
+              - What the proxy calls the application, as it stands in O(proxy.config).
+              - With V(nginx) the name of an C(upstream) block, or the address in C(proxy_pass http://ADDRESS); with V(caddy) an upstream of
+                C(reverse_proxy); with V(traefik) a name of C(http.services); with V(haproxy) the name of a C(backend) or C(listen).
+            type: str
+            required: true
           service: {description: Name of the service of the edge., type: str, required: true}
           via: {description: 'The listener of the edge as the proxy sees it, host and port or C(unix:) and a path.', type: str, required: true}
-      check: {description: Command that checks the proxy's configuration., type: list, elements: str, required: true}
-      reload: {description: Command that makes the proxy take it gracefully., type: list, elements: str, required: true}
+      check:
+        description:
+          - Command that checks the proxy's configuration, such as C(nginx -t).
+          - With V(command) it tells by its exit code whether the edge is in (0) or out (1), and changes nothing, as check mode runs it, too.
+        type: list
+        elements: str
+      reload: {description: Command that makes the proxy take it gracefully., type: list, elements: str}
+      insert:
+        description:
+          - Command of driver V(command) that puts the edge in. It does nothing when the edge is in already, ends no request, and returns when the
+            proxy sends to the edge. O(proxy.upstreams) are in its environment, C(BOWLINE_UPSTREAMS), as JSON with name and O(proxy.upstreams[].via).
+        type: list
+        elements: str
+      remove: {description: 'The same for taking it out: what stood there before, byte for byte, is its word.', type: list, elements: str}
       door:
         description:
           - Where the proxy answers its clients, as this host sees it. Behind the reload eight requests in a row and one with headers of 16 kB have to

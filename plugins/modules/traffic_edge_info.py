@@ -21,11 +21,39 @@ options:
     description: Whether to send one warm-up request to each side through the running edge, past hold and route, with TLS verified.
     type: bool
     default: false
-  proxy_config:
+  proxy:
     description:
-      - Configuration of the reverse proxy that the edge is, or is to be, put behind. It is looked through for rules that judge the address of a client
-        and would take the host of the other edge for it. A file that does not exist yet has none.
-    type: path
+      - The reverse proxy that the edge is, or is to be, put behind, as O(bowline.fleet.traffic_edge#module:proxy). Everything that stands against it
+        is in RV(findings), and nothing is changed. Commands of it that only tell (C(nginx -T), O(proxy.check)) are run.
+    type: dict
+    suboptions:
+      driver: {description: Kind of proxy., type: str, choices: [nginx, caddy, traefik, haproxy, command], default: nginx}
+      config: {description: File on this host that is changed., type: path}
+      upstreams:
+        description: What becomes which service of the edge.
+        type: list
+        elements: dict
+        suboptions:
+          name: {description: What the proxy calls the application., type: str, required: true}
+          service: {description: Name of the service of the edge., type: str, required: true}
+          via: {description: The listener of the edge as the proxy sees it., type: str, required: true}
+      check: {description: Command that checks the proxy's configuration., type: list, elements: str}
+      reload: {description: Command that makes the proxy take it., type: list, elements: str}
+      insert: {description: Command that puts the edge in., type: list, elements: str}
+      remove: {description: Command that takes the edge out., type: list, elements: str}
+      door:
+        description: Where the proxy answers its clients.
+        type: dict
+        suboptions:
+          address: {description: Address or name to connect to., type: str, default: 127.0.0.1}
+          port: {description: Port to connect to., type: int, default: 443}
+          hostname: {description: Name for SNI and Host., type: str}
+          path: {description: Path that the proxy sends to the application., type: str}
+          tls: {description: Whether the proxy speaks TLS there., type: bool, default: true}
+  proxy_planned:
+    description: Whether something before the insertion is to bring O(proxy.config), so that a file that is not there yet is no finding.
+    type: bool
+    default: false
 seealso:
   - module: bowline.fleet.traffic_edge
 """
@@ -46,10 +74,16 @@ reach:
   returned: success
   type: dict
 findings:
-  description: What O(proxy_config) should be changed for, each with C(code), C(level), C(object), C(message), C(remedy).
+  description: >-
+    What stands against an insertion (C(level) V(fail)) or should be known of it (V(warn)), each with C(code), C(level), C(object), C(message),
+    C(remedy).
   returned: success
   type: list
   elements: dict
+proxy_timeout:
+  description: Seconds that the proxy waits for an answer of what is behind it, None for no limit or when it does not tell. A hold has to be shorter.
+  returned: success
+  type: float
 failure:
   description: Code, message, remedy and details.
   returned: failure
@@ -57,13 +91,15 @@ failure:
 """
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.result import finish
+from ..module_utils._core.runner import module_runner
 from ..module_utils._traffic.argspec import EDGE_INFO
 from ..module_utils._traffic.run import run_edge_info
 
 
 def main() -> None:
     module = AnsibleModule(EDGE_INFO, supports_check_mode=True)
-    finish(module, lambda: run_edge_info(module.params["directory"], module.params["reach"], module.params["proxy_config"]))
+    asked = module.params
+    finish(module, lambda: run_edge_info(asked["directory"], asked["reach"], asked["proxy"], module_runner(module), asked["proxy_planned"]))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from .._core.errors import FleetError
 from .._core.result import result
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
-from . import place, proxy, render
+from . import door, place, proxy, render
 from .control import Edge
 from .plan import Observed, plan_absent
+from .proxies.insertion import Insertion
 
 
 class Absent:
@@ -31,8 +32,9 @@ class Absent:
     def work(self, check_mode: bool) -> dict[str, t.Any]:
         recorded, outdated = place.recorded(self.directory), place.outdated(self.directory)
         insertion = self._insertion(recorded, outdated)
-        text = proxy.read(insertion.config) if insertion else None
-        restored = proxy.DRIVERS[insertion.driver].restore(text or "") if insertion else None
+        there = proxy.of(insertion, self.directory, self.run) if insertion else None
+        text = there.seen() if there else None
+        restored = there.restored(text or "") if there else None
         paths = (self.directory, self.directory + render.PRIVATE, self.params["command"])
         leftovers = tuple(path for path in paths if os.path.lexists(path))
         taken = recorded["digest"] if recorded else "unknown" if outdated else None
@@ -47,21 +49,20 @@ class Absent:
         before = {"files": list(leftovers), "inserted": taken is not None}
         if not check_mode:
             for step in steps:
-                if step.action == "take_out" and insertion is not None:
-                    proxy.change(insertion, text or "", restored or "", self.run)
+                if step.action == "take_out" and there is not None:
+                    there.change(text or "", restored or "", restored or "", lambda: self._left(recorded))
                     place.forget(self.directory)
                 elif step.action == "remove_files":
                     self._remove(leftovers)
         return result(steps, before=before, after={"files": [], "inserted": False}, edge=None)
 
-    def _insertion(self, recorded: dict[str, t.Any] | None, outdated: bool) -> proxy.Insertion | None:
+    def _insertion(self, recorded: dict[str, t.Any] | None, outdated: bool) -> Insertion | None:
         """Commands come from the options, or from what only root can write."""
         asked = proxy.asked_for(self.params["proxy"], None)
-        if asked and (recorded or outdated or os.path.exists(asked.config)):
+        if asked and (recorded or outdated or not asked.config or os.path.exists(asked.config)):
             return asked
         if recorded:
-            fields = ("driver", "config", "upstreams", "check", "reload")
-            return proxy.Insertion(**{name: recorded[name] for name in fields})
+            return proxy.recorded(recorded)
         if outdated:
             raise FleetError(
                 "option_invalid",
@@ -69,6 +70,12 @@ class Absent:
                 remedy="Give proxy as at the insertion, so that no command is taken from that file.",
             )
         return None
+
+    def _left(self, recorded: t.Mapping[str, t.Any] | None) -> None:
+        """Wait until no request comes through the edge any more: a proxy that reads its file by itself takes its time (Traefik, 2 s)."""
+        token, place_of = place.token(self.directory), (recorded or {}).get("door")
+        if token and place_of and self.edge.haproxy.running():
+            door.left(door.Door(**place_of), door.proof(token), Deadline(self.params["wait_timeout"]))
 
     def _in_flight(self) -> int:
         try:

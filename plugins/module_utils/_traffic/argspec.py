@@ -8,9 +8,33 @@ from __future__ import annotations
 
 import typing as t
 
-from .model import HOLD_MAX, SIDES, Warmup
+from .model import HOLD_MAX, PROXIES, SIDES, Warmup
 
 _LIST = {"type": "list", "elements": "str"}
+
+PROXY: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {
+        "driver": {"type": "str", "choices": list(PROXIES), "default": "nginx"},
+        "config": {"type": "path"},
+        "upstreams": {
+            "type": "list",
+            "elements": "dict",
+            "options": {name: {"type": "str", "required": True} for name in ("name", "service", "via")},
+        },
+        **dict.fromkeys(("check", "reload", "insert", "remove"), _LIST),
+        "door": {
+            "type": "dict",
+            "options": {
+                "address": {"type": "str", "default": "127.0.0.1"},
+                "port": {"type": "int", "default": 443},
+                "hostname": {"type": "str"},
+                "path": {"type": "str"},
+                "tls": {"type": "bool", "default": True},
+            },
+        },
+    },
+}
 
 EDGE: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -48,31 +72,7 @@ EDGE: dict[str, t.Any] = {
             "timeout": {"type": "float", "default": Warmup.timeout},
         },
     },
-    "proxy": {
-        "type": "dict",
-        "options": {
-            "driver": {"type": "str", "choices": ["nginx"], "default": "nginx"},
-            "config": {"type": "path", "required": True},
-            "upstreams": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {name: {"type": "str", "required": True} for name in ("name", "service", "via")},
-            },
-            "check": {**_LIST, "required": True},
-            "reload": {**_LIST, "required": True},
-            "door": {
-                "type": "dict",
-                "options": {
-                    "address": {"type": "str", "default": "127.0.0.1"},
-                    "port": {"type": "int", "default": 443},
-                    "hostname": {"type": "str"},
-                    "path": {"type": "str"},
-                    "tls": {"type": "bool", "default": True},
-                },
-            },
-        },
-    },
+    "proxy": PROXY,
     "check_config": _LIST,
     "reload": _LIST,
     "user": {"type": "str"},
@@ -83,7 +83,8 @@ EDGE: dict[str, t.Any] = {
 EDGE_INFO: dict[str, t.Any] = {
     "directory": {"type": "path", "required": True},
     "reach": {"type": "bool", "default": False},
-    "proxy_config": {"type": "path"},
+    "proxy": PROXY,
+    "proxy_planned": {"type": "bool", "default": False},
 }
 
 PROBE: dict[str, t.Any] = {

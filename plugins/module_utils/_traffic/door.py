@@ -144,6 +144,26 @@ def prove(door: Door, value: str, before: Before, deadline: Deadline, services: 
         deadline.pause(0.05)
 
 
+def left(door: Door, value: str, deadline: Deadline) -> None:
+    """Return when `ROW` requests in a row did not reach the edge; a door that does not answer leads to no edge either.
+
+    Raises FleetError ``proxy_not_proven`` at the deadline.
+    """
+    row = 0
+    while row < ROW:
+        answer = ask(door, {ASKED: value})
+        row = 0 if answer.reached else row + 1
+        if answer.reached and deadline.expired():
+            raise FleetError(
+                "proxy_not_proven",
+                f"The proxy was given its configuration without the edge, but GET {door} was {answer}. The edge stays.",
+                remedy="Make the proxy take its configuration (reload it by hand), and run again.",
+                details={"field": "proxy", "door": str(door)},
+            )
+        if answer.reached:
+            deadline.pause(0.05)
+
+
 def _wrong(door: Door, value: str, before: Before, services: t.Collection[str]) -> tuple[str, bool]:
     """What differs, empty when nothing does, and whether a client is hurt by it."""
     for number in range(1, ROW + 1):

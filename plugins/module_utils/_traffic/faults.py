@@ -74,8 +74,8 @@ def via(value: str) -> bool:
 
 
 def upstream(value: str) -> bool:
-    """Whether ``value`` can be the name of an upstream block."""
-    return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value))
+    """Whether ``value`` can be what a proxy calls the application: a name, host:port, a socket. It is compared, and never written."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_.:/\[][A-Za-z0-9_.:/@\[\]-]*", value))
 
 
 def clients(listen: str, asked: t.Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ from .._core.errors import FleetError
 
 SIDES = ("legacy", "new")
 
+# Kinds of proxies that an edge can be put behind.
+PROXIES = ("nginx", "caddy", "traefik", "haproxy", "command")
+
 # Longer holds would outlive the patience of clients and proxies (nginx gives up after 60 s).
 HOLD_MAX = 30.0
 
@@ -40,12 +43,17 @@ FAILURES: dict[str, str] = {
     "in_flight": "Requests were still being served at the end of the drain; the hold was released and none was cut.",
     "locked": "Another run of ours has the edge or the probe in its hands; its process, user and age are named.",
     "option_invalid": "An option has a value that the edge or the probe cannot work with; nothing was changed.",
+    "file_changed": "Somebody else wrote the proxy's configuration between reading and writing it; what they wrote stays.",
+    "not_owner": "The edge of another stack stands in that part of the proxy's configuration; nothing was changed.",
     "probe_failed": "The probe process did not start or did not stop.",
+    "proxy_bypass": "Finding of level warn: the same application is reached by another part of the configuration, past the edge.",
     "proxy_check_failed": "The proxy refused the new configuration or the reload; the old configuration was put back.",
     "proxy_conflict": "The marked part of the proxy's configuration was edited by hand; restore it first.",
     "proxy_door": "Nothing answers at the proxy's own door, so it could not be proven that requests reach the edge; nothing was changed.",
     "proxy_not_proven": "Behind the proxy's reload not every request reached the edge; the old configuration was put back.",
-    "proxy_upstream_missing": "The proxy's configuration has no such upstream block, or one that cannot be rewritten.",
+    "proxy_unsupported": "The proxy reaches the application in a way that an edge cannot stand in; the place is named, nothing was changed.",
+    "proxy_upstream_missing": "The proxy's configuration has nothing of the name in proxy.upstreams; what it has is named.",
+    "tool_missing": "A program that proxy.check, reload, insert or remove names is not on the host.",
     "unsafe_path": "Others could write in the folder of the edge, of the probe or of bowline-edge; nothing was changed.",
     "unreachable": "The running edge does not answer on its socket.",
     "warmup_failed": "The side did not answer the warm-up request with 200 often enough in time.",

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -87,16 +86,24 @@ def _own_folders(params: t.Mapping[str, t.Any], *, make: bool) -> None:
     private.folder(os.path.dirname(params["command"]), 0o755, make=make, field="command")
 
 
-def run_edge_info(directory: str, reach: bool, proxy_config: str | None = None) -> dict[str, t.Any]:
+def run_edge_info(
+    directory: str, reach: bool, asked: t.Mapping[str, t.Any] | None = None, run: Runner | None = None, planned: bool = False
+) -> dict[str, t.Any]:
     """What `traffic_edge_info` returns: the edge or None, and with ``reach`` one request to each side past hold and route.
 
-    ``proxy_config`` is a proxy's configuration, which need not exist yet; ``findings`` has what an operator should know of it.
+    ``asked`` is the proxy that the edge is to be put behind, whose configuration need not exist yet when it is ``planned``; ``findings`` has all
+    that stands against it or should be known of it.
     """
     edge = Edge(directory.rstrip("/"))
     if place.outdated(edge.directory):
         raise _outdated(edge.directory)
-    text = proxy.read(proxy_config) if proxy_config and os.path.exists(proxy_config) else ""
-    answer: dict[str, t.Any] = {"changed": False, "edge": None, "reach": {}, "findings": shown.findings(proxy_config or "", text)}
+    answer: dict[str, t.Any] = {"changed": False, "edge": None, "reach": {}, "findings": [], "proxy_timeout": None}
+    insertion = proxy.asked_for(asked, None)
+    if insertion and run and not (planned and insertion.config and not os.path.exists(insertion.config)):
+        there = proxy.of(insertion, edge.directory, run)
+        answer["findings"] = there.findings()
+        if not any(finding["level"] == "fail" for finding in answer["findings"]):
+            answer["proxy_timeout"] = there.timeout()
     if not os.path.exists(f"{edge.directory}/{render.SPEC_FILE}"):
         return answer
     answer["edge"] = _status(edge)
@@ -131,10 +138,6 @@ def _status(edge: Edge) -> dict[str, t.Any]:
     return {**edge.status(), "inserted": place.recorded(edge.directory) is not None, "start": start_argv(edge.directory)}
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
 class _Present:
     def __init__(self, params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> None:
         self.check_mode = check_mode
@@ -143,6 +146,7 @@ class _Present:
         self.spec = spec_from_params(params, check_mode)
         self.edge = Edge(self.spec.directory)
         self.insertion = proxy.asked_for(params["proxy"], self.spec)
+        self.proxy = proxy.of(self.insertion, self.spec.directory, run) if self.insertion else None
         self.door = door.asked_for(params["proxy"] or {}, self.spec.warmup)
         self.token = _token(params["token"], self.spec.directory)
 
@@ -153,15 +157,14 @@ class _Present:
         observed = self._observe(desired)
         steps = plan_present(observed, desired)
         changed = [path for path in desired.files if observed.files.get(path) != desired.files[path]]
-        names = list(self.insertion.upstreams) if self.insertion else []
-        before, after = shown.before(observed, names), shown.after(observed, desired, names)
-        findings = shown.findings(self.insertion.config, observed.proxy_text or "") if self.insertion else []
-        warnings = [f"{finding['object']}: {finding['message']} {finding['remedy']}" for finding in findings]
+        before, after = shown.before(observed, self.proxy), shown.after(observed, desired, self.proxy)
+        notes = self.proxy.notes(observed.proxy_text) if self.proxy and observed.proxy_text else []
+        warnings = [f"{note['message']} {note['remedy']}" for note in notes]
         if any(step.action == "insert" for step in steps) and self.check_mode:
             warnings += self._foreseen(observed, desired)
         if not self.check_mode:
             for step in steps:
-                self._apply(step, desired)
+                self._apply(step, observed, desired)
             edge = _status(self.edge)
         else:
             edge = self._predicted(observed, desired)
@@ -214,8 +217,8 @@ class _Present:
         files[f"{directory}/{render.CONFIG_FILE}"] = config.encode()
         files[self.params["command"]] = archive.build()
         text = None
-        if self.insertion:
-            text = "" if self._to_come(self.insertion.config) else self._inserted(self.insertion)
+        if self.insertion and self.proxy:
+            text = "" if self._to_come(self.insertion.config) else self.proxy.inserted(self.proxy.seen())
         hold = self.params["hold"]
         return Desired(
             files=files,
@@ -223,16 +226,12 @@ class _Present:
             route=self.params["route"],
             held=None if hold is None else hold > 0,
             proxy_text=text,
-            proxy_digest=_digest(text or ""),
+            proxy_digest=self.proxy.digest(text or "") if self.proxy else "",
         )
 
     def _to_come(self, path: str) -> bool:
         """In check mode an earlier task of the same run may be what brings a file."""
-        return self.check_mode and not os.path.exists(path)
-
-    @staticmethod
-    def _inserted(insertion: proxy.Insertion) -> str:
-        return proxy.DRIVERS[insertion.driver].insert(proxy.read(insertion.config), insertion.upstreams)
+        return self.check_mode and path != "" and not os.path.exists(path)
 
     def _observe(self, desired: Desired) -> Observed:
         running = self.edge.haproxy.running()
@@ -245,11 +244,11 @@ class _Present:
             mark=str(self.edge.haproxy.info().get("description", "")) if running else "",
             route=state.route if state else None,
             held=state.held(int(time.time() * 1000)) if state else False,
-            proxy_text=proxy.read(self.insertion.config) if self.insertion and not self._to_come(self.insertion.config) else None,
+            proxy_text=self.proxy.seen() if self.insertion and self.proxy and not self._to_come(self.insertion.config) else None,
             proxy_taken=recorded["digest"] if recorded else None,
         )
 
-    def _apply(self, step: Step, desired: Desired) -> None:
+    def _apply(self, step: Step, observed: Observed, desired: Desired) -> None:
         if step.action == "write_files":
             self._write(desired)
         elif step.action == "reload":
@@ -261,7 +260,7 @@ class _Present:
         elif step.action == "release":
             self.edge.set_hold(0)
         elif step.action == "insert":
-            self._insert(desired)
+            self._insert(observed.proxy_text or "", desired)
 
     def _write(self, desired: Desired) -> None:
         """Everything that the configuration names comes first, the check of the configuration next, its rename last."""
@@ -331,20 +330,19 @@ class _Present:
             if not error.details.get("down"):
                 raise
 
-    def _insert(self, desired: Desired) -> None:
-        insertion = self.insertion
-        if insertion is None or desired.proxy_text is None:
+    def _insert(self, seen: str, desired: Desired) -> None:
+        if self.insertion is None or self.proxy is None or desired.proxy_text is None:
             return
         self._gate()
-        before, text = door.look(self.door), proxy.read(insertion.config)
+        before = door.look(self.door)
         recorded = place.recorded(self.spec.directory)
         # What was proven once may come back; what a killed run left in the file may not.
-        proven = recorded is not None and recorded["digest"] == _digest(text)
-        back = text if proven else proxy.DRIVERS[insertion.driver].restore(text)
+        proven = recorded is not None and recorded["digest"] == self.proxy.digest(seen)
+        back = seen if proven else self.proxy.restored(seen)
         deadline = Deadline(min(self.params["wait_timeout"], _SETTLE))
-        services = {item["service"] for item in self.params["proxy"]["upstreams"]}
-        proxy.change(insertion, back, desired.proxy_text, self.run, lambda: door.prove(self.door, door.proof(self.token), before, deadline, services))
-        place.record(self.spec.directory, {**asdict(insertion), "digest": desired.proxy_digest})
+        services = {item["service"] for item in self.params["proxy"]["upstreams"] or []}
+        self.proxy.change(seen, back, desired.proxy_text, lambda: door.prove(self.door, door.proof(self.token), before, deadline, services))
+        place.record(self.spec.directory, {**asdict(self.insertion), "digest": desired.proxy_digest, "door": asdict(self.door)})
 
     def _gate(self) -> None:
         """The edge must answer the warm-up request through itself, hold and route included, before anyone is sent to it."""

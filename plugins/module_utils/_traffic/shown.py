@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a result and its diff show: our own files without the token, and of a proxy's configuration nothing but the blocks that change."""
+"""What a result and its diff show: our own files without the token, and of a proxy's configuration nothing but the lines that change."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ import re
 import typing as t
 
 from .._core.redact import MASK
-from . import nginx, render
+from . import render
 from .plan import Desired, Observed
 
+if t.TYPE_CHECKING:
+    from .proxies.insertion import Proxy
 
-def before(observed: Observed, upstreams: t.Sequence[str]) -> dict[str, t.Any]:
+
+def before(observed: Observed, proxy: Proxy | None) -> dict[str, t.Any]:
     return {
         "files": {path: _text(path, content) for path, content in observed.files.items() if content is not None},
         "route": observed.route,
         "held": observed.held,
-        "proxy": _blocks(observed.proxy_text, upstreams),
+        "proxy": _part(observed.proxy_text, proxy),
     }
 
 
-def after(observed: Observed, desired: Desired, upstreams: t.Sequence[str]) -> dict[str, t.Any]:
+def after(observed: Observed, desired: Desired, proxy: Proxy | None) -> dict[str, t.Any]:
     return {
         "files": {path: _text(path, content) for path, content in desired.files.items()},
         "route": desired.route or observed.route or "local",
         "held": observed.held if desired.held is None else desired.held,
-        "proxy": _blocks(observed.proxy_text if desired.proxy_text is None else desired.proxy_text, upstreams),
+        "proxy": _part(observed.proxy_text if desired.proxy_text is None else desired.proxy_text, proxy),
     }
 
 
@@ -43,24 +46,8 @@ def said(output: str, known: t.Iterable[str]) -> str:
     return re.sub(r"""\"[^\"]*\"|'[^']*'""", keep, output.strip())
 
 
-def findings(config: str, text: str) -> list[dict[str, str]]:
-    """What judges the address of a client in the configuration of a proxy, and would take the host of the other edge for it."""
-    found = nginx.address_rules(text)
-    if not found:
-        return []
-    return [
-        {
-            "code": "address_rules",
-            "level": "warn",
-            "object": config,
-            "message": f"has {', '.join(found)} and no real_ip_header, so what the other side forwards is judged by the address of its host.",
-            "remedy": "set_real_ip_from <address of the other host>; real_ip_header X-Forwarded-For; see docs/runbooks/cutover.md.",
-        }
-    ]
-
-
-def _blocks(text: str | None, upstreams: t.Sequence[str]) -> t.Any:
-    return None if text is None else {name: nginx.block(text, name) for name in upstreams}
+def _part(state: str | None, proxy: Proxy | None) -> t.Any:
+    return None if state is None or proxy is None else proxy.shown(state)
 
 
 def _text(path: str, content: bytes) -> str:

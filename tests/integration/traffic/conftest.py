@@ -30,7 +30,8 @@ USER = "haproxy" if os.geteuid() == 0 else None
 
 
 def runner(argv, *, env=None, stdin=None, timeout=None):
-    completed = subprocess.run(list(argv), capture_output=True, text=True, input=stdin, timeout=timeout, check=False)
+    whole = {**os.environ, **(env or {})}
+    completed = subprocess.run(list(argv), capture_output=True, text=True, input=stdin, timeout=timeout, check=False, env=whole)
     return Completed(completed.returncode, completed.stdout, completed.stderr)
 
 
@@ -39,6 +40,7 @@ class World:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.runner = runner
         self.token, self.user = TOKEN, USER
         self.pyz = home / "bowline-edge.pyz"
         self.authority = rig.authority(home / "ca", "the right CA")
