@@ -47,6 +47,7 @@ global
     tune.bufsize 262144
     tune.maxrewrite 16384
     tune.http.maxhdr 4096
+    h1-accept-payload-with-any-method
     stats socket {run}/admin.sock mode 600 level admin expose-fd listeners
     stats timeout 1m
     lua-load-per-thread {directory}/edge.lua

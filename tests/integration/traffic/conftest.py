@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -18,10 +19,19 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import 
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.control import Edge
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.run import run_edge, start_argv
 
-SPEC = importlib.util.spec_from_file_location("bowline_traffic_rig", Path(__file__).parent / "rig.py")
-rig = importlib.util.module_from_spec(SPEC)
-sys.modules[SPEC.name] = rig
-SPEC.loader.exec_module(rig)
+
+def load(name: str):
+    """A file beside this one, which tests import as ``bowline_traffic_<name>``."""
+    spec = importlib.util.spec_from_file_location(f"bowline_traffic_{name}", Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+rig = load("rig")
+load("odd")
+load("odd_cases")
 
 
 TOKEN = "the-token-of-this-pair-_0123456789"
@@ -106,22 +116,82 @@ class World:
             side.stop()
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory):
-    assert not rig.missing(), f"needed: {rig.missing()}; apt install haproxy nginx-light openssl"
-    # Unix sockets have short names, pytest's directories have not.
+@contextlib.contextmanager
+def short_folder(tmp_path_factory):
+    """Unix sockets have short names, pytest's directories have not."""
     home = Path(tmp_path_factory.mktemp("t")).resolve()
     link = Path("/tmp") / f"bowline-traffic-{home.parent.name}-{home.stat().st_ino}"
     link.mkdir(mode=0o711)
-    world = None
     try:
-        world = World(link / "w")
-        world.start()
-        yield world
+        yield link
     finally:
-        if world:
-            world.stop()
         shutil.rmtree(link)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    assert not rig.missing(), f"needed: {rig.missing()}; apt install haproxy nginx-light openssl"
+    with short_folder(tmp_path_factory) as home:
+        world = World(home / "w")
+        try:
+            world.start()
+            yield world
+        finally:
+            world.stop()
+
+
+class Pair:
+    """One nginx with two doors: ``alone`` leads to the application, ``edged`` to an edge in front of the same one."""
+
+    def __init__(self, home: Path, application_port: int, patience: str = "60s") -> None:
+        self.home = home
+        home.mkdir()
+        self.alone, self.edged, self.listen = rig.free_port(), rig.free_port(), rig.free_port()
+        self.application = f"127.0.0.1:{application_port}"
+        doors = [(self.alone, self.application), (self.edged, f"127.0.0.1:{self.listen}")]
+        user = "user www-data;\n" if os.geteuid() == 0 else ""
+        text = "".join(rig.LAX_DOOR.format(port=port, target=target) for port, target in doors)
+        (home / "nginx.conf").write_text(rig.LAX_NGINX.format(home=home, user=user, patience=patience, doors=text))
+        self.directory = str(home / "edge")
+        self.nginx = rig.Process(["nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log"), "-p", str(home)], home / "nginx.log")
+        self.edge = rig.Process(start_argv(self.directory), home / "haproxy.log", USER)
+
+    def run(self, check: bool = False, **changes):
+        params = {
+            "state": "present", "side": "legacy", "directory": self.directory, "token": TOKEN,
+            "services": [{"name": "app", "listen": f"127.0.0.1:{self.listen}", "local": self.application, "clients": None, "group": None}],
+            "peer": {"address": "127.0.0.1", "port": rig.free_port(), "hostname": rig.HOST, "ca_file": None},
+            "route": "local", "hold": None, "hold_max": 30.0, "warmup": None, "proxy": None, "check_config": None, "reload": None,
+            "user": USER, "group": None, "command": str(self.home / "bowline-edge.pyz"), "wait": True, "wait_timeout": 10.0, **changes,
+        }  # fmt: skip
+        return run_edge(params, runner, check)
+
+    def cli(self, *words: str):
+        return rig.edge_cli(self.home / "bowline-edge.pyz", self.directory, *words)
+
+    @contextlib.contextmanager
+    def started(self):
+        self.run()
+        try:
+            self.edge.start()
+            self.nginx.start()
+            for port in (self.alone, self.edged, self.listen):
+                rig.wait_until("a listener", lambda port=port: rig.port_open(port))
+            yield self
+        finally:
+            self.nginx.stop()
+            self.edge.stop()
+
+
+@pytest.fixture(scope="session")
+def make_pair():
+    return Pair
+
+
+@pytest.fixture(scope="session")
+def short_home(tmp_path_factory):
+    with short_folder(tmp_path_factory) as home:
+        yield home
 
 
 @pytest.fixture

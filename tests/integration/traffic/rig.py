@@ -189,6 +189,39 @@ server {{
 }}
 """
 
+LAX_NGINX = """\
+{user}worker_processes 1;
+daemon off;
+error_log {home}/error.log info;
+pid {home}/nginx.pid;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {home}/t1; proxy_temp_path {home}/t2;
+    fastcgi_temp_path {home}/t3; uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    # As permissive as nginx can be made: who is this lax has the most to lose by an edge.
+    large_client_header_buffers 30 128k;
+    client_max_body_size 0;
+    proxy_buffer_size 128k; proxy_buffers 8 128k; proxy_busy_buffers_size 256k;
+    underscores_in_headers on; ignore_invalid_headers off; merge_slashes off;
+    proxy_read_timeout {patience}; proxy_next_upstream off;
+    proxy_set_header Host $http_host;
+{doors}}}
+"""
+LAX_DOOR = """\
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://{target}; }}
+        location /stream/ {{
+            proxy_pass http://{target};
+            proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+            proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+        }}
+    }}
+"""
+
 
 class Side:
     """One side: ``port`` is nginx's TLS port, ``edge_port`` the edge's listener, ``directory`` the edge's."""
