@@ -195,9 +195,9 @@ def _kept(headers: t.Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes]
     return tuple((name, value) for name, value in headers if name not in _HOP)
 
 
-def talk(port: int, case: Case) -> Answered:
-    """The dialogue of ``case`` at ``port``, read to its end."""
-    with socket.create_connection(("127.0.0.1", port), _SECONDS) as connection:
+def talk(port: int, case: Case, seconds: float = _SECONDS) -> Answered:
+    """The dialogue of ``case`` at ``port``, read to its end, with ``seconds`` of patience for each read."""
+    with socket.create_connection(("127.0.0.1", port), seconds) as connection:
         stream = _Stream(connection)
         threading.Thread(target=_send, args=(connection, case.request), daemon=True).start()
         answered = Answered()
