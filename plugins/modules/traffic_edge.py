@@ -90,7 +90,7 @@ options:
     description: V(0) means that no request is held, another number that they are held for so many seconds, unless they are already.
     type: float
   hold_max:
-    description: No hold is longer than so many seconds.
+    description: No hold is longer than so many seconds. It has to end before the proxy gives its requests up, see O(proxy.timeout).
     type: float
     default: 30
   warmup:
@@ -147,9 +147,14 @@ options:
         type: list
         elements: str
       remove: {description: 'The same for taking it out: what stood there before, byte for byte, is its word.', type: list, elements: str}
+      timeout:
+        description:
+          - Seconds that the proxy waits for an answer. Without it what the driver reads in its configuration, and 60 with V(command).
+          - A O(hold_max) that is not at least 5 seconds shorter (of less than 10 seconds half) is refused with C(hold_refused).
+        type: float
       door:
         description:
-          - Where the proxy answers its clients, as this host sees it. Behind the reload eight requests in a row and one with headers of 16 kB have to
+          - Where the proxy answers its clients, as this host sees it. Behind the reload sixteen requests in a row and one with headers of 16 kB have to
             reach the edge there, and an ordinary one gets what it got before; else the old configuration comes back with C(proxy_not_proven).
           - When nothing answers there, nothing is changed (C(proxy_door)). Nothing secret is sent, so the certificate is not judged.
         type: dict

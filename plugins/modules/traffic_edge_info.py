@@ -41,6 +41,7 @@ options:
       reload: {description: Command that makes the proxy take it., type: list, elements: str}
       insert: {description: Command that puts the edge in., type: list, elements: str}
       remove: {description: Command that takes the edge out., type: list, elements: str}
+      timeout: {description: Seconds that the proxy waits for an answer., type: float}
       door:
         description: Where the proxy answers its clients.
         type: dict
@@ -54,6 +55,9 @@ options:
     description: Whether something before the insertion is to bring O(proxy.config), so that a file that is not there yet is no finding.
     type: bool
     default: false
+  hold_max:
+    description: Seconds that requests are to be held at most; longer than the patience of the proxy is a finding.
+    type: float
 seealso:
   - module: bowline.fleet.traffic_edge
 """
@@ -99,7 +103,8 @@ from ..module_utils._traffic.run import run_edge_info
 def main() -> None:
     module = AnsibleModule(EDGE_INFO, supports_check_mode=True)
     asked = module.params
-    finish(module, lambda: run_edge_info(asked["directory"], asked["reach"], asked["proxy"], module_runner(module), asked["proxy_planned"]))
+    run = module_runner(module)
+    finish(module, lambda: run_edge_info(asked["directory"], asked["reach"], asked["proxy"], run, asked["proxy_planned"], asked["hold_max"]))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ PROXY: dict[str, t.Any] = {
             "options": {name: {"type": "str", "required": True} for name in ("name", "service", "via")},
         },
         **dict.fromkeys(("check", "reload", "insert", "remove"), _LIST),
+        "timeout": {"type": "float"},
         "door": {
             "type": "dict",
             "options": {
@@ -85,6 +86,7 @@ EDGE_INFO: dict[str, t.Any] = {
     "reach": {"type": "bool", "default": False},
     "proxy": PROXY,
     "proxy_planned": {"type": "bool", "default": False},
+    "hold_max": {"type": "float"},
 }
 
 PROBE: dict[str, t.Any] = {

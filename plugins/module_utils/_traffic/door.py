@@ -28,10 +28,14 @@ REACHED = "X-Bowline-Reached"
 # 16 kB in lines of 4 kB: nginx takes lines of 8 kB and four of them (large_client_header_buffers), Go's server 1 MB in all.
 LARGE = {f"X-Bowline-Large-{number}": "x" * 4096 for number in range(4)}
 
-# So many in a row, each on a connection of its own: a proxy that also has another way past the edge takes it at one of them.
-ROW = 8
+# So many in a row, each on a connection of its own: a proxy that also has another way past the edge takes it at one of them. Not more, since what
+# limits the rate of requests counts them, too.
+ROW = 16
 
-# A proxy that reloads lets its old workers answer for a moment, which hurts nobody. Errors that were not there before do.
+# A proxy that reloads lets its old workers answer for a moment, which hurts nobody. Once the new ones answer, the old ones take no connections any
+# more; a row may be broken so often, with pauses that double, until it is no matter of time. Errors that were not there before hurt.
+_BREAKS = 5
+_PAUSE = 0.05
 _HARM = 2.0
 _TIMEOUT = 10.0
 
@@ -129,19 +133,21 @@ def prove(door: Door, value: str, before: Before, deadline: Deadline, services: 
     deadline, and sooner when clients get errors that were not there before.
     """
     harm: Deadline | None = None
+    broken = 0
     while True:
-        wrong, hurts = _wrong(door, value, before, services)
+        wrong, hurts, reached = _wrong(door, value, before, services)
         if not wrong:
             return
         harm = (harm or Deadline(_HARM)) if hurts else None
-        if deadline.expired() or (harm and harm.expired()):
+        broken += 1 if reached or broken else 0
+        if deadline.expired() or (harm and harm.expired()) or broken > _BREAKS:
             raise FleetError(
                 "proxy_not_proven",
                 f"The proxy took the edge in, but not every request reaches it: {wrong}.",
                 remedy=_remedy(wrong),
                 details={"field": "proxy", "door": str(door), "seen": wrong},
             )
-        deadline.pause(0.05)
+        deadline.pause(_PAUSE * 2**broken)
 
 
 def left(door: Door, value: str, deadline: Deadline) -> None:
@@ -164,19 +170,19 @@ def left(door: Door, value: str, deadline: Deadline) -> None:
             deadline.pause(0.05)
 
 
-def _wrong(door: Door, value: str, before: Before, services: t.Collection[str]) -> tuple[str, bool]:
-    """What differs, empty when nothing does, and whether a client is hurt by it."""
+def _wrong(door: Door, value: str, before: Before, services: t.Collection[str]) -> tuple[str, bool, bool]:
+    """What differs, empty when nothing does; whether a client is hurt by it; whether a request reached the edge at all."""
     for number in range(1, ROW + 1):
         answer = ask(door, {ASKED: value})
         if not answer.reached or (services and answer.reached not in services):
-            return f"request {number} of {ROW}, GET {door}, was {answer}", _hurts(answer, before.plain)
+            return f"request {number} of {ROW}, GET {door}, was {answer}", _hurts(answer, before.plain), number > 1
     plain = ask(door, {})
     if _hurts(plain, before.plain):
-        return f"GET {door} was {plain}; before, it was {before.plain}", True
+        return f"GET {door} was {plain}; before, it was {before.plain}", True, True
     large = ask(door, {ASKED: value, **LARGE})
     if not large.reached and passes(before.large):
-        return f"GET {door} with headers of 16 kB was {large}; before, it was {before.large}", _hurts(large, before.large)
-    return "", False
+        return f"GET {door} with headers of 16 kB was {large}; before, it was {before.large}", _hurts(large, before.large), True
+    return "", False, False
 
 
 def passes(answer: Answer) -> bool:

@@ -17,7 +17,7 @@ SIDES = ("legacy", "new")
 # Kinds of proxies that an edge can be put behind.
 PROXIES = ("nginx", "caddy", "traefik", "haproxy", "command")
 
-# Longer holds would outlive the patience of clients and proxies (nginx gives up after 60 s).
+# Clients lose patience, and a proxy in front may lose it sooner (patience.py).
 HOLD_MAX = 30.0
 
 # A request crosses at most two edges' borders (docs/adr/0010); one more is room for a switch while it travels.
@@ -39,7 +39,7 @@ FAILURES: dict[str, str] = {
     "edge_outdated": "The edge was put in by an earlier version, which shared no token with the other side; take it out first.",
     "edge_state_unreadable": "The state of the edge (edge.map or edge.json) cannot be read; nothing was changed.",
     "edge_not_ready": "The edge does not answer through itself yet, so the proxy was not changed.",
-    "hold_refused": "The hold is longer than hold_max, or ended before the requests were drained.",
+    "hold_refused": "The hold is longer than hold_max or than the proxy waits for an answer, or ended before the requests were drained.",
     "in_flight": "Requests were still being served at the end of the drain; the hold was released and none was cut.",
     "locked": "Another run of ours has the edge or the probe in its hands; its process, user and age are named.",
     "option_invalid": "An option has a value that the edge or the probe cannot work with; nothing was changed.",

@@ -18,7 +18,7 @@ from .._core.redact import MASK
 from .._core.result import Step, result
 from .._core.runner import Completed, Runner
 from .._core.wait import Deadline, wait_for
-from . import archive, door, faults, place, proxy, render, shown
+from . import archive, door, faults, patience, place, proxy, render, shown
 from .absent import Absent
 from .control import Edge
 from .model import RUN, EdgeSpec, Peer, Service, State, Warmup, map_text
@@ -87,7 +87,12 @@ def _own_folders(params: t.Mapping[str, t.Any], *, make: bool) -> None:
 
 
 def run_edge_info(
-    directory: str, reach: bool, asked: t.Mapping[str, t.Any] | None = None, run: Runner | None = None, planned: bool = False
+    directory: str,
+    reach: bool,
+    asked: t.Mapping[str, t.Any] | None = None,
+    run: Runner | None = None,
+    planned: bool = False,
+    hold_max: float | None = None,
 ) -> dict[str, t.Any]:
     """What `traffic_edge_info` returns: the edge or None, and with ``reach`` one request to each side past hold and route.
 
@@ -103,7 +108,10 @@ def run_edge_info(
         there = proxy.of(insertion, edge.directory, run)
         answer["findings"] = there.findings()
         if not any(finding["level"] == "fail" for finding in answer["findings"]):
-            answer["proxy_timeout"] = there.timeout()
+            timeout = patience.of(insertion.driver, (asked or {}).get("timeout"), there.timeout())
+            answer["proxy_timeout"] = timeout[0]
+            failure = patience.too_long(hold_max or 0, *timeout)
+            answer["findings"] += [proxy.of_error(failure, insertion.config or insertion.driver)] if failure else []
     if not os.path.exists(f"{edge.directory}/{render.SPEC_FILE}"):
         return answer
     answer["edge"] = _status(edge)
@@ -155,6 +163,8 @@ class _Present:
             raise _outdated(self.spec.directory)
         desired = self._desired()
         observed = self._observe(desired)
+        if observed.proxy_text is not None:
+            self._refuse_long_holds()
         steps = plan_present(observed, desired)
         changed = [path for path in desired.files if observed.files.get(path) != desired.files[path]]
         before, after = shown.before(observed, self.proxy), shown.after(observed, desired, self.proxy)
@@ -169,6 +179,13 @@ class _Present:
         else:
             edge = self._predicted(observed, desired)
         return result(steps, before=before, after=after, evidence={"files": changed}, warnings=warnings, edge=edge)
+
+    def _refuse_long_holds(self) -> None:
+        if self.insertion and self.proxy:
+            timeout = patience.of(self.insertion.driver, self.params["proxy"].get("timeout"), self.proxy.timeout())
+            failure = patience.too_long(self.spec.hold_max, *timeout)
+            if failure:
+                raise failure
 
     def _foreseen(self, observed: Observed, desired: Desired) -> list[str]:
         """What an insertion will need: a door that answers where clients are served now, a warning where an earlier task may bring it."""

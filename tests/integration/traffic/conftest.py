@@ -51,7 +51,7 @@ class World:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.runner = runner
-        self.token, self.user = TOKEN, USER
+        self.token, self.user, self.runner = TOKEN, USER, runner
         self.pyz = home / "bowline-edge.pyz"
         self.authority = rig.authority(home / "ca", "the right CA")
         self.stranger = rig.authority(home / "stranger", "another CA")

@@ -11,6 +11,7 @@ import os
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.run import run_edge_info
 
 
 @pytest.fixture
@@ -28,11 +29,11 @@ def outside(world):
     world.legacy.site.write_bytes(before)
 
 
-def refused(world, **changes):
+def refused(world, hold_max=30.0, **changes):
     """The failure of an insertion, with the proxy's file and its answers as before."""
     before = world.legacy.site.read_bytes()
     with pytest.raises(FleetError) as failure:
-        world.run("legacy", proxy={**world.proxy("legacy"), **changes}, wait_timeout=2.0)
+        world.run("legacy", proxy={**world.proxy("legacy"), **changes}, wait_timeout=2.0, hold_max=hold_max)
     assert world.legacy.site.read_bytes() == before
     assert json.dumps(failure.value.details) and world.token not in str(failure.value.as_failure())
     return failure.value
@@ -96,3 +97,16 @@ def test_what_a_killed_run_left_in_the_proxy_is_not_what_comes_back(outside, tra
         world.run("legacy", proxy={**world.proxy("legacy"), "door": {"port": world.legacy.port, "path": "/proxy"}}, wait_timeout=2.0)
     assert failure.value.code == "proxy_not_proven"
     assert world.legacy.site.read_bytes() == original
+
+
+def test_a_hold_that_outlives_the_patience_of_the_proxy_is_refused_before(outside):
+    """Read where nginx has it (nginx -T): the case is 3 s, a hold of 5 s."""
+    world = outside
+    edit(world, "proxy_http_version 1.1;", "proxy_http_version 1.1; proxy_read_timeout 3s;")
+    failure = refused(world, hold_max=5.0)
+    assert (failure.code, failure.details["field"], failure.details["most"]) == ("hold_refused", "hold_max", 1.5)
+    found = run_edge_info(world.legacy.directory, False, world.proxy("legacy"), world.runner, hold_max=5.0)["findings"]
+    assert [(finding["code"], finding["level"]) for finding in found] == [("hold_refused", "fail")]
+    # Both remedies of the message.
+    assert world.run("legacy", check=True, hold_max=1.5, proxy=world.proxy("legacy"))["plan"]
+    assert world.run("legacy", check=True, hold_max=5.0, proxy={**world.proxy("legacy"), "timeout": 10.0})["plan"]
