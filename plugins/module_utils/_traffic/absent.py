@@ -14,7 +14,7 @@ from .._core.errors import FleetError
 from .._core.result import result
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
-from . import door, place, proxy, render
+from . import door, owner, place, process, proxy, render
 from .control import Edge
 from .plan import Observed, plan_absent
 from .proxies.insertion import Insertion
@@ -30,6 +30,10 @@ class Absent:
         self.edge = Edge(self.directory)
 
     def work(self, check_mode: bool) -> dict[str, t.Any]:
+        owner.refuse_others(self.directory, self.params.get("subject") or "", (self.params["peer"] or {}).get("hostname") or "")
+        runs = process.asked_for(self.params.get("process"), self.directory, self.run)
+        if runs:
+            runs.refuse_others()
         recorded, outdated = place.recorded(self.directory), place.outdated(self.directory)
         insertion = self._insertion(recorded, outdated)
         there = proxy.of(insertion, self.directory, self.run) if insertion else None

@@ -78,6 +78,8 @@ EDGE: dict[str, t.Any] = {
     "reload": _LIST,
     "user": {"type": "str"},
     "group": {"type": "str"},
+    "subject": {"type": "str"},
+    "process": {"type": "dict", "options": {"container": {"type": "str"}, "unit": {"type": "str"}}},
     "command": {"type": "path", "default": "/usr/libexec/bowline/bowline-edge.pyz"},
 }
 

@@ -34,6 +34,7 @@ TUNNELS = "bowline.tunnels"
 FAILURES: dict[str, str] = {
     "address_rules": "Finding: the proxy judges the address of a client and would take the host of the other edge for it.",
     "edge_config_invalid": "HAProxy refused the rendered configuration; the file in use is unchanged.",
+    "edge_crashed": "The container or unit of the edge ended; its last words are in the message.",
     "edge_forwards": "The edge still sends requests to the peer, so it cannot be removed; route local first.",
     "edge_missing": "The directory holds no edge.",
     "edge_outdated": "The edge was put in by an earlier version, which shared no token with the other side; take it out first.",
@@ -44,7 +45,7 @@ FAILURES: dict[str, str] = {
     "locked": "Another run of ours has the edge or the probe in its hands; its process, user and age are named.",
     "option_invalid": "An option has a value that the edge or the probe cannot work with; nothing was changed.",
     "file_changed": "Somebody else wrote the proxy's configuration between reading and writing it; what they wrote stays.",
-    "not_owner": "The edge of another stack stands in that part of the proxy's configuration; nothing was changed.",
+    "not_owner": "The directory, the container, the unit or the part of the proxy's configuration is of another stack; nothing was changed.",
     "probe_failed": "The probe process did not start or did not stop.",
     "proxy_bypass": "Finding of level warn: the same application is reached by another part of the configuration, past the edge.",
     "proxy_check_failed": "The proxy refused the new configuration or the reload; the old configuration was put back.",
@@ -142,7 +143,10 @@ class Warmup:
 
 @dataclass(frozen=True)
 class EdgeSpec:
-    """One edge, wholly. ``uid`` and ``gid`` are what HAProxy runs as; None leaves them as the process was started."""
+    """One edge, wholly. ``uid`` and ``gid`` are what HAProxy runs as; None leaves them as the process was started.
+
+    ``subject`` is the stack that it belongs to, empty when nobody said it.
+    """
 
     side: str
     directory: str
@@ -152,6 +156,7 @@ class EdgeSpec:
     hold_max: float = HOLD_MAX
     uid: int | None = None
     gid: int | None = None
+    subject: str = ""
 
     def other(self) -> str:
         return SIDES[1 - SIDES.index(self.side)]
@@ -180,6 +185,7 @@ def spec_from_json(data: t.Mapping[str, t.Any]) -> EdgeSpec:
             hold_max=float(data["hold_max"]),
             uid=data.get("uid"),
             gid=data.get("gid"),
+            subject=data.get("subject", ""),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FleetError(

@@ -18,11 +18,12 @@ from .._core.redact import MASK
 from .._core.result import Step, result
 from .._core.runner import Completed, Runner
 from .._core.wait import Deadline, wait_for
-from . import archive, door, faults, patience, place, proxy, render, shown
+from . import archive, door, faults, owner, patience, place, process, proxy, render, shown
 from .absent import Absent
 from .control import Edge
 from .model import RUN, EdgeSpec, Peer, Service, State, Warmup, map_text
 from .plan import Desired, Observed, plan_present
+from .ready import Ready
 
 # A proxy with large tables takes its time to reload; until then its old workers answer as before.
 _SETTLE = 60.0
@@ -53,6 +54,7 @@ def spec_from_params(params: t.Mapping[str, t.Any], planned: bool = False) -> Ed
         hold_max=params["hold_max"],
         uid=uid,
         gid=gid,
+        subject=params.get("subject") or "",
     )
     faults.validate(spec)
     return spec
@@ -157,10 +159,15 @@ class _Present:
         self.proxy = proxy.of(self.insertion, self.spec.directory, run) if self.insertion else None
         self.door = door.asked_for(params["proxy"] or {}, self.spec.warmup)
         self.token = _token(params["token"], self.spec.directory)
+        self.process = process.asked_for(params.get("process"), self.spec.directory, run)
+        self.ready = Ready(self.edge, self.spec, self.process, start_argv(self.spec.directory), [self.token])
 
     def work(self) -> dict[str, t.Any]:
         if place.outdated(self.spec.directory):
             raise _outdated(self.spec.directory)
+        owner.refuse_others(self.spec.directory, self.spec.subject, self.spec.peer.hostname)
+        if self.process:
+            self.process.refuse_others()
         desired = self._desired()
         observed = self._observe(desired)
         if observed.proxy_text is not None:
@@ -175,6 +182,8 @@ class _Present:
         if not self.check_mode:
             for step in steps:
                 self._apply(step, observed, desired)
+            if self.insertion:
+                self.ready.alive()
             edge = _status(self.edge)
         else:
             edge = self._predicted(observed, desired)
@@ -350,7 +359,7 @@ class _Present:
     def _insert(self, seen: str, desired: Desired) -> None:
         if self.insertion is None or self.proxy is None or desired.proxy_text is None:
             return
-        self._gate()
+        self.ready.gate(self.params["wait_timeout"] if self.params["wait"] else 0)
         before = door.look(self.door)
         recorded = place.recorded(self.spec.directory)
         # What was proven once may come back; what a killed run left in the file may not.
@@ -360,25 +369,6 @@ class _Present:
         services = {item["service"] for item in self.params["proxy"]["upstreams"] or []}
         self.proxy.change(seen, back, desired.proxy_text, lambda: door.prove(self.door, door.proof(self.token), before, deadline, services))
         place.record(self.spec.directory, {**asdict(self.insertion), "digest": desired.proxy_digest, "door": asdict(self.door)})
-
-    def _gate(self) -> None:
-        """The edge must answer the warm-up request through itself, hold and route included, before anyone is sent to it."""
-        warmup = self.spec.warmup
-
-        def ask() -> str:
-            try:
-                return str(self.edge.haproxy.get(f"{warmup.service}.sock", warmup.host, warmup.path, warmup.timeout)[0])
-            except FleetError as error:
-                return error.message
-
-        wait_for(
-            ask,
-            lambda seen: seen == "200",
-            Deadline(self.params["wait_timeout"] if self.params["wait"] else 0),
-            what=f"200 from the edge itself for GET {warmup.path}; the proxy is unchanged",
-            code="edge_not_ready",
-            remedy=f"Start the edge ({' '.join(start_argv(self.spec.directory))}) and the application behind it.",
-        )
 
 
 def _token(asked: str | None, directory: str) -> str:

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What runs the process of an edge, a container or a systemd unit: whose it is, and how it ended with its last words."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from dataclasses import dataclass
+
+from .._core.errors import FleetError
+from .._core.runner import Runner
+from .._core.unit_log import last_lines
+from .render import CONFIG_FILE, masked
+
+_LINES = 15
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Seen:
+    """``running`` is not false while a process starts; ``restarts`` counts those since it was started by somebody. ``ended`` says how."""
+
+    running: bool
+    restarts: int
+    ended: str
+    # Whether it runs the edge of the directory that was asked for; None when nothing of the name is there.
+    ours: bool | None = True
+
+
+@dataclass(frozen=True)
+class Process:
+    """``kind`` is container or unit, ``name`` the one that docker or systemd knows it by."""
+
+    kind: str
+    name: str
+    directory: str
+    run: Runner
+
+    def look(self) -> Seen:
+        """What there is of it now; nothing is changed."""
+        if self.kind == "container":
+            done = self.run(["docker", "container", "inspect", self.name], timeout=15)
+            return container(done.out if done.rc == 0 else "[]", self.directory)
+        words = ["LoadState", "ActiveState", "SubState", "Result", "NRestarts", "ExecMainStatus", "ExecStart"]
+        done = self.run(["systemctl", "show", "--property", ",".join(words), f"{self.name}.service"], timeout=15)
+        return unit(done.out, self.directory)
+
+    def last_words(self, secrets: t.Collection[str] = ()) -> str:
+        """The last line of its log that complains, else the last one; empty without any."""
+        if self.kind == "container":
+            done = self.run(["docker", "container", "logs", "--tail", str(_LINES), self.name], timeout=15)
+            lines = [line[:_LONGEST] for line in f"{done.out}\n{done.err}".splitlines()]
+        else:
+            lines = last_lines(self.run, f"{self.name}.service", _LINES)
+        said = complaint(lines)
+        for secret in filter(None, secrets):
+            said = said.replace(secret, "****")
+        return masked(said)
+
+    def refuse_others(self) -> None:
+        """Raise FleetError ``not_owner`` when the name is taken by something that does not run the edge of our directory."""
+        if self.look().ours is False:
+            raise FleetError(
+                "not_owner",
+                f"The {self.kind} {self.name} is there and does not run the edge in {self.directory}; it belongs to something else. Nothing was changed.",
+                remedy=f"Give the edge a name of its own in edge_sides.*.{'container.name' if self.kind == 'container' else 'unit'}; left out,"
+                " it is made from the subject.",
+                details={"field": self.kind, "name": self.name},
+            )
+
+    def crash(self, before: Seen, secrets: t.Collection[str] = ()) -> FleetError | None:
+        """Why nothing will answer however long one waits, compared with an earlier `look`; None while it may still."""
+        now = self.look()
+        if now.running and now.restarts <= before.restarts:
+            return None
+        said = self.last_words(secrets)
+        if now.ours is None:
+            # Whoever starts it has not done so yet.
+            return None
+        log = f"docker logs {self.name}" if self.kind == "container" else f"journalctl -u {self.name}"
+        return FleetError(
+            "edge_crashed",
+            f"The edge's {self.kind} {self.name} {now.ended}" + (f"; its last words: {said}" if said else "; it said nothing") + ". The proxy is unchanged.",
+            remedy=f"Correct what it says; the whole log: {log}.",
+            details={"field": self.kind, "name": self.name, "restarts": now.restarts, "log": said},
+        )
+
+
+def asked_for(asked: t.Mapping[str, t.Any] | None, directory: str, run: Runner) -> Process | None:
+    """The process that the options container and unit name; raises FleetError ``option_invalid`` for a name that is none."""
+    asked = asked or {}
+    kinds = [kind for kind in ("container", "unit") if asked.get(kind)]
+    wrong = ["process names container and unit; give one."] if len(kinds) > 1 else []
+    wrong += [f"process.{kind} is {asked[kind]!r}, which is no name." for kind in kinds if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:_.@-]*", asked[kind])]
+    if wrong:
+        raise FleetError("option_invalid", " ".join(wrong), remedy="Correct the options; nothing was changed.", details={"faults": wrong})
+    return Process(kinds[0], asked[kinds[0]], directory, run) if kinds else None
+
+
+def container(text: str, directory: str) -> Seen:
+    """What ``docker container inspect`` printed; an empty list for none (Docker Engine API, ContainerInspect)."""
+    found = json.loads(text or "[]")
+    if not found:
+        return Seen(False, 0, "does not exist", None)
+    state = found[0]["State"]
+    mounts = {mount.get("Source") for mount in found[0].get("Mounts") or []}
+    ended = f"ended with exit code {state.get('ExitCode')}" + (", for want of memory" if state.get("OOMKilled") else "")
+    if state.get("Error"):
+        ended = f"did not start ({state['Error'][:_LONGEST]})"
+    restarting = bool(state.get("Restarting")) or state.get("Status") == "restarting"
+    running = bool(state.get("Running")) and not restarting
+    # "created" is before its first start.
+    return Seen(running or state.get("Status") == "created", int(found[0].get("RestartCount") or 0), ended, directory in mounts)
+
+
+def unit(text: str, directory: str) -> Seen:
+    """What ``systemctl show`` printed (org.freedesktop.systemd1(5)); LoadState is not-found where there is no such unit."""
+    facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    if facts.get("LoadState") in (None, "not-found"):
+        return Seen(False, 0, "does not exist", None)
+    running = facts.get("ActiveState") in ("active", "activating", "reloading") and facts.get("SubState") not in ("auto-restart", "auto-restart-queued")
+    ended = f"ended with exit code {facts.get('ExecMainStatus', '?')} ({facts.get('Result', '?')})"
+    # A unit that is masked, or does not load, starts nothing.
+    command = facts.get("ExecStart", "")
+    ours = f"-f {directory}/{CONFIG_FILE} " in f"{command} " if command else None
+    return Seen(running, int(facts.get("NRestarts") or 0), ended, ours)
+
+
+def complaint(lines: t.Sequence[str]) -> str:
+    """The last line that HAProxy marks as an alert, else the last one that says something."""
+    said = [line.strip() for line in lines if line.strip()]
+    alerts = [line for line in said if "[ALERT]" in line]
+    return (alerts or said or [""])[-1]

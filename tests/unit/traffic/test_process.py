@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A crash of the edge is seen at once, with its last words, and a container or unit of somebody else is left alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.process import asked_for, complaint, container, unit
+
+DIRECTORY = "/var/lib/bowline/edge-hub"
+ALERT = "[ALERT]    (1) : config : Cannot open configuration file/directory /nowhere/haproxy.cfg : No such file or directory"
+LOG = f"[NOTICE]   (1) : haproxy version is 2.6.12-1+deb12u4\n[NOTICE]   (1) : path to executable is /usr/sbin/haproxy\n{ALERT}\n"
+
+
+def inspected(restarts=0, source=DIRECTORY, **state):
+    """As docker 20.10 printed it of a container with restart policy unless-stopped."""
+    state = {
+        "Status": "running", "Running": True, "Paused": False, "Restarting": False, "OOMKilled": False, "Dead": False, "Pid": 0, "ExitCode": 0,
+        "Error": "", "StartedAt": "2026-11-28T02:44:35.269547226Z", "FinishedAt": "2026-11-28T02:44:35.422467447Z", **state,
+    }  # fmt: skip
+    return json.dumps([{"State": state, "RestartCount": restarts, "Mounts": [{"Type": "bind", "Source": source, "Destination": source}]}])
+
+
+LOOPS = {"Status": "restarting", "Restarting": True, "ExitCode": 1}
+
+
+def shown(restarts=0, directory=DIRECTORY, load="loaded", active="active", sub="running", status="0", result="success"):
+    """As systemd 252 prints it."""
+    argv = f"haproxy -W -db -S {directory}/run/master.sock,mode,600 -f {directory}/haproxy.cfg"
+    command = f"ExecStart={{ path=/usr/sbin/haproxy ; argv[]={argv} ; ignore_errors=no ; start_time=[n/a] ; status=0/0 }}\n" if load == "loaded" else ""
+    return f"LoadState={load}\nActiveState={active}\nSubState={sub}\nResult={result}\nNRestarts={restarts}\nExecMainStatus={status}\n{command}"
+
+
+@pytest.mark.parametrize(
+    ("seen", "running", "restarts", "ours"),
+    [
+        (container(inspected(), DIRECTORY), True, 0, True),
+        (container(inspected(3, **LOOPS), DIRECTORY), False, 3, True),
+        (container(inspected(Status="exited", Running=False, ExitCode=1), DIRECTORY), False, 0, True),
+        (container(inspected(Status="created", Running=False), DIRECTORY), True, 0, True),
+        (container(inspected(source="/var/lib/bowline/edge-other"), DIRECTORY), True, 0, False),
+        (container("[]", DIRECTORY), False, 0, None),
+        (unit(shown(), DIRECTORY), True, 0, True),
+        (unit(shown(7, active="activating", sub="auto-restart", status="1", result="exit-code"), DIRECTORY), False, 7, True),
+        (unit(shown(active="failed", sub="failed", status="1", result="exit-code"), DIRECTORY), False, 0, True),
+        (unit(shown(directory="/var/lib/bowline/edge-other"), DIRECTORY), True, 0, False),
+        (unit(shown(directory=f"{DIRECTORY}-2"), DIRECTORY), True, 0, False),
+        (unit(shown(load="not-found", active="inactive", sub="dead"), DIRECTORY), False, 0, None),
+    ],
+)
+def test_what_docker_and_systemd_say(seen, running, restarts, ours):
+    assert (seen.running, seen.restarts, seen.ours) == (running, restarts, ours)
+
+
+class Host:
+    """Answers as docker or systemd of a host would; ``states`` are taken one after the other."""
+
+    def __init__(self, *states):
+        self.states = list(states)
+
+    def __call__(self, argv, *, env=None, stdin=None, timeout=None):
+        if "logs" in argv:
+            return Completed(0, "", LOG)
+        if "journalctl" in argv:
+            return Completed(0, LOG, "")
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return Completed(0 if state != "[]" else 1, state, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "states"),
+    [
+        ("container", [inspected(1, **LOOPS)]),
+        ("container", [inspected(), inspected(1)]),
+        ("container", [inspected(Status="exited", Running=False, ExitCode=1)]),
+        ("unit", [shown(), shown(2)]),
+        ("unit", [shown(1, active="activating", sub="auto-restart", status="1", result="exit-code")]),
+    ],
+)
+def test_a_crash_is_told_with_the_line_that_complains(kind, states):
+    process = asked_for({kind: "hub-edge"}, DIRECTORY, Host(*states))
+    failure = process.crash(process.look())
+    assert failure.code == "edge_crashed" and ALERT in failure.message and "hub-edge" in failure.remedy
+    assert failure.details["field"] == kind
+
+
+@pytest.mark.parametrize(("kind", "state"), [("container", inspected(4)), ("container", "[]"), ("unit", shown(4)), ("unit", shown(load="not-found"))])
+def test_what_runs_or_is_to_come_is_waited_for(kind, state):
+    process = asked_for({kind: "hub-edge"}, DIRECTORY, Host(state))
+    assert process.crash(process.look()) is None
+    process.refuse_others()
+
+
+@pytest.mark.parametrize(("kind", "state"), [("container", inspected(source="/srv/x")), ("unit", shown(directory="/srv/x"))])
+def test_what_belongs_to_something_else_is_refused_by_name(kind, state):
+    with pytest.raises(FleetError) as failure:
+        asked_for({kind: "hub-edge"}, DIRECTORY, Host(state)).refuse_others()
+    assert failure.value.code == "not_owner" and "hub-edge" in failure.value.message and failure.value.details["field"] == kind
+
+
+@pytest.mark.parametrize("asked", [{"container": "a", "unit": "b"}, {"container": "--help"}, {"unit": "a b"}, {"unit": "../x"}])
+def test_names_are_names(asked):
+    with pytest.raises(FleetError) as failure:
+        asked_for(asked, DIRECTORY, Host(""))
+    assert failure.value.code == "option_invalid"
+
+
+def test_last_words_have_no_secret():
+    host = Host(inspected())
+    assert asked_for({"container": "e"}, DIRECTORY, host).last_words(["/nowhere"]) == ALERT.replace("/nowhere", "****")
+    assert complaint(["", "one", " two "]) == "two" and complaint([]) == ""
