@@ -225,8 +225,14 @@ class Clients:
         self.failed: list[str] = []
         self.ended = 0
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _number in range(CLIENTS)]
-        for thread in self._threads:
+        self._threads: list[threading.Thread] = []
+        self.come(CLIENTS)
+
+    def come(self, count: int) -> None:
+        """So many clients more."""
+        threads = [threading.Thread(target=self._ask, daemon=True) for _number in range(count)]
+        self._threads += threads
+        for thread in threads:
             thread.start()
 
     def _ask(self) -> None:
@@ -376,7 +382,10 @@ def test_in_held_switched_back_and_out_under_load(bench):
         # Longer than every check of the proxy takes to fail: what is held must not make the edge look ill.
         until = time.monotonic() + 1.0
         rig().wait_until("checks of the proxy", lambda until=until: time.monotonic() > until)
-        assert len(clients.answers) - held <= CLIENTS, "requests were held"
+        clients.come(2)
+        until = time.monotonic() + 0.3
+        rig().wait_until("them to ask", lambda until=until: time.monotonic() > until)
+        assert len(clients.answers) - held <= CLIENTS and clients.failed == [], "requests were held"
         edge.switch(side)
         clients.served(side, f"traffic on {side}")
 
