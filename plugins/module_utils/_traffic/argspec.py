@@ -24,6 +24,7 @@ PROXY: dict[str, t.Any] = {
         },
         **dict.fromkeys(("check", "reload", "insert", "remove"), _LIST),
         "timeout": {"type": "float"},
+        "container": {"type": "str"},
         "door": {
             "type": "dict",
             "options": {

@@ -15,7 +15,7 @@ from .._core.errors import FleetError
 SIDES = ("legacy", "new")
 
 # Kinds of proxies that an edge can be put behind.
-PROXIES = ("nginx", "caddy", "traefik", "haproxy", "command")
+PROXIES = ("nginx", "caddy", "traefik", "traefik_labels", "haproxy", "command")
 
 # Clients lose patience, and a proxy in front may lose it sooner (patience.py).
 HOLD_MAX = 30.0

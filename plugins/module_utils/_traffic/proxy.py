@@ -16,6 +16,7 @@ from .proxies.command import CommandProxy
 from .proxies.file import FileProxy
 from .proxies.haproxy import HAProxy
 from .proxies.insertion import Insertion, Proxy, of_error
+from .proxies.labels import LabelsProxy
 from .proxies.nginx import Nginx
 from .proxies.source import Driver
 from .proxies.traefik import Traefik
@@ -29,6 +30,7 @@ DRIVERS: dict[str, Driver] = {"nginx": Nginx(), "caddy": Caddy(), "traefik": Tra
 _NEEDED = {
     **dict.fromkeys(("nginx", "caddy", "haproxy"), ("config", "upstreams", "check", "reload")),
     "traefik": ("config", "upstreams"),
+    "traefik_labels": ("upstreams", "container"),
     "command": ("check", "insert", "remove"),
 }
 
@@ -39,6 +41,7 @@ def asked_for(asked: t.Mapping[str, t.Any] | None, spec: EdgeSpec | None) -> Ins
         return None
     driver, upstreams = asked["driver"], asked.get("upstreams") or []
     wrong = [f"proxy.{field} is missing; driver {driver} needs it." for field in _NEEDED[driver] if not asked.get(field)]
+    wrong += ["proxy.container is of driver traefik_labels only."] if asked.get("container") and driver != "traefik_labels" else []
     wrong += [f"proxy.{field} is of driver command only." for field in ("insert", "remove") if asked.get(field) and driver != "command"]
     if spec is not None:
         known = {service.name for service in spec.services}
@@ -61,11 +64,13 @@ def recorded(record: t.Mapping[str, t.Any]) -> Insertion:
 
 def _insertion(driver: str, given: t.Mapping[str, t.Any]) -> Insertion:
     check, reload, insert, remove = (tuple(given.get(field) or ()) for field in ("check", "reload", "insert", "remove"))
-    return Insertion(driver, given.get("config") or "", given["upstreams"], check, reload, insert, remove)
+    return Insertion(driver, given.get("config") or "", given["upstreams"], check, reload, insert, remove, given.get("container") or "")
 
 
 def of(insertion: Insertion, directory: str, run: Runner) -> Proxy:
     """The proxy of ``insertion`` for the edge in ``directory``."""
     if insertion.driver == "command":
         return CommandProxy(insertion, run)
+    if insertion.driver == "traefik_labels":
+        return LabelsProxy(insertion, directory, run)
     return FileProxy(insertion, DRIVERS[insertion.driver], directory, directory + PRIVATE, run)

@@ -104,7 +104,7 @@ def run_edge_info(
     edge = Edge(directory.rstrip("/"))
     if place.outdated(edge.directory):
         raise _outdated(edge.directory)
-    answer: dict[str, t.Any] = {"changed": False, "edge": None, "reach": {}, "findings": [], "proxy_timeout": None}
+    answer: dict[str, t.Any] = {"changed": False, "edge": None, "reach": {}, "findings": [], "proxy_timeout": None, "labels": {}}
     insertion = proxy.asked_for(asked, None)
     if insertion and run and not (planned and insertion.config and not os.path.exists(insertion.config)):
         there = proxy.of(insertion, edge.directory, run)
@@ -114,6 +114,7 @@ def run_edge_info(
             answer["proxy_timeout"] = timeout[0]
             failure = patience.too_long(hold_max or 0, *timeout)
             answer["findings"] += [proxy.of_error(failure, insertion.config or insertion.driver)] if failure else []
+            answer["labels"] = there.labels()
     if not os.path.exists(f"{edge.directory}/{render.SPEC_FILE}"):
         return answer
     answer["edge"] = _status(edge)

@@ -78,6 +78,9 @@ class CommandProxy:
             return [of_error(error, " ".join(self.insertion.check))]
         return []
 
+    def labels(self) -> dict[str, str]:
+        return {}
+
     def timeout(self) -> float | None:
         return None
 

@@ -125,6 +125,9 @@ class FileProxy:
             found.append(of_error(error, config))
         return found
 
+    def labels(self) -> dict[str, str]:
+        return {}
+
     def timeout(self) -> float | None:
         seen = self.seen()
         return self._plan(self.restored(seen), seen).timeout

@@ -21,7 +21,7 @@ Prove = t.Callable[[], None]
 class Insertion:
     """Where a proxy's configuration is, and how it checks and takes it. ``upstreams``: name in its configuration to host:port of the edge.
 
-    ``insert`` and ``remove`` are commands of driver command.
+    ``insert`` and ``remove`` are commands of driver command, ``container`` is that of the edge, for driver traefik_labels.
     """
 
     driver: str
@@ -31,6 +31,7 @@ class Insertion:
     reload: tuple[str, ...] = ()
     insert: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    container: str = ""
 
     def words(self) -> set[str]:
         """Ours among what the proxy may name in a message."""
@@ -63,6 +64,9 @@ class Proxy(t.Protocol):
 
     def findings(self) -> list[dict[str, str]]:
         """Everything that stands against an insertion (level fail) or should be known of it (warn), found by reading alone."""
+
+    def labels(self) -> dict[str, str]:
+        """Labels that the container of the edge needs for this proxy; none for most."""
 
     def timeout(self) -> float | None:
         """Seconds that the proxy waits for an answer of what is behind it; None for no limit, or when it is not known."""
