@@ -112,9 +112,12 @@ options:
         description:
           - Kind of proxy. V(nginx), V(caddy) (a Caddyfile), V(traefik) (a dynamic file of its file provider) and V(haproxy) need O(proxy.config) and
             O(proxy.upstreams), and all but V(traefik), which sees its file change, O(proxy.check) and O(proxy.reload).
+          - V(traefik_labels) is for Traefik that reads the labels of containers. No file is changed; the container of the edge, O(proxy.container), has
+            the rules of the application's at a higher priority (RV(bowline.fleet.traffic_edge_info#module:labels)), and a health check that holds
+            them back until the edge is put in.
           - V(command) runs O(proxy.insert), O(proxy.remove) and O(proxy.check) of yours, and believes what they say.
         type: str
-        choices: [nginx, caddy, traefik, haproxy, command]
+        choices: [nginx, caddy, traefik, traefik_labels, haproxy, command]
         default: nginx
       config:
         description: File on this host that is changed. It is written in place, and comes back byte for byte; what others write meanwhile stays.
@@ -128,7 +131,8 @@ options:
             description:
               - What the proxy calls the application, as it stands in O(proxy.config).
               - With V(nginx) the name of an C(upstream) block, or the address in C(proxy_pass http://ADDRESS); with V(caddy) an upstream of
-                C(reverse_proxy); with V(traefik) a name of C(http.services); with V(haproxy) the name of a C(backend) or C(listen).
+                C(reverse_proxy); with V(traefik) a name of C(http.services); with V(haproxy) the name of a C(backend) or C(listen);
+                with V(traefik_labels) the container of the application, or container and service (C(hub-app-1/app)) where it has several.
             type: str
             required: true
           service: {description: Name of the service of the edge., type: str, required: true}
@@ -146,6 +150,10 @@ options:
             proxy sends to the edge. O(proxy.upstreams) are in its environment, C(BOWLINE_UPSTREAMS), as JSON with name and O(proxy.upstreams[].via).
         type: list
         elements: str
+      container:
+        description:
+          - Container of the edge, with driver V(traefik_labels). Its health check is whether the file C(in-the-path) is in O(directory).
+        type: str
       remove: {description: 'The same for taking it out: what stood there before, byte for byte, is its word.', type: list, elements: str}
       timeout:
         description:

@@ -27,7 +27,7 @@ options:
         is in RV(findings), and nothing is changed. Commands of it that only tell (C(nginx -T), O(proxy.check)) are run.
     type: dict
     suboptions:
-      driver: {description: Kind of proxy., type: str, choices: [nginx, caddy, traefik, haproxy, command], default: nginx}
+      driver: {description: Kind of proxy., type: str, choices: [nginx, caddy, traefik, traefik_labels, haproxy, command], default: nginx}
       config: {description: File on this host that is changed., type: path}
       upstreams:
         description: What becomes which service of the edge.
@@ -41,6 +41,7 @@ options:
       reload: {description: Command that makes the proxy take it., type: list, elements: str}
       insert: {description: Command that puts the edge in., type: list, elements: str}
       remove: {description: Command that takes the edge out., type: list, elements: str}
+      container: {description: Container of the edge., type: str}
       timeout: {description: Seconds that the proxy waits for an answer., type: float}
       door:
         description: Where the proxy answers its clients.
@@ -88,6 +89,10 @@ proxy_timeout:
   description: Seconds that the proxy waits for an answer of what is behind it, None for no limit or when it does not tell. A hold has to be shorter.
   returned: success
   type: float
+labels:
+  description: Labels that the container of the edge needs for O(proxy); empty for every driver but V(traefik_labels).
+  returned: success
+  type: dict
 failure:
   description: Code, message, remedy and details.
   returned: failure

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .._core.runner import Runner
@@ -30,7 +31,7 @@ DRIVERS: dict[str, Driver] = {"nginx": Nginx(), "caddy": Caddy(), "traefik": Tra
 _NEEDED = {
     **dict.fromkeys(("nginx", "caddy", "haproxy"), ("config", "upstreams", "check", "reload")),
     "traefik": ("config", "upstreams"),
-    "traefik_labels": ("upstreams", "container"),
+    "traefik_labels": ("upstreams",),
     "command": ("check", "insert", "remove"),
 }
 
@@ -41,6 +42,7 @@ def asked_for(asked: t.Mapping[str, t.Any] | None, spec: EdgeSpec | None) -> Ins
         return None
     driver, upstreams = asked["driver"], asked.get("upstreams") or []
     wrong = [f"proxy.{field} is missing; driver {driver} needs it." for field in _NEEDED[driver] if not asked.get(field)]
+    wrong += [f"proxy.container is {asked['container']!r}, which is no name of a container."] if not _name(asked.get("container")) else []
     wrong += ["proxy.container is of driver traefik_labels only."] if asked.get("container") and driver != "traefik_labels" else []
     wrong += [f"proxy.{field} is of driver command only." for field in ("insert", "remove") if asked.get(field) and driver != "command"]
     if spec is not None:
@@ -55,6 +57,10 @@ def asked_for(asked: t.Mapping[str, t.Any] | None, spec: EdgeSpec | None) -> Ins
     wrong += [f"proxy.upstreams has {name} twice." for name in sorted({name for name in names if names.count(name) > 1})]
     faults.refuse(wrong)
     return _insertion(driver, {**asked, "upstreams": {item["name"]: item["via"] for item in upstreams}})
+
+
+def _name(container: str | None) -> bool:
+    return not container or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", container) is not None
 
 
 def recorded(record: t.Mapping[str, t.Any]) -> Insertion:

@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -103,6 +106,19 @@ http:
         servers:
           - url: http://127.0.0.1:%(app)s
 """
+CONTAINER = """\
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+frontend app
+    bind 127.0.0.1:%(app)s
+    http-request return status 400 unless { req.hdr(X-Marked) -m str yes } || { path /up }
+    http-request return status 200 hdr X-Served-By legacy
+"""
+# Names of what this run makes in the engine.
+TAG = f"bowline-proxies-{os.getpid()}"
 SCRIPT = """\
 #!/bin/sh
 # The operator's own: a file that nginx includes, and a reload.
@@ -187,10 +203,36 @@ class Front:
         self.script = [str(script)]
         return self.check[:-1]
 
+    def _traefik_labels(self):
+        """The application is a container with the labels that people write; the engine is a real one, the network the host's."""
+        self.config, self.container, self.application = self.home / "nothing", f"{TAG}-edge", f"{TAG}-app"
+        self.config.write_text("")
+        (self.home / "app.cfg").write_text(CONTAINER % self.values)
+        labels = {
+            "traefik.enable": "true",
+            "traefik.http.routers.app.rule": f"Host(`{HOST}`)",
+            "traefik.http.routers.app.entrypoints": "web",
+            "traefik.http.routers.app.middlewares": "mark",
+            "traefik.http.middlewares.mark.headers.customrequestheaders.X-Marked": "yes",
+            "traefik.http.services.app.loadbalancer.server.port": str(self.values["app"]),
+        }
+        container(self.application, labels, ["-v", f"{self.home}:{self.home}:ro"], ["haproxy", "-db", "-f", str(self.home / "app.cfg")])
+        words = ["--providers.docker", "--providers.docker.exposedbydefault=false", "--log.level=INFO"]
+        return [traefik(), f"--entrypoints.web.address=127.0.0.1:{self.port}", *words]
+
+    def state(self):
+        """What the operator has: his file, or his container."""
+        if self.kind == "traefik_labels":
+            return docker("inspect", "-f", "{{json .Config}} {{.Id}} {{.State.StartedAt}}", self.application)
+        return self.config.read_bytes()
+
     def proxy(self):
         """The option proxy of the module."""
         upstreams = [{"name": self.name, "service": "app", "via": f"127.0.0.1:{self.edge}"}]
         door = {"port": self.port, "tls": False}
+        if self.kind == "traefik_labels":
+            upstreams[0]["name"] = self.application
+            return {"driver": self.kind, "upstreams": upstreams, "container": self.container, "door": door}
         if self.driver == "command":
             words = {field: [*self.script, field] for field in ("check", "insert", "remove")}
             return {"driver": "command", "upstreams": upstreams, "door": door, **words}
@@ -203,6 +245,30 @@ class Front:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
+
+
+def docker(*words, stdin=None) -> str:
+    completed = subprocess.run(["docker", *words], capture_output=True, input=stdin, timeout=60, check=False)
+    assert completed.returncode == 0, completed.stderr.decode()
+    return completed.stdout.decode()
+
+
+def image() -> None:
+    """HAProxy and sh of this machine with their libraries, and nothing else."""
+    programs = [shutil.which("haproxy"), "/bin/sh"]
+    needed = {word for program in programs for word in subprocess.check_output(["ldd", program], text=True).split() if word.startswith("/")}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path in sorted(needed):
+            archive.add(os.path.realpath(path), path)
+        for path in programs:
+            archive.add(os.path.realpath(path), f"/{'bin' if path == '/bin/sh' else 'usr/bin'}/{Path(path).name}")
+    docker("import", "-c", "ENV PATH=/usr/bin", "-", f"{TAG}:latest", stdin=buffer.getvalue())
+
+
+def container(name, labels, options, command) -> None:
+    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    docker("run", "-d", "--network", "host", "--name", name, *words, *options, f"{TAG}:latest", *command)
 
 
 def traefik() -> str:
@@ -289,14 +355,15 @@ class Bench:
         self.world = world
         # A unix socket of the edge lies below, and its path is short.
         self.home = world.home.parent / kind
-        self.application = rig().Application("legacy")
+        self.application = rig().Application("legacy") if kind != "traefik_labels" else None
+        self.local = self.application.port if self.application else rig().free_port()
         self.port = rig().free_port()
-        self.front = Front(kind, self.home, self.application.port, self.port)
         self.directory = str(self.home / "e")
         self.process = None
+        self.front = Front(kind, self.home, self.local, self.port)
 
     def params(self, **changes):
-        services = [{"name": "app", "listen": f"127.0.0.1:{self.port}", "local": f"127.0.0.1:{self.application.port}", "clients": None, "group": None}]
+        services = [{"name": "app", "listen": f"127.0.0.1:{self.port}", "local": f"127.0.0.1:{self.local}", "clients": None, "group": None}]
         return self.world.params("legacy", directory=self.directory, services=services, command=str(self.home / "bowline-edge.pyz"), **changes)
 
     def run(self, check: bool = False, **changes):
@@ -304,29 +371,55 @@ class Bench:
 
     def start_edge(self) -> None:
         self.run(route="local")
+        if self.front.kind == "traefik_labels":
+            labels = run_edge_info(self.directory, False, self.front.proxy(), self.world.runner)["labels"]
+            # As role edge does it.
+            options = ["-v", f"{self.directory}:{self.directory}:ro", "-v", f"{self.directory}/run:{self.directory}/run", "--cap-drop", "ALL", "--read-only"]
+            user = pwd.getpwnam(self.world.user) if self.world.user else None
+            options += ["--user", f"{user.pw_uid}:{user.pw_gid}"] if user else []
+            options += ["--health-cmd", f"test -e {self.directory}/in-the-path", "--health-interval", "1s", "--health-retries", "1"]
+            container(self.front.container, labels, options, start_argv(self.directory))
+            rig().wait_until("the edge to listen", lambda: rig().port_open(self.port))
+            return
         self.process = rig().Process(start_argv(self.directory), self.home / "edge.log", self.world.user)
         self.process.start()
         rig().wait_until("the edge to listen", lambda: rig().port_open(self.port))
 
-    def stop(self) -> None:
-        self.front.stop()
+    def stop_edge(self) -> None:
         if self.process:
             self.process.stop()
-        self.application.stop()
+            self.process = None
+        elif self.front.kind == "traefik_labels":
+            docker("rm", "-f", self.front.container)
+
+    def stop(self) -> None:
+        self.front.stop()
+        self.stop_edge()
+        if self.application:
+            self.application.stop()
+        else:
+            docker("rm", "-f", self.front.application)
 
 
 @pytest.fixture
 def bench(world, request):
     made = None
     try:
+        if request.param == "traefik_labels":
+            image()
         made = Bench(world, request.param)
         yield made
     finally:
         if made:
             made.stop()
+        if request.param == "traefik_labels":
+            for name in (f"{TAG}-app", f"{TAG}-edge"):
+                subprocess.run(["docker", "rm", "-f", name], capture_output=True, check=False)
+            docker("rmi", "-f", f"{TAG}:latest")
 
 
-KINDS = ["nginx", "nginx_plain", "caddy", "haproxy", "traefik", "command"]
+# The engine is the lab's.
+KINDS = ["nginx", "nginx_plain", "caddy", "haproxy", "traefik", "command", pytest.param("traefik_labels", marks=pytest.mark.lab)]
 
 
 KILLED = """\
@@ -334,6 +427,7 @@ import json, os, signal, subprocess, sys
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.proxies.command import CommandProxy
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.proxies.file import FileProxy
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.proxies.labels import LabelsProxy
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.run import run_edge
 
 def run(argv, *, env=None, stdin=None, timeout=None):
@@ -343,8 +437,9 @@ def run(argv, *, env=None, stdin=None, timeout=None):
 def die(*_words):
     os.kill(os.getpid(), signal.SIGKILL)
 
-make = CommandProxy._make
+make, inspect = CommandProxy._make, LabelsProxy._inspect
 FileProxy._commands = die
+LabelsProxy._inspect = lambda self, name: die() if os.path.exists(self._file) else inspect(self, name)
 CommandProxy._make = lambda self, state: (make(self, state), die())
 run_edge(json.loads(sys.argv[1]), run, False)
 """
@@ -360,14 +455,14 @@ def killed(bench) -> None:
 @pytest.mark.parametrize("bench", KINDS, indirect=True)
 def test_in_held_switched_back_and_out_under_load(bench):
     front = bench.front
-    original = front.config.read_bytes()
+    original = front.state()
     findings = run_edge_info(bench.directory, False, front.proxy(), bench.world.runner)["findings"]
     assert findings == []
     bench.start_edge()
     foreseen = bench.run(check=True, proxy=front.proxy())
-    assert front.config.read_bytes() == original and [step["action"] for step in foreseen["plan"]] == ["insert"]
+    assert front.state() == original and [step["action"] for step in foreseen["plan"]] == ["insert"]
     killed(bench)
-    assert front.config.read_bytes() != original
+    assert front.kind == "traefik_labels" or front.state() != original
     clients = Clients(front.port)
     clients.served("legacy", "traffic")
 
@@ -391,9 +486,8 @@ def test_in_held_switched_back_and_out_under_load(bench):
 
     out = bench.run(state="absent", proxy=front.proxy())
     assert [step["action"] for step in out["plan"]] == ["take_out", "remove_files"]
-    assert front.config.read_bytes() == original
-    bench.process.stop()
-    bench.process = None
+    assert front.state() == original
+    bench.stop_edge()
     clients.served("legacy", "traffic without an edge")
     clients.end()
     assert clients.failed == [] and len(clients.answers) > 100

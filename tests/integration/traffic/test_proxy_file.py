@@ -170,9 +170,8 @@ def test_two_stacks_share_a_file(place, tmp_path):
     other.change(seen, seen, other.inserted(seen))
     both = place.config.read_text()
     assert "server edge:1;" in both and "server edge:2;" in both
-    assert failure(proxy.of(Insertion("nginx", str(place.config), {"app": "edge:2"}, ("true",), ("true",)), str(tmp_path / "third"), run).inserted, both).code == (
-        "not_owner"
-    )
+    third = proxy.of(Insertion("nginx", str(place.config), {"app": "edge:2"}, ("true",), ("true",)), str(tmp_path / "third"), run)
+    assert failure(third.inserted, both).code == "not_owner"
     mine = place.proxy()
     mine.change(both, both, mine.restored(both))
     seen = other.seen()

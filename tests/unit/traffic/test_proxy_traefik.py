@@ -23,20 +23,25 @@ FILES = {
     "services first": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n          - url: http://backend:3000\n" + ROUTER, URL),
     "no newline at the end": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n        - url: \"http://backend:3000/\"", URL),
     "carriage returns": ("http:\r\n  services:\r\n    app:\r\n      loadBalancer:\r\n        servers:\r\n          - url: http://backend:3000\r\n", URL),
-    "list as deep as its key": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n        - url: http://backend:3000\n        passHostHeader: true\n",
+    "list as deep as its key": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n        - url: http://backend:3000\n"
+                       "        passHostHeader: true\n",
                                 {**URL, "passHostHeader": True}),
     "several and weights": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n          - url: http://backend:3000\n            weight: 2\n"
                             "          # spare\n          - url: http://spare:3000\n        sticky:\n          cookie:\n            name: srv\n",
                             {**URL, "sticky": {"cookie": {"name": "srv"}}}),
     "checks": ("http:\n  services:\n    app:\n      loadBalancer:\n        healthCheck:\n          path: /up\n          interval: 2s\n          headers:\n"
-               "            X-A: b\n        servers:\n          - url: http://backend:3000\n        passiveHealthCheck:\n          maxFailedAttempts: 1\n", URL),
+               "            X-A: b\n        servers:\n          - url: http://backend:3000\n        passiveHealthCheck:\n"
+                                  "          maxFailedAttempts: 1\n", URL),
     "neighbours": ("http:\n  services:\n    web:\n      loadBalancer:\n        servers:\n          - url: http://web:80\n\n    app:\n      # ours\n"
                    "      loadBalancer:\n        servers:\n          - url: http://backend:3000 # here\n\n    api:\n      loadBalancer:\n        servers:\n"
                    "          - url: http://api:80\ntls:\n  options: {}\n", URL),
-    "quoted keys and a comment above": ("# app\n\"http\":\n  'services':\n    \"app\":\n      loadBalancer:\n        servers:\n          - url: 'http://backend:3000'\n", URL),
-    "lower case": ("http:\n  services:\n    app:\n      loadbalancer:\n        servers:\n          - url: http://backend:3000\n        healthcheck:\n          path: /\n", URL),
+    "quoted keys and a comment above": ("# app\n\"http\":\n  'services':\n    \"app\":\n      loadBalancer:\n        servers:\n"
+                       "          - url: 'http://backend:3000'\n", URL),
+    "lower case": ("http:\n  services:\n    app:\n      loadbalancer:\n        servers:\n          - url: http://backend:3000\n"
+                       "        healthcheck:\n          path: /\n", URL),
     "flow list": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers: [{url: \"http://backend:3000\"}, {url: \"http://b:1\"}]\n", URL),
-    "a template elsewhere": ("{{ if true }}\nhttp:\n{{ end }}\n  services:\n    app:\n      loadBalancer:\n        servers:\n          - url: http://backend:3000\n", None),
+    "a template elsewhere": ("{{ if true }}\nhttp:\n{{ end }}\n  services:\n    app:\n      loadBalancer:\n        servers:\n"
+                       "          - url: http://backend:3000\n", None),
 }  # fmt: skip
 
 TOML = {
@@ -50,7 +55,8 @@ TOML = {
         "[http.services.app.loadBalancer.sticky.cookie]\nname = \"srv\"\n[[http.services.web.loadBalancer.servers]]\nurl = \"http://web:80\"",
         {**URL, "sticky": {"cookie": {"name": "srv"}}},
     ),
-    "a quoted name": ("[http.services.\"app\".loadBalancer]\npassHostHeader = true\n[[http.services.\"app\".loadBalancer.servers]]\nurl = \"http://backend:3000\"\n",
+    "a quoted name": ("[http.services.\"app\".loadBalancer]\npassHostHeader = true\n[[http.services.\"app\".loadBalancer.servers]]\n"
+                       "url = \"http://backend:3000\"\n",
                       {**URL, "passHostHeader": True}),
 }  # fmt: skip
 
@@ -85,7 +91,8 @@ REFUSED = {
     "nothing": ("", APP, ["proxy_upstream_missing"], "http.services.app"),
     "another": (SERVICE.replace("app:", "web:") % "http://a:1", APP, ["proxy_upstream_missing"], "It has web"),
     "only routers": ("http:\n" + ROUTER, APP, ["proxy_upstream_missing"], "http.services.app"),
-    "of tcp": ("tcp:\n  services:\n    app:\n      loadBalancer:\n        servers:\n          - address: a:1\n", APP, ["proxy_upstream_missing"], "http.services"),
+    "of tcp": ("tcp:\n  services:\n    app:\n      loadBalancer:\n        servers:\n          - address: a:1\n", APP,
+               ["proxy_upstream_missing"], "http.services"),
     "weighted": ("http:\n  services:\n    app:\n      weighted:\n        services:\n          - name: a\n", APP, ["proxy_upstream_missing"], "loadBalancer"),
     "flow": ("http: {services: {app: {loadBalancer: {servers: [{url: \"http://a:1\"}]}}}}\n", APP, ["proxy_upstream_missing"], "block style"),
     "an anchor": ("x: &lb\n  servers: []\nhttp:\n  services:\n    app:\n      loadBalancer: *lb\n", APP, ["proxy_upstream_missing"], "block style"),
@@ -93,8 +100,10 @@ REFUSED = {
     "h2c": (SERVICE % "h2c://a:1", APP, ["proxy_unsupported"], "h2c"),
     "Host of the server": (SERVICE % "http://a:1" + "        passHostHeader: false\n", APP, ["proxy_unsupported"], "line 7"),
     "a path that is kept": (SERVICE % "http://a:1/x" + "            preservePath: true\n", APP, ["proxy_unsupported"], "preservePath"),
-    "a template": (SERVICE % "http://a:1" + "          {{ range . }}\n          - url: http://x\n          {{ end }}\n", APP, ["proxy_unsupported"], "template"),
-    "twice": (SERVICE % "http://a:1" + "    app:\n      loadBalancer:\n        servers:\n          - url: http://b:1\n", APP, ["proxy_unsupported"], "line 5 and line 9"),
+    "a template": (SERVICE % "http://a:1" + "          {{ range . }}\n          - url: http://x\n          {{ end }}\n", APP,
+                   ["proxy_unsupported"], "template"),
+    "twice": (SERVICE % "http://a:1" + "    app:\n      loadBalancer:\n        servers:\n          - url: http://b:1\n", APP,
+              ["proxy_unsupported"], "line 5 and line 9"),
     "a socket": (SERVICE % "http://a:1", {"app": "unix:/run/e"}, ["proxy_unsupported"], "unix sockets"),
 }  # fmt: skip
 

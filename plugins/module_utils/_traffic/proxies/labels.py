@@ -45,13 +45,17 @@ class LabelsProxy:
 
     def inserted(self, seen: str) -> str:
         labels, faults = self._labels()
-        there = self._inspect(self.insertion.container)
+        there = self._inspect(self.insertion.container) if self.insertion.container else None
+        if not self.insertion.container:
+            faults.append(Fault("option_invalid", "", "proxy.container is missing.", "Name the container of the edge; role edge does."))
         # In a plan the container may be still to come.
         if there is not None and not faults:
+            if not there["State"].get("Health"):
+                faults.append(unsupported("", f"Container {self.insertion.container} of the edge has no health check.", "Role edge makes it anew with one."))
             differing = sorted(key for key, value in labels.items() if there["Config"]["Labels"].get(key) != value)
             if differing:
                 message = f"Container {self.insertion.container} of the edge has not the labels {', '.join(differing)}."
-                faults = [unsupported("", message, "Role edge makes it anew with the labels and the health check that it needs.")]
+                faults.append(unsupported("", message, "Role edge makes it anew with them."))
         refuse(faults, self.insertion.container)
         return IN
 
