@@ -62,7 +62,9 @@ options:
         elements: str
       group: {description: Group of the reverse proxy. Required with a unix socket and of one only., type: str}
       local:
-        description: Host and port of the application of this side, as the edge sees it. A host name is followed.
+        description:
+          - Host and port of the application of this side, as the edge sees it. A host name is followed.
+          - Or C(unix:) and the path of its socket; the user of the edge needs the right to write to it, and a container the folder as a mount.
         type: str
         required: true
   token:
@@ -188,8 +190,27 @@ options:
       - Without it as the process is started.
     type: str
   group: {description: 'Group, or number of one, that HAProxy runs as. The user''s own without it; required with a number.', type: str}
+  subject:
+    description:
+      - Name of the stack that the edge belongs to. A directory with the edge of another one is refused with C(not_owner), also with O(state=absent).
+      - Of an edge that says none O(peer.hostname) tells whose it is.
+    type: str
+  process:
+    description:
+      - What runs the process, so that a crash is seen at once (C(edge_crashed), with the line of its log that complains) and a container or unit
+        that runs something else is refused (C(not_owner)). Without it an edge that does not answer is waited for.
+    type: dict
+    suboptions:
+      container: {description: Name of a container of the local Docker engine., type: str}
+      unit: {description: 'Name of a systemd unit, without C(.service).', type: str}
+  process_renewed:
+    description: Whether this run makes the container of O(process) anew or changed its unit; what that means for requests is said as a warning.
+    type: bool
+    default: false
   command:
-    description: Where to write C(bowline-edge), in a directory where nobody else writes.
+    description:
+      - Where to write C(bowline-edge), in a directory where nobody else writes. Several edges on a host may share it; the last one that is taken out
+        takes it along.
     type: path
     default: /usr/libexec/bowline/bowline-edge.pyz
 seealso:

@@ -39,7 +39,9 @@ class Absent:
         there = proxy.of(insertion, self.directory, self.run) if insertion else None
         text = there.seen() if there else None
         restored = there.restored(text or "") if there else None
-        paths = (self.directory, self.directory + render.PRIVATE, self.params["command"])
+        # Another stack on this host may hold its requests with the same command.
+        command = () if owner.neighbours(self.directory) else (self.params["command"],)
+        paths = (self.directory, self.directory + render.PRIVATE, *command)
         leftovers = tuple(path for path in paths if os.path.lexists(path))
         taken = recorded["digest"] if recorded else "unknown" if outdated else None
         observed = Observed(files={}, proxy_text=text, proxy_taken=taken, leftovers=leftovers)

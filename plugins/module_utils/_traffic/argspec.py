@@ -81,6 +81,7 @@ EDGE: dict[str, t.Any] = {
     "group": {"type": "str"},
     "subject": {"type": "str"},
     "process": {"type": "dict", "options": {"container": {"type": "str"}, "unit": {"type": "str"}}},
+    "process_renewed": {"type": "bool", "default": False},
     "command": {"type": "path", "default": "/usr/libexec/bowline/bowline-edge.pyz"},
 }
 

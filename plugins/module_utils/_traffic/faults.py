@@ -69,7 +69,7 @@ def door(address: str, port: int, hostname: str, path: str) -> None:
 
 
 def via(value: str) -> bool:
-    """Whether a proxy can be told to send to ``value``: host:port, or unix:/path."""
+    """Whether a proxy or an edge can be told to send to ``value``: host:port, or unix:/path."""
     return bool(re.fullmatch(rf"{_HOST_PORT}|unix:{_PATH}", value))
 
 
@@ -91,8 +91,8 @@ def _service(service: Service, directory: str) -> list[str]:
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,20}", service.name):
         wrong.append(f"services: name {service.name!r} must be lower-case letters, digits, - and _, at most 21.")
     field = f"services.{service.name}"
-    if not re.fullmatch(_HOST_PORT, service.local):
-        wrong.append(f"{field}.local is {service.local!r}; expected host:port.")
+    if not via(service.local):
+        wrong.append(f"{field}.local is {service.local!r}; expected host:port or unix:/path.")
     if service.socket():
         folder, name = service.listen.rpartition("/")[::2]
         if not _path(service.listen) or not name or len(service.listen) > _SOCKET_MAX or folder.rpartition("/")[0] != f"{directory}/{RUN}":

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import typing as t
@@ -37,6 +38,12 @@ def refuse_others(directory: str, subject: str, hostname: str = "") -> None:
         " the subject).",
         details={"field": "directory", "directory": directory, "owner": there or name},
     )
+
+
+def neighbours(directory: str) -> list[str]:
+    """Directories of other edges beside ``directory``, which run the same command."""
+    found = glob.glob(f"{glob.escape(os.path.dirname(directory))}/*/{SPEC_FILE}")
+    return sorted(os.path.dirname(path) for path in found if os.path.dirname(path) != directory)
 
 
 def _described(directory: str) -> dict[str, t.Any]:

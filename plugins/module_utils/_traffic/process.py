@@ -50,7 +50,7 @@ class Process:
         return unit(done.out, self.directory)
 
     def last_words(self, secrets: t.Collection[str] = ()) -> str:
-        """The last line of its log that complains, else the last one; empty without any."""
+        """What its log complains of since the last start, else its last line; empty without any."""
         if self.kind == "container":
             done = self.run(["docker", "container", "logs", "--tail", str(_LINES), self.name], timeout=15)
             lines = [line[:_LONGEST] for line in f"{done.out}\n{done.err}".splitlines()]
@@ -72,7 +72,19 @@ class Process:
                 details={"field": self.kind, "name": self.name},
             )
 
-    def crash(self, before: Seen, secrets: t.Collection[str] = ()) -> FleetError | None:
+    def renewed(self) -> str:
+        """What it means for requests that its container is made again, or its unit changed, while the proxy sends to the edge."""
+        if self.kind == "container":
+            return (
+                f"The container {self.name} is made again while the proxy sends to it: until it answers, about a second, requests get errors. Who cannot"
+                " have that takes the edge out first (role edge, entry point absent), which fails none, unless it forwards."
+            )
+        return (
+            f"The unit {self.name} has changed and its process goes on as it was started; the change takes effect at the next restart. systemctl restart"
+            f" {self.name} does it now, and requests get errors until it answers, less than a second."
+        )
+
+    def crash(self, before: Seen, secrets: t.Collection[str] = (), means: str = "The proxy is unchanged.") -> FleetError | None:
         """Why nothing will answer however long one waits, compared with an earlier `look`; None while it may still."""
         now = self.look()
         if now.running and now.restarts <= before.restarts:
@@ -84,7 +96,7 @@ class Process:
         log = f"docker logs {self.name}" if self.kind == "container" else f"journalctl -u {self.name}"
         return FleetError(
             "edge_crashed",
-            f"The edge's {self.kind} {self.name} {now.ended}" + (f"; its last words: {said}" if said else "; it said nothing") + ". The proxy is unchanged.",
+            f"The edge's {self.kind} {self.name} {now.ended}; {'its last words: ' + said.rstrip('.') if said else 'it said nothing'}. {means}",
             remedy=f"Correct what it says; the whole log: {log}.",
             details={"field": self.kind, "name": self.name, "restarts": now.restarts, "log": said},
         )
@@ -131,7 +143,8 @@ def unit(text: str, directory: str) -> Seen:
 
 
 def complaint(lines: t.Sequence[str]) -> str:
-    """The last line that HAProxy marks as an alert, else the last one that says something."""
+    """What HAProxy alerts to since its last start, the cause comes first; else the last line that says something."""
     said = [line.strip() for line in lines if line.strip()]
-    alerts = [line for line in said if "[ALERT]" in line]
-    return (alerts or said or [""])[-1]
+    starts = [index for index, line in enumerate(said) if "haproxy version is" in line]
+    alerts = [line for line in said[starts[-1] if starts else 0 :] if "[ALERT]" in line]
+    return " | ".join(alerts[:2]) if alerts else (said or [""])[-1]

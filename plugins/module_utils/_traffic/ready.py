@@ -54,6 +54,6 @@ class Ready:
     def alive(self) -> None:
         """An edge that is in the path and does not answer hurts every client: FleetError ``edge_crashed`` says why its process ended."""
         if self._process and not self._edge.haproxy.running():
-            crash = self._process.crash(self._process.look(), self._secrets)
+            crash = self._process.crash(self._process.look(), self._secrets, "The proxy sends to it, so clients get errors.")
             if crash:
                 raise crash

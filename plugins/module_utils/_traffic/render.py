@@ -199,7 +199,7 @@ def _config(spec: EdgeSpec, token: str, marker: str) -> str:
     head = {"side": spec.side, "mark": marker, "run": run, "directory": spec.directory, "identity": identity, "token": token}
     parts = [_HEAD.format(**head, case=case, idle=_IDLE)]
     for service in spec.services:
-        local = service.local + _resolve(service.local.rpartition(":")[0])
+        local = _server(service.local)
         parts.append(
             _SERVICE.format(
                 name=service.name,
@@ -221,6 +221,13 @@ def _clients(service: Service) -> str:
     if service.socket():
         return ""
     return f"    tcp-request connection reject if {{ src -m found }} !{{ src {' '.join(service.clients)} }}\n"
+
+
+def _server(local: str) -> str:
+    """Where the application is: configuration manual 2.6, 5.2, knows a socket as unix@ and its path."""
+    if local.startswith("unix:"):
+        return f"unix@{local[len('unix:') :]}"
+    return local + _resolve(local.rpartition(":")[0])
 
 
 def _host_port(address: str, port: int) -> str:

@@ -178,6 +178,8 @@ class _Present:
         before, after = shown.before(observed, self.proxy), shown.after(observed, desired, self.proxy)
         notes = self.proxy.notes(observed.proxy_text) if self.proxy and observed.proxy_text else []
         warnings = [f"{note['message']} {note['remedy']}" for note in notes]
+        if self.process and self.params.get("process_renewed") and place.recorded(self.spec.directory) is not None:
+            warnings.append(self.process.renewed())
         if any(step.action == "insert" for step in steps) and self.check_mode:
             warnings += self._foreseen(observed, desired)
         if not self.check_mode:

@@ -89,12 +89,12 @@ _HOP = (b"connection", b"keep-alive", b"date")
 class Application:
     """Answers each request with the bytes of the case that is set, and keeps what it read."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "") -> None:
         self.case: Case | None = None
         self.seen: list[Request] = []
         self.heads: list[bytes] = []
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._server.getsockname()[1]
+        self._server = socket.create_server(path or ("127.0.0.1", 0), family=socket.AF_UNIX if path else socket.AF_INET, backlog=64)
+        self.port = 0 if path else self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:

@@ -146,7 +146,10 @@ UPGRADES = [
 ]
 
 ANSWERS = [
-    *(Case(f"status {code}", request(), answer(status=f"HTTP/1.1 {code} Any", body=b"x")) for code in (201, 207, 226, 299, 300, 402, 418, 451, 499, 500, 509, 599, 999)),
+    *(
+        Case(f"status {code}", request(), answer(status=f"HTTP/1.1 {code} Any", body=b"x"))
+        for code in (201, 207, 226, 299, 300, 402, 418, 451, 499, 500, 509, 599, 999)
+    ),
     Case("204", request(), answer(status="HTTP/1.1 204 No Content", length=False)),
     Case("204 with a length", request(), answer(status="HTTP/1.1 204 No Content")),
     Case("304 with a length", request(), answer("Content-Length: 100", status="HTTP/1.1 304 Not Modified", length=False)),
@@ -174,7 +177,10 @@ ANSWERS = [
     Case("a length and chunks", request(target="/stream/"), answer("Content-Length: 9", _CHUNKED, length=False, body=b"1\r\nx\r\n0\r\n\r\n"), cut=True),
     Case("chunks in the answer", request(target="/stream/"), answer(_CHUNKED, length=False, body=b"5\r\nhello\r\n0\r\n\r\n")),
     Case("chunks with extensions in the answer", request(target="/stream/"), answer(_CHUNKED, length=False, body=b"5;a=b\r\nhello\r\n0\r\n\r\n")),
-    Case("chunks with trailers in the answer", request(target="/stream/"), answer(_CHUNKED, "Trailer: X-Sum", length=False, body=b"1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n")),
+    Case(
+        "chunks with trailers in the answer",
+        request(target="/stream/"), answer(_CHUNKED, "Trailer: X-Sum", length=False, body=b"1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n"),
+    ),
     Case("chunks of nothing", request(target="/stream/"), answer(_CHUNKED, length=False, body=b"0\r\n\r\n")),
     Case("Chunked with a capital in the answer", request(target="/stream/"), answer("Transfer-Encoding: Chunked", length=False, body=b"1\r\nx\r\n0\r\n\r\n")),
     Case("chunks of an application to HTTP/1.0", request(), answer(_CHUNKED, length=False, body=b"5\r\nhello\r\n0\r\n\r\n")),

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from bowline_traffic_odd import Application, Case, answer, request, talk
 from bowline_traffic_odd_cases import CASES, LIMITS
@@ -75,3 +77,19 @@ def test_usual_names_of_headers_keep_their_case_for_an_application_that_wrongly_
     application.heads.clear()
     talk(pair.edged, asked)
     assert [name for name in names if b"\r\n" + name + b": v" not in application.heads[0]] == []
+
+
+def test_an_application_behind_a_unix_socket(doors, traffic_rig):
+    _application, pair = doors
+    path = f"{pair.home}/app.sock"
+    behind = Application(path)
+    os.chmod(path, 0o666)
+    behind.case = CASES[0]
+    services = [{"name": "app", "listen": f"127.0.0.1:{pair.listen}", "local": f"unix:{path}", "clients": None, "group": None}]
+    try:
+        pair.run(services=services)
+        traffic_rig.wait_until("the new worker", lambda: talk(pair.edged, CASES[0]).code() == b"200" and behind.seen)
+        assert pair.cli("warmup", "legacy")[0] == 0
+    finally:
+        pair.run()
+        behind.stop()

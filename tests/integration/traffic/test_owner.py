@@ -61,3 +61,17 @@ def test_its_own_stack_goes_on_with_it_also_under_another_name(first):
         first.run(subject="notes", peer={**PEER, "hostname": "notes.example.test"})
     assert failure.value.code == "not_owner"
     assert first.run(subject="hub", peer=PEER)["changed"] is True
+
+
+def test_the_last_edge_takes_the_shared_command_along(short_home, make_pair):
+    home = short_home / "shared"
+    home.mkdir()
+    pairs = [make_pair(home / name, 80) for name in ("a", "b")]
+    command = str(home / "bowline-edge.pyz")
+    for number, pair in enumerate(pairs):
+        pair.directory = str(home / f"edge-{number}")
+        pair.run(subject=str(number), command=command)
+    pairs[0].run(state="absent", command=command)
+    assert os.path.exists(command) and not os.path.exists(pairs[0].directory)
+    pairs[1].run(state="absent", command=command)
+    assert sorted(os.listdir(home)) == ["a", "b"]

@@ -115,3 +115,13 @@ def test_last_words_have_no_secret():
     host = Host(inspected())
     assert asked_for({"container": "e"}, DIRECTORY, host).last_words(["/nowhere"]) == ALERT.replace("/nowhere", "****")
     assert complaint(["", "one", " two "]) == "two" and complaint([]) == ""
+
+
+def test_the_cause_comes_before_its_consequence_and_of_the_last_start():
+    lines = [
+        "[ALERT]    (1) : an older one",
+        "[NOTICE]   (1) : haproxy version is 2.6.12-1+deb12u4",
+        "[ALERT]    (1) : Starting frontend app: cannot bind socket (Cannot assign requested address) [192.0.2.1:80]",
+        "[ALERT]    (1) : [haproxy.main()] Some protocols failed to start their listeners! Exiting.",
+    ]
+    assert complaint(lines) == " | ".join(lines[2:])
