@@ -46,6 +46,7 @@ FAILURES: dict[str, str] = {
     "option_invalid": "An option has a value that the edge or the probe cannot work with; nothing was changed.",
     "file_changed": "Somebody else wrote the proxy's configuration between reading and writing it; what they wrote stays.",
     "not_owner": "The directory, the container, the unit or the part of the proxy's configuration is of another stack; nothing was changed.",
+    "port_taken": "Finding: something else listens where the edge is to listen.",
     "probe_failed": "The probe process did not start or did not stop.",
     "proxy_bypass": "Finding of level warn: the same application is reached by another part of the configuration, past the edge.",
     "proxy_check_failed": "The proxy refused the new configuration or the reload; the old configuration was put back.",

@@ -16,14 +16,14 @@ from .proxies.caddy import Caddy
 from .proxies.command import CommandProxy
 from .proxies.file import FileProxy
 from .proxies.haproxy import HAProxy
-from .proxies.insertion import Insertion, Proxy, of_error
+from .proxies.insertion import Insertion, Proxy, of_error, taken
 from .proxies.labels import LabelsProxy
 from .proxies.nginx import Nginx
 from .proxies.source import Driver
 from .proxies.traefik import Traefik
 from .render import PRIVATE
 
-__all__ = ["DRIVERS", "Insertion", "Proxy", "asked_for", "of", "of_error", "recorded"]
+__all__ = ["DRIVERS", "Insertion", "Proxy", "asked_for", "of", "of_error", "recorded", "taken"]
 
 DRIVERS: dict[str, Driver] = {"nginx": Nginx(), "caddy": Caddy(), "traefik": Traefik(), "haproxy": HAProxy()}
 

@@ -128,11 +128,13 @@ backend {name}.local.upgrade
 backend {name}.peer
     timeout connect 10s
     http-request set-header X-Bowline-Token %[var(proc.bowline_token)]
+    http-request set-header Host {hostname} if {internal}
     server peer {peer}
 
 backend {name}.peer.upgrade
     timeout connect 10s
     http-request set-header X-Bowline-Token %[var(proc.bowline_token)]
+    http-request set-header Host {hostname} if {internal}
     http-response track-sc0 str({name}.peer.upgrade) table {tunnels} if {{ status 101 }}
     server peer {peer}
 """
@@ -152,6 +154,10 @@ X-Frame-Options X-Powered-By X-Real-IP X-Request-ID X-Requested-With X-Sendfile 
 """.split()
 
 _IDLE = "20d"
+
+# A proxy without a word about Host sends the name or address by which it reaches the application (nginx: $proxy_host). The application has that from
+# everybody; at the other side's public port nobody is called so. Names without a dot, addresses, [::1].
+_INTERNAL = r"{ req.hdr(host),field(1,:) -m reg ^([^.]*|[0-9.]+)$ }"
 
 _TUNNELS = """
 backend {tunnels}
@@ -211,6 +217,8 @@ def _config(spec: EdgeSpec, token: str, marker: str) -> str:
                 newest=_NEWEST,
                 tunnels=TUNNELS,
                 proof=door.proof(token),
+                hostname=spec.peer.hostname,
+                internal=_INTERNAL,
             )
         )
     return "".join([*parts, _TUNNELS.format(tunnels=TUNNELS)])

@@ -108,7 +108,7 @@ def run_edge_info(
     insertion = proxy.asked_for(asked, None)
     if insertion and run and not (planned and insertion.config and not os.path.exists(insertion.config)):
         there = proxy.of(insertion, edge.directory, run)
-        answer["findings"] = there.findings()
+        answer["findings"] = there.findings() + ([] if edge.haproxy.running() else proxy.taken(insertion))
         if not any(finding["level"] == "fail" for finding in answer["findings"]):
             timeout = patience.of(insertion.driver, (asked or {}).get("timeout"), there.timeout())
             answer["proxy_timeout"] = timeout[0]

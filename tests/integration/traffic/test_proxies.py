@@ -83,6 +83,7 @@ defaults
     timeout connect 5s
     timeout client 60s
     timeout server 60s
+    timeout queue 60s
 frontend web
     bind 127.0.0.1:%(port)s
     default_backend app
@@ -193,7 +194,7 @@ class Front:
         return [traefik(), f"--entrypoints.web.address=127.0.0.1:{self.port}", f"--providers.file.filename={self.config}", "--log.level=INFO"]
 
     def _command(self):
-        self._nginx("server { listen 127.0.0.1:%(port)s; location / { include %(home)s/target.conf; } }\n")
+        self._nginx("server { listen 127.0.0.1:%(port)s; location / { proxy_set_header Host $host; include %(home)s/target.conf; } }\n")
         self.driver, self.config = "command", self.home / "target.conf"
         for name, port in (("app", self.values["app"]), ("edge", self.edge), ("conf", self.values["app"])):
             (self.home / f"target.{name}").write_text(f"proxy_pass http://127.0.0.1:{port};\n")
@@ -385,6 +386,10 @@ class Bench:
         self.process.start()
         rig().wait_until("the edge to listen", lambda: rig().port_open(self.port))
 
+    def hosts(self):
+        """What the application is called by those who ask it; the proxy's own checks left out."""
+        return {headers["host"] for _when, path, headers in list(self.application.requests) if path == "/"} if self.application else set()
+
     def stop_edge(self) -> None:
         if self.process:
             self.process.stop()
@@ -452,10 +457,34 @@ def killed(bench) -> None:
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
+def what_would_stop_it(bench) -> None:
+    """The application is not there, the port of the edge is taken, the proxy's own configuration is broken: all found at once, by reading."""
+    front, asked = bench.front, bench.front.proxy()
+    asked["upstreams"] = [{"name": "nobody", "service": "app", "via": f"127.0.0.1:{front.port}"}]
+    expected = {"proxy_check_failed", "proxy_upstream_missing"}
+    original = front.config.read_bytes()
+    if front.kind == "command":
+        asked["check"], expected = ["sh", "-c", "exit 7"], {"proxy_check_failed"}
+    elif front.kind == "traefik":
+        asked["config"], expected = str(front.home / "dynamic.toml"), {"option_invalid"}
+    elif front.kind == "traefik_labels":
+        expected = {"proxy_upstream_missing"}
+    else:
+        front.config.write_bytes(original + b"\nnonsense that no program knows {\n")
+    broken = front.config.read_bytes()
+    found = run_edge_info(bench.directory, False, asked, bench.world.runner)["findings"]
+    assert {each["code"] for each in found if each["level"] == "fail"} == expected | {"port_taken"}
+    assert all(each["message"] and each["remedy"] for each in found)
+    assert front.config.read_bytes() == broken and not os.path.exists(bench.directory)
+    front.config.write_bytes(original)
+
+
 @pytest.mark.parametrize("bench", KINDS, indirect=True)
 def test_in_held_switched_back_and_out_under_load(bench):
     front = bench.front
     original = front.state()
+    what_would_stop_it(bench)
+    assert front.state() == original
     findings = run_edge_info(bench.directory, False, front.proxy(), bench.world.runner)["findings"]
     assert findings == []
     bench.start_edge()
@@ -465,24 +494,29 @@ def test_in_held_switched_back_and_out_under_load(bench):
     assert front.kind == "traefik_labels" or front.state() != original
     clients = Clients(front.port)
     clients.served("legacy", "traffic")
+    before = bench.hosts()
 
     inserted = bench.run(proxy=front.proxy())
     assert inserted["edge"]["inserted"] and [step["action"] for step in inserted["plan"]] == ["insert"]
     assert bench.run(proxy=front.proxy())["changed"] is False
     ended = clients.ended
     edge = Edge(bench.directory)
-    for side in ("new", "legacy"):
-        edge.hold(10.0, 5.0)
-        held = len(clients.answers)
-        # Longer than every check of the proxy takes to fail: what is held must not make the edge look ill.
-        until = time.monotonic() + 1.0
-        rig().wait_until("checks of the proxy", lambda until=until: time.monotonic() > until)
-        clients.come(2)
-        until = time.monotonic() + 0.3
-        rig().wait_until("them to ask", lambda until=until: time.monotonic() > until)
-        assert len(clients.answers) - held <= CLIENTS and clients.failed == [], "requests were held"
-        edge.switch(side)
-        clients.served(side, f"traffic on {side}")
+    edge.hold(10.0, 5.0)
+    held = len(clients.answers)
+    # Longer than every check of the proxy takes to fail: what is held must not make the edge look ill.
+    until = time.monotonic() + 0.8
+    rig().wait_until("checks of the proxy", lambda: time.monotonic() > until)
+    clients.come(2)
+    then = time.monotonic() + 0.2
+    rig().wait_until("new clients to ask", lambda: time.monotonic() > then)
+    assert len(clients.answers) - held <= CLIENTS and clients.failed == [], "requests were held"
+    edge.switch("new")
+    clients.served("new", "traffic on the new side")
+    assert {headers["host"] for _when, path, headers in bench.world.new.application.requests if path == "/"} == {HOST}, "as clients call it"
+    edge.hold(10.0, 5.0)
+    edge.switch("legacy")
+    clients.served("legacy", "traffic on legacy")
+    assert bench.hosts() == before, "the application sees what it saw without the edge"
 
     out = bench.run(state="absent", proxy=front.proxy())
     assert [step["action"] for step in out["plan"]] == ["take_out", "remove_files"]
@@ -493,3 +527,4 @@ def test_in_held_switched_back_and_out_under_load(bench):
     assert clients.failed == [] and len(clients.answers) > 100
     print(f"{front.kind}: {len(clients.answers)} answers, 0 failed, {clients.ended} kept connections ended, {ended} of them at the insertion")
     assert bench.run(state="absent", proxy=front.proxy())["changed"] is False
+

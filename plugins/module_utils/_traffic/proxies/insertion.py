@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import typing as t
 from dataclasses import dataclass, field
 
@@ -75,6 +77,21 @@ class Proxy(t.Protocol):
 def finding(fault: Fault, where: str, level: str = "fail") -> dict[str, str]:
     """A finding of module and preflight."""
     return {"code": fault.code, "level": level, "object": where, "message": fault.message, "remedy": fault.remedy}
+
+
+def taken(insertion: Insertion) -> list[dict[str, str]]:
+    """Findings for listeners of an edge that does not run yet, where something else answers already; those in containers are not seen from here."""
+    found = []
+    for name, via in insertion.upstreams.items():
+        host, _colon, port = via.rpartition(":")
+        if re.fullmatch(r"127\.[0-9.]+|localhost|\[::1\]", host):
+            with socket.socket(socket.AF_INET6 if host == "[::1]" else socket.AF_INET) as probe:
+                probe.settimeout(1)
+                if probe.connect_ex((host.strip("[]"), int(port))) == 0:
+                    message = f"{via}, the edge's listener for {name}, is answered by something else; the edge does not run yet."
+                    remedy = f"Choose another port in services[].listen and upstreams[].via, or end what ss -ltnp 'sport = :{port}' shows."
+                    found.append(finding(Fault("port_taken", name, message, remedy), "proxy.upstreams"))
+    return found
 
 
 def of_error(error: FleetError, where: str) -> dict[str, str]:
