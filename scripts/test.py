@@ -275,6 +275,20 @@ def counts(report: Path) -> tuple[int, int]:
     return passed, failed
 
 
+def broken(report: Path) -> list[str]:
+    """The failed tests of a junit file in their order, each with the first line of what was wrong."""
+    if not report.exists():
+        return []
+    found = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        for kind in ("failure", "error"):
+            wrong = case.find(kind)
+            if wrong is not None:
+                why = (wrong.get("message") or "").strip().splitlines()
+                found.append(f"{case.get('classname')}::{case.get('name')}: {why[0][:300] if why else kind}")
+    return found
+
+
 def run_stage(stage: Stage, arguments: list[str], stream: bool) -> Outcome:
     """Run one stage; its output goes to the terminal when ``stream``, and to its log otherwise."""
     started = time.monotonic()
@@ -373,6 +387,9 @@ def summary(outcomes: list[Outcome], seconds: float) -> None:
         tests = f"{outcome.passed} passed, {outcome.failed} failed" if outcome.stage.pytest else ""
         verdict = "ok" if outcome.ok else "FAILED"
         sys.stdout.write(f"{outcome.stage.name:<14}{verdict:<9}{outcome.seconds:>7.1f} s   {tests}".rstrip() + "\n")
+    # At the very end, where a reader of a cut log finds them.
+    for line in [line for outcome in outcomes if outcome.failed for line in broken(LOGS / f"{outcome.stage.name}.xml")]:
+        sys.stdout.write(f"  {line}\n")
     passed = sum(outcome.passed for outcome in outcomes)
     failed = sum(max(outcome.failed, 0 if outcome.ok else 1) for outcome in outcomes)
     sys.stdout.write(f"\n===== {passed} passed, {failed} failed in {seconds:.0f} s =====\n")
