@@ -276,7 +276,7 @@ def counts(report: Path) -> tuple[int, int]:
 
 
 def broken(report: Path) -> list[str]:
-    """The failed tests of a junit file in their order, each with the first line of what was wrong."""
+    """The failed tests of a junit file in their order, each with what was wrong in one line: its beginning, and its end when it is long."""
     if not report.exists():
         return []
     found = []
@@ -284,8 +284,8 @@ def broken(report: Path) -> list[str]:
         for kind in ("failure", "error"):
             wrong = case.find(kind)
             if wrong is not None:
-                why = (wrong.get("message") or "").strip().splitlines()
-                found.append(f"{case.get('classname')}::{case.get('name')}: {why[0][:300] if why else kind}")
+                why = " ".join((wrong.get("message") or kind).split())
+                found.append(f"{case.get('classname')}::{case.get('name')}: {why if len(why) <= 900 else f'{why[:300]} … {why[-600:]}'}")
     return found
 
 

@@ -53,8 +53,7 @@ class Sockets:
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Sockets:
-        self._before = self.listening()
-        assert any(found.host == "legacy" for found in self._before) and any(found.host == "target" for found in self._before), self._before
+        self.world.until("both hosts to say what listens there", self._both_answer)
         self._thread.start()
         return self
 
@@ -64,6 +63,11 @@ class Sockets:
         # Once more at rest, for everything that still listens.
         self._meet(self.listening())
         self._knock(self.edges())
+
+    def _both_answer(self) -> bool:
+        """A host that answers nothing has not been looked at; its listeners would all seem to be new."""
+        self._before = self.listening()
+        return {"legacy", "target"} <= {found.host for found in self._before}
 
     def edges(self) -> set[Listener]:
         return {found for found in self.new if found.program == "haproxy"}
@@ -88,9 +92,9 @@ class Sockets:
             program = re.search(r'users:\(\("([^"]+)"', line)
             name = program.group(1) if program else ""
             # Only root sees whose it is; a socket of Docker's own network namespaces has none.
-            if fields[0] == "tcp":
+            if fields[:1] == ["tcp"]:
                 found.add(Listener(host, fields[4], name))
-            elif fields[0].startswith("u_") and fields[4].startswith("/") and name == "haproxy":
+            elif fields and fields[0].startswith("u_") and fields[4].startswith("/") and name == "haproxy":
                 # HAProxy binds under a temporary name and renames it.
                 found.add(Listener(host, re.sub(r"\.\d+\.tmp$", "", fields[4]), name))
         return found

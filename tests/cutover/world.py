@@ -153,9 +153,11 @@ class World:
         return self.logs / f"{self._runs:02d}-{name}.log"
 
     def make(self, kind: str, *more: str) -> subprocess.CompletedProcess[str]:
-        """The command of the README, through its wrapper."""
+        """The command of the README, through its wrapper; all that it says is in ``stdout``."""
         words = [sys.executable, str(LAB / "run.py"), kind, *more]
-        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=RUN_DEADLINE, check=False)
+        return subprocess.run(
+            words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_DEADLINE, check=False,
+        )
 
     def ask(self, side: str, query: str, *values: t.Any, dbname: str = "") -> t.Any:
         """First column of the first row; None without a row, a database or a server. ``side`` is legacy or target."""
