@@ -45,7 +45,7 @@ class Absent:
         leftovers = tuple(path for path in paths if os.path.lexists(path))
         taken = recorded["digest"] if recorded else "unknown" if outdated else None
         observed = Observed(files={}, proxy_text=text, proxy_taken=taken, leftovers=leftovers)
-        steps = plan_absent(observed, restored)
+        steps = plan_absent(observed, restored, bool(insertion and insertion.reload))
         if leftovers and os.path.exists(self.edge.map_path) and self.edge.state().route == "peer" and self.edge.haproxy.running():
             raise FleetError(
                 "edge_forwards",

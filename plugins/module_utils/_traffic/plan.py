@@ -30,7 +30,8 @@ class Observed:
 class Desired:
     """What should be here. ``route`` and ``held`` None leave them as they are, ``proxy_text`` None leaves the proxy alone.
 
-    ``proxy_digest`` is of ``proxy_text``: the proxy has taken it when the record of the last reload says the same.
+    ``proxy_digest`` is of ``proxy_text``: the proxy has taken it when the record of the last reload says the same. ``reloads`` says whether the
+    proxy starts new workers for it, whose old ones end kept connections.
     """
 
     files: t.Mapping[str, bytes] = field(default_factory=dict)
@@ -39,6 +40,11 @@ class Desired:
     held: bool | None = None
     proxy_text: str | None = None
     proxy_digest: str = ""
+    reloads: bool = False
+
+
+# RFC 9112, 9.3.1: a client asks again on a new one; who does not look sees an end of file.
+_ENDS = "; its reload ends kept connections between two requests"
 
 
 def plan_present(observed: Observed, desired: Desired) -> tuple[Step, ...]:
@@ -58,17 +64,21 @@ def plan_present(observed: Observed, desired: Desired) -> tuple[Step, ...]:
         steps.append(Step("hold", "hold is wanted", disruptive=True) if desired.held else Step("release", "no hold is wanted"))
     if desired.proxy_text is not None:
         if observed.proxy_text != desired.proxy_text:
-            steps.append(Step("insert", "the proxy does not send to the edge"))
+            steps.append(_reloaded("insert", "the proxy does not send to the edge", desired.reloads))
         elif observed.proxy_taken != desired.proxy_digest:
-            steps.append(Step("insert", "the proxy was not seen to take its configuration"))
+            steps.append(_reloaded("insert", "the proxy was not seen to take its configuration", desired.reloads))
     return tuple(steps)
 
 
-def plan_absent(observed: Observed, restored: str | None) -> tuple[Step, ...]:
+def _reloaded(action: str, reason: str, reloads: bool) -> Step:
+    return Step(action, reason + (_ENDS if reloads else ""), disruptive=reloads)
+
+
+def plan_absent(observed: Observed, restored: str | None, reloads: bool = False) -> tuple[Step, ...]:
     """The proxy first, then the files; ``restored`` is its configuration without the edge, None when the proxy is not ours."""
     steps = []
     if restored is not None and (observed.proxy_text != restored or observed.proxy_taken is not None):
-        steps.append(Step("take_out", "the proxy sends to the edge"))
+        steps.append(_reloaded("take_out", "the proxy sends to the edge", reloads))
     if observed.leftovers:
         steps.append(Step("remove_files", f"{', '.join(observed.leftovers)} exist"))
     return tuple(steps)

@@ -256,6 +256,7 @@ class _Present:
             held=None if hold is None else hold > 0,
             proxy_text=text,
             proxy_digest=self.proxy.digest(text or "") if self.proxy else "",
+            reloads=bool(self.insertion and self.insertion.reload),
         )
 
     def _to_come(self, path: str) -> bool:

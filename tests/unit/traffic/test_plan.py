@@ -62,6 +62,15 @@ def test_absent(seen, restored, actions):
     assert [step.action for step in plan_absent(Observed(files={}, **seen), restored)] == actions
 
 
+def test_a_reload_of_the_proxy_is_said_to_end_kept_connections():
+    outside = Observed(**{**SETTLED, "proxy_text": "out"})
+    for reloads in (True, False):
+        insert = plan_present(outside, Desired(**WANTED, reloads=reloads))[0]
+        out = plan_absent(Observed(files={}, proxy_text="in", proxy_taken="d"), "out", reloads)[0]
+        assert [step.disruptive for step in (insert, out)] == [reloads] * 2
+        assert all(("ends kept connections" in step.reason) == reloads for step in (insert, out))
+
+
 def test_the_archive_is_the_same_bytes_each_time_and_needs_nothing_else():
     content = archive.build()
     assert content == archive.build() and content.startswith(b"#!/usr/bin/env python3\n")

@@ -160,6 +160,10 @@ def test_ways_past_the_edge_are_noted(nginx):
     assert [(note.code, note.name) for note in notes] == [("proxy_bypass", "app")] * 2
     assert "upstream cable (line 2)" in notes[0].message and "line 3" in notes[1].message
     assert nginx.plan(text, **{"app": "edge:1", "cable": "edge:1", "backend:3000": "edge:1"}).notes == ()
+    site = {"/etc/nginx/site.conf": "server { location / { proxy_pass http://app; } location /x { proxy_pass http://backend:3000; } }"}
+    for upstream in ("upstream app { server backend:3000; }", "upstream app { include app.servers; }"):
+        noted = [note.message for note in nginx.plan(upstream, site, **APP).notes]
+        assert len(noted) == ("backend" in upstream) and all("site.conf line 1" in message and "backend:3000" in message for message in noted)
     other = nginx.plan(SERVER % "proxy_pass http://app:3000;", {"/x.conf": "server { location / { proxy_pass http://app:3000; } }"}, **PLAIN).notes
     assert len(other) == 1 and "/x.conf line 1" in other[0].message
 

@@ -36,6 +36,10 @@ class _File:
         self.notes: list[Fault] = []
         self.waits: list[float | None] = []
 
+    def others(self) -> list[tuple[str, _File]]:
+        """The other files of the same nginx by path."""
+        return [(path, _File(Source(path, text))) for path, text in self.source.files.items()]
+
     def where(self, directive: Directive) -> str:
         return self.source.line(directive.begin)
 
@@ -127,14 +131,13 @@ def _quoted(file: _File, directive: Directive) -> list[str]:
 def _schemes(file: _File, name: str) -> list[Fault]:
     """Whoever sends to ``name`` in a protocol that the edge does not speak, in any file that is known."""
     found = []
-    files = {"": file, **{path: _File(Source(path, text)) for path, text in file.source.files.items() if not text == file.source.text}}
-    for path, other in files.items():
+    for path, other in [("", file), *file.others()]:
         for directive in other.all:
             if directive.name in _PASS:
                 scheme, address, _rest = other.target(directive)
                 if address == name and (directive.name != "proxy_pass" or scheme != "http"):
-                    place = f"{path} " if path else ""
-                    found.append(_protocol(name, f"{directive.name} {directive.args[0]} ({place}{other.where(directive)})", _OTHER.get(directive.name, "TLS")))
+                    place = f"{path} {other.where(directive)}".lstrip()
+                    found.append(_protocol(name, f"{directive.name} {directive.args[0]} ({place})", _OTHER.get(directive.name, "TLS")))
     return found
 
 
@@ -240,28 +243,21 @@ def _wait(file: _File, directive: Directive) -> float | None:
 
 def _elsewhere(file: _File, upstreams: t.Mapping[str, str]) -> None:
     """The same application under another name: those requests would go on past the edge."""
-    servers = {
-        child.args[0]: block.args[0]
-        for block in file.all
-        if block.name == "upstream" and block.args[:1] and block.args[0] in upstreams
-        for child in block.has("server")
-        if child.args
-    }
-    taken = set(servers) | set(upstreams)
-    for path, text in {"": file.source.text, **{path: text for path, text in file.source.files.items() if text != file.source.text}}.items():
-        other = file if not path else _File(Source(path, text))
+    blocks = [block for block in file.all if block.name == "upstream" and block.args and block.args[0] in upstreams]
+    servers = {child.args[0]: block.args[0] for block in blocks for child in block.has("server") if child.args}
+    # The name of a block leads to the edge from every file; an address is replaced only where it stands in this one.
+    reached = set(servers) | set(upstreams) - {block.args[0] for block in blocks}
+    for path, other in [("", file), *file.others()]:
         for directive in other.all:
-            place = f"{path} {other.where(directive)}" if path else other.where(directive)
+            place = f"{path} {other.where(directive)}".lstrip()
             if directive.name in _PASS and directive.args:
                 address = other.target(directive)[1]
-                # In another file of nginx the block's own name leads to the edge.
-                if address in taken and address not in upstreams or (path and address in upstreams and address not in servers.values()):
+                if address in reached and (path or address not in upstreams):
                     file.notes.append(bypass(servers.get(address, address), f"{directive.name} {directive.args[0]} ({place}) sends past the edge."))
             elif directive.name == "upstream" and directive.args and directive.args[0] not in upstreams:
-                for child in directive.has("server"):
-                    if child.args and child.args[0] in taken:
-                        where = servers.get(child.args[0], child.args[0])
-                        file.notes.append(bypass(where, f"upstream {directive.args[0]} ({place}) sends to {child.args[0]} as well, past the edge."))
+                for address in (child.args[0] for child in directive.has("server") if child.args and child.args[0] in reached):
+                    message = f"upstream {directive.args[0]} ({place}) sends to {address} as well, past the edge."
+                    file.notes.append(bypass(servers.get(address, address), message))
 
 
 def _whole_lines(file: _File) -> None:
