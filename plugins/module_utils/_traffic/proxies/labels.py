@@ -44,19 +44,7 @@ class LabelsProxy:
         return IN if os.path.lexists(self._file) else OUT
 
     def inserted(self, seen: str) -> str:
-        labels, faults = self._labels()
-        there = self._inspect(self.insertion.container) if self.insertion.container else None
-        if not self.insertion.container:
-            faults.append(Fault("option_invalid", "", "proxy.container is missing.", "Name the container of the edge; role edge does."))
-        # In a plan the container may be still to come.
-        if there is not None and not faults:
-            if not there["State"].get("Health"):
-                faults.append(unsupported("", f"Container {self.insertion.container} of the edge has no health check.", "Role edge makes it anew with one."))
-            differing = sorted(key for key, value in labels.items() if there["Config"]["Labels"].get(key) != value)
-            if differing:
-                message = f"Container {self.insertion.container} of the edge has not the labels {', '.join(differing)}."
-                faults.append(unsupported("", message, "Role edge makes it anew with them."))
-        refuse(faults, self.insertion.container)
+        self.labels()
         return IN
 
     def restored(self, seen: str) -> str:
@@ -69,6 +57,8 @@ class LabelsProxy:
         return state
 
     def change(self, seen: str, back: str, new: str, prove: Prove = lambda: None) -> None:
+        if new == IN:
+            refuse(self._unfit(), self.insertion.container)
         try:
             self._make(new)
             prove()
@@ -95,7 +85,7 @@ class LabelsProxy:
     def labels(self) -> dict[str, str]:
         """The labels that the container of the edge needs; raises FleetError with all that stands against it."""
         labels, faults = self._labels()
-        refuse(faults, self.insertion.container)
+        refuse(faults, "Every container")
         return labels
 
     def _labels(self) -> tuple[dict[str, str], list[Fault]]:
@@ -111,6 +101,20 @@ class LabelsProxy:
             labels.update(more)
             faults += wrong
         return labels, faults
+
+    def _unfit(self) -> list[Fault]:
+        """What the container of the edge has not; a plan does not ask, as it may be still to come."""
+        name = self.insertion.container
+        there = self._inspect(name) if name else None
+        if there is None:
+            return [Fault("option_invalid", "", f"proxy.container is {name!r}; there is none of that name.", "Start the container of the edge; role edge does.")]
+        faults = []
+        if not there["State"].get("Health"):
+            faults.append(unsupported("", f"Container {name} of the edge has no health check.", "Role edge makes it anew with one."))
+        differing = sorted(key for key, value in self.labels().items() if (there["Config"]["Labels"] or {}).get(key) != value)
+        if differing:
+            faults.append(unsupported("", f"Container {name} of the edge has not the labels {', '.join(differing)}.", "Role edge makes it anew with them."))
+        return faults
 
     def _inspect(self, container: str) -> dict[str, t.Any] | None:
         """``docker inspect`` of a container; None when there is none."""
