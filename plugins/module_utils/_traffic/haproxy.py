@@ -192,7 +192,15 @@ class HAProxy:
             raise FleetError("unreachable", f"The edge answered {answer[:80]!r} to {command}; expected JSON.", remedy=REMEDY) from error
 
     def _talk(self, name: str, command: str) -> str:
-        return self._exchange(name, command.encode() + b"\n", self.timeout).decode("utf-8", "replace")
+        deadline = Deadline(self.timeout)
+        while True:
+            try:
+                return self._exchange(name, command.encode() + b"\n", self.timeout).decode("utf-8", "replace")
+            except FleetError as error:
+                # A master that starts over drops whoever waits for it; all that is asked of it may be asked twice.
+                if name != "master.sock" or not isinstance(error.__cause__, (ConnectionResetError, BrokenPipeError)) or deadline.expired():
+                    raise
+                deadline.pause(0.005)
 
     def _exchange(self, name: str, request: bytes, timeout: float) -> bytes:
         path = os.path.join(self.directory, "run", name)
