@@ -102,6 +102,7 @@ REFUSED = {
     "a path that is kept": (SERVICE % "http://a:1/x" + "            preservePath: true\n", APP, ["proxy_unsupported"], "preservePath"),
     "a template": (SERVICE % "http://a:1" + "          {{ range . }}\n          - url: http://x\n          {{ end }}\n", APP,
                    ["proxy_unsupported"], "template"),
+    "a url from a template": (SERVICE % "'{{ env `APP` }}'", APP, ["proxy_unsupported"], "url from a template"),
     "twice": (SERVICE % "http://a:1" + "    app:\n      loadBalancer:\n        servers:\n          - url: http://b:1\n", APP,
               ["proxy_unsupported"], "line 5 and line 9"),
     "a socket": (SERVICE % "http://a:1", {"app": "unix:/run/e"}, ["proxy_unsupported"], "unix sockets"),

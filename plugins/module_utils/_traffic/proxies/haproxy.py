@@ -146,10 +146,11 @@ def _edits(section: _Section, via: str) -> list[Edit]:
     lines = section.has(*_SERVERS)
     first = next(line for line in lines if line.words[0] != "use-server")
     words = _effective(section, first)
-    kept = []
-    for name in ("maxconn", *(() if via.startswith("unix:") or re.match(r"[\d.]+:|\[", via) else ("resolvers", "init-addr"))):
-        if name in words[:-1]:
-            kept += [name, words[words.index(name) + 1]]
+    kept = ["maxconn", words[words.index("maxconn") + 1]] if "maxconn" in words[:-1] else []
+    if not via.startswith("unix:") and not re.match(r"[\d.]+:|\[", via):
+        # A name is looked up at the start (5.2, init-addr): a server that waits for its first answer would cost the requests of that moment.
+        resolvers = ["resolvers", words[words.index("resolvers") + 1]] if "resolvers" in words[:-1] else []
+        kept += [*resolvers, "init-addr", "last,libc,none" if resolvers else "last,libc"]
     address = f"unix@{via[len('unix:') :]}" if via.startswith("unix:") else via
     ours = " ".join(["    server bowline-edge", address, _NEUTRAL, *kept])
     return [Edit(line.begin, line.end, ours if line is first else "") for line in lines]

@@ -159,7 +159,10 @@ def _wrong(source: Source, name: str, parts: list[_Node]) -> list[Fault]:
     urls = _urls(body)
     if not urls:
         faults.append(unsupported(name, f"Service {name} ({where}) has servers without url.", "Write each server as url: http://host:port."))
-    spoken = sorted({url.partition("://")[0] for url in urls} - {"http"})
+    templates = [url for url in urls if url.startswith("{{")]
+    if templates:
+        faults.append(unsupported(name, f"Service {name} ({where}) has its url from a template, which may be anything.", "Write its servers out."))
+    spoken = sorted({url.partition("://")[0] for url in urls if url not in templates} - {"http"})
     if spoken:
         remedy = "Let the application answer plain HTTP to this host and use http:// here, or write the change yourself: driver command."
         message = f"Service {name} ({where}) speaks {', '.join(spoken)} to the application, and an edge speaks HTTP to it."
