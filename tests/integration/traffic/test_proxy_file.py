@@ -154,6 +154,38 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing(place, direction, share, 
     assert place.config.read_text() == TEXT
 
 
+NO_ROOM = """\
+import resource, sys
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic import proxy
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.proxies.file import FileProxy
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.proxies.insertion import Insertion
+
+config, directory, room = sys.argv[1], sys.argv[2], int(sys.argv[3])
+keep = FileProxy._keep
+
+def full(self, before, after):
+    keep(self, before, after)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+FileProxy._keep = full
+changed = proxy.of(Insertion("nginx", config, {"app": "edge:1"}, ("true",), ("true",)), directory, lambda *words, **more: Completed(0, "", ""))
+seen = changed.seen()
+try:
+    changed.change(seen, seen, changed.inserted(seen))
+except FleetError as error:
+    print(error.code, error.message)
+"""
+
+
+def test_a_disk_without_room_leaves_the_file_as_it_was(place):
+    words = [sys.executable, "-c", NO_ROOM, str(place.config), str(place.directory), str(len(TEXT) + 10)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith("option_invalid") and "cannot be written" in ended.stdout, ended.stderr
+    assert place.config.read_text() == TEXT and not place.journal.exists()
+
+
 def test_an_edit_behind_a_killed_run_is_not_taken_for_half_a_write(place):
     place.change()
     inserted = place.config.read_text()

@@ -78,7 +78,13 @@ class FileProxy:
         if self.seen() != seen:
             raise self._changed("between reading and writing it")
         self._keep(seen, new)
-        self._write(new)
+        try:
+            self._write(new)
+        except FleetError:
+            if self._read() != _bytes(seen):
+                self._write(seen)
+            self._forget()
+            raise
         refused = self._commands()
         if refused:
             self._put_back(new, back)
@@ -120,6 +126,8 @@ class FileProxy:
             plan = self._plan(text, seen)
             found += [finding(fault, config) for fault in plan.faults]
             marked.replaced(text, plan.edits, self._owner)
+            if not os.access(config, os.W_OK):
+                found.append(of_error(self._unwritable("it is read-only"), config))
             found += self.notes(seen)
         except FleetError as error:
             found.append(of_error(error, config))
@@ -196,11 +204,22 @@ class FileProxy:
 
     def _write(self, text: str) -> None:
         """Proxies read it at a reload only. New bytes are written over the old ones before the rest is cut off, so it is never empty."""
-        with open(self.insertion.config, "r+b") as file:
-            file.write(_bytes(text))
-            file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(self.insertion.config, "r+b") as file:
+                file.write(_bytes(text))
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from error
+
+    def _unwritable(self, why: str) -> FleetError:
+        return FleetError(
+            "option_invalid",
+            f"proxy.config {self.insertion.config} cannot be written: {why}.",
+            remedy="Make it writable and give its disk room, or name the file that the proxy has this one from.",
+            details={"field": "proxy.config"},
+        )
 
     def _kept(self) -> tuple[bytes, bytes] | None:
         """What the file was before a change that was not finished, and what it was to be."""
