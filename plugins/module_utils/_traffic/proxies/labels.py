@@ -132,6 +132,9 @@ class LabelsProxy:
 
     def _make(self, state: str) -> None:
         self._set(state)
+        if not self.insertion.container:
+            # Nobody said which; whether requests still reach the edge is seen at the door.
+            return
         wanted = "healthy" if state == IN else "unhealthy"
 
         def health() -> str:
