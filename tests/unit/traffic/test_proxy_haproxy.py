@@ -26,7 +26,8 @@ FILES = {
     "resolvers of docker": (HTTP + "resolvers docker\n    nameserver dns 127.0.0.11:53\nbackend app\n    option httpchk GET /up\n"
                             "    server s1 backend:3000 check resolvers docker init-addr none\n",
                             f"{EDGE} resolvers docker init-addr last,libc,none"),
-    "default-server": (HTTP + "backend app\n    default-server inter 2s fall 3 maxconn 64 check\n    server s1 backend:3000\n", f"{EDGE} maxconn 64 init-addr last,libc"),
+    "default-server": (HTTP + "backend app\n    default-server inter 2s fall 3 maxconn 64 check\n    server s1 backend:3000\n",
+                       f"{EDGE} maxconn 64 init-addr last,libc"),
     "TLS taken back": (HTTP + "backend app\n    default-server ssl verify none\n    server s1 backend:3000 no-ssl\n", EDGE),
     "named defaults": ("defaults web\n    mode http\ndefaults raw\n    mode tcp\nbackend app from web\n    server s1 backend:3000\n", EDGE),
     "quotes and comments": (HTTP + "backend app # the app\n    # server old backend:2\n    http-request set-header X-A \"server x # y\" # z\n"

@@ -107,13 +107,15 @@ class LabelsProxy:
         name = self.insertion.container
         there = self._inspect(name) if name else None
         if there is None:
-            return [Fault("option_invalid", "", f"proxy.container is {name!r}; there is none of that name.", "Start the container of the edge; role edge does.")]
+            message = f"proxy.container is {name!r}; there is none of that name."
+            return [Fault("option_invalid", "", message, "Start the container of the edge; role edge does.")]
         faults = []
         if not there["State"].get("Health"):
             faults.append(unsupported("", f"Container {name} of the edge has no health check.", "Role edge makes it anew with one."))
         differing = sorted(key for key, value in self.labels().items() if (there["Config"]["Labels"] or {}).get(key) != value)
         if differing:
-            faults.append(unsupported("", f"Container {name} of the edge has not the labels {', '.join(differing)}.", "Role edge makes it anew with them."))
+            message = f"Container {name} of the edge has not the labels {', '.join(differing)}."
+            faults.append(unsupported("", message, "Role edge makes it anew with them."))
         return faults
 
     def _inspect(self, container: str) -> dict[str, t.Any] | None:
