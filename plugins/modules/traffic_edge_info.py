@@ -44,7 +44,7 @@ options:
       container: {description: Container of the edge., type: str}
       timeout: {description: Seconds that the proxy waits for an answer., type: float}
       door:
-        description: Where the proxy answers its clients.
+        description: Where the proxy answers its clients. With a hostname it is asked, unless O(proxy_planned); no answer is a finding.
         type: dict
         suboptions:
           address: {description: Address or name to connect to., type: str, default: 127.0.0.1}
@@ -59,6 +59,15 @@ options:
   hold_max:
     description: Seconds that requests are to be held at most; longer than the patience of the proxy is a finding.
     type: float
+  subject:
+    description: Name of the stack that the edge belongs to; the edge of another one in O(directory) is a finding.
+    type: str
+  process:
+    description: What is to run the process; a container or unit of that name that runs something else is a finding.
+    type: dict
+    suboptions:
+      container: {description: Name of a container of the local Docker engine., type: str}
+      unit: {description: 'Name of a systemd unit, without C(.service).', type: str}
 seealso:
   - module: bowline.fleet.traffic_edge
 """
@@ -109,7 +118,8 @@ def main() -> None:
     module = AnsibleModule(EDGE_INFO, supports_check_mode=True)
     asked = module.params
     run = module_runner(module)
-    finish(module, lambda: run_edge_info(asked["directory"], asked["reach"], asked["proxy"], run, asked["proxy_planned"], asked["hold_max"]))
+    wanted = [asked[name] for name in ("directory", "reach", "proxy")]
+    finish(module, lambda: run_edge_info(*wanted, run, asked["proxy_planned"], asked["hold_max"], asked))
 
 
 if __name__ == "__main__":

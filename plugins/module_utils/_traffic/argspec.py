@@ -91,6 +91,8 @@ EDGE_INFO: dict[str, t.Any] = {
     "proxy": PROXY,
     "proxy_planned": {"type": "bool", "default": False},
     "hold_max": {"type": "float"},
+    "subject": {"type": "str"},
+    "process": {"type": "dict", "options": {"container": {"type": "str"}, "unit": {"type": "str"}}},
 }
 
 PROBE: dict[str, t.Any] = {

@@ -18,7 +18,7 @@ from .._core.redact import MASK
 from .._core.result import Step, result
 from .._core.runner import Completed, Runner
 from .._core.wait import Deadline, wait_for
-from . import archive, door, faults, owner, patience, place, process, proxy, render, shown
+from . import against, archive, door, faults, owner, patience, place, process, proxy, render, shown
 from .absent import Absent
 from .control import Edge
 from .model import RUN, EdgeSpec, Peer, Service, State, Warmup, map_text
@@ -95,11 +95,12 @@ def run_edge_info(
     run: Runner | None = None,
     planned: bool = False,
     hold_max: float | None = None,
+    also: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
     """What `traffic_edge_info` returns: the edge or None, and with ``reach`` one request to each side past hold and route.
 
     ``asked`` is the proxy that the edge is to be put behind, whose configuration need not exist yet when it is ``planned``; ``findings`` has all
-    that stands against it or should be known of it.
+    that stands against it or should be known of it, and against what ``also`` has: subject and process.
     """
     edge = Edge(directory.rstrip("/"))
     if place.outdated(edge.directory):
@@ -115,6 +116,8 @@ def run_edge_info(
             failure = patience.too_long(hold_max or 0, *timeout)
             answer["findings"] += [proxy.of_error(failure, insertion.config or insertion.driver)] if failure else []
             answer["labels"] = there.labels()
+    if run:
+        answer["findings"] += against.found(edge.directory, {**(also or {}), "proxy": asked}, run, planned)
     if not os.path.exists(f"{edge.directory}/{render.SPEC_FILE}"):
         return answer
     answer["edge"] = _status(edge)

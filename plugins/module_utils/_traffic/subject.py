@@ -32,7 +32,7 @@ def port(subject: str, service: str) -> int:
 
 
 def edge_of(sides: t.Mapping[str, t.Mapping[str, t.Any]], side: str, subject: str) -> dict[str, t.Any]:
-    """``sides[side]`` with everything that was left out: directory, unit or container.name, listen of services, via of upstreams.
+    """``sides[side]`` with everything that was left out: directory, unit or container.name, listen of services, via of upstreams, the proxy's door.
 
     Raises FleetError ``option_invalid`` when something is to be made from a subject that is empty.
     """
@@ -55,8 +55,14 @@ def edge_of(sides: t.Mapping[str, t.Mapping[str, t.Any]], side: str, subject: st
     if given.get("proxy") is not None:
         listens = {service["name"]: service["listen"] for service in edge["services"] if service.get("name")}
         upstreams = [{"via": _via(listens.get(item.get("service"), ""), edge), **item} for item in given["proxy"].get("upstreams") or []]
-        edge["proxy"] = {**given["proxy"], **({"upstreams": upstreams} if upstreams else {})}
+        edge["proxy"] = {"door": _door(sides, side), **given["proxy"], **({"upstreams": upstreams} if upstreams else {})}
     return edge
+
+
+def _door(sides: t.Mapping[str, t.Mapping[str, t.Any]], side: str) -> dict[str, t.Any]:
+    """Where a side answers its clients is where the other side's edge forwards to."""
+    peer = sides.get({"legacy": "new", "new": "legacy"}[side], {}).get("peer") or {}
+    return {name: peer[name] for name in ("address", "port", "hostname") if peer.get(name)}
 
 
 def _service(service: t.Mapping[str, t.Any], index: int, edge: t.Mapping[str, t.Any], subject: str) -> dict[str, t.Any]:

@@ -87,6 +87,20 @@ def test_nothing_at_the_door_is_found_before_anything_is_changed(outside, traffi
     assert planned.value.code == "proxy_door"
 
 
+def test_a_preflight_says_all_of_it_at_once(outside, traffic_rig):
+    """Another stack's directory, a door that is none, a hold that is too long: three findings of one answer, and nothing is changed."""
+    world = outside
+    edit(world, "proxy_http_version 1.1;", "proxy_http_version 1.1; proxy_read_timeout 3s;")
+    asked = {**world.proxy("legacy"), "door": {"port": traffic_rig.free_port(), "hostname": "notes.example.test"}}
+    before = world.legacy.site.read_bytes()
+    answer = run_edge_info(world.legacy.directory, False, asked, world.runner, hold_max=5.0, also={"subject": "notes"})
+    assert sorted(finding["code"] for finding in answer["findings"]) == ["hold_refused", "not_owner", "proxy_door"]
+    assert {finding["level"] for finding in answer["findings"]} == {"fail"} and all(finding["remedy"] for finding in answer["findings"])
+    right = {**world.proxy("legacy"), "timeout": 60.0, "door": {"port": world.legacy.port, "hostname": traffic_rig.HOST}}
+    assert run_edge_info(world.legacy.directory, False, right, world.runner, hold_max=5.0, also={"subject": "hub"})["findings"] == []
+    assert world.legacy.site.read_bytes() == before
+
+
 def test_what_a_killed_run_left_in_the_proxy_is_not_what_comes_back(outside, traffic_rig):
     """The file has the edge in it and nobody proved it: a refusal puts back what stood there before the edge."""
     world = outside

@@ -30,6 +30,7 @@ def test_everything_that_is_left_out_is_made():
     assert (edge["directory"], edge["container"]["name"]) == ("/var/lib/bowline/edge-hub", "bowline-edge-hub")
     assert [service["listen"] for service in edge["services"]] == ["0.0.0.0:18080", "0.0.0.0:18081"]
     assert [item["via"] for item in edge["proxy"]["upstreams"]] == ["bowline-edge-hub:18080", "bowline-edge-hub:18081"]
+    assert edge["proxy"]["door"] == {"address": "192.0.2.20", "hostname": "hub.example.com"}
     edge = edge_of(SIDES, "new", "hub")
     web = f"127.0.0.1:{port('hub', 'web')}"
     assert edge["unit"] == "bowline-edge-hub" and "container" not in edge
@@ -43,7 +44,7 @@ def test_what_is_given_stays():
         "proxy": {"config": "/x", "upstreams": [{"name": "app", "service": "app", "via": "localhost:9"}]},
     }  # fmt: skip
     edge = edge_of({"new": given}, "new", "hub")
-    assert edge == {**given, "directory": "/srv/edge"}
+    assert edge == {**given, "directory": "/srv/edge", "proxy": {"door": {}, **given["proxy"]}}
     assert edge_of({"new": given}, "new", "") == edge
 
 
