@@ -105,10 +105,17 @@ class HAProxy:
         return counts
 
     def end_sessions(self, backend: str, server: str) -> None:
-        """Close every connection to ``server`` of ``backend``."""
+        """Close every connection to ``server`` of ``backend``, those of workers that a reload left behind, too."""
         answer = self._admin(f"shutdown sessions server {backend}/{server}").strip()
         if answer:
             raise FleetError("unreachable", f"The edge did not close connections of {backend}: {answer.splitlines()[0]}", remedy=REMEDY)
+        self._each_old(lambda talk: self._end_each(talk, backend))
+
+    @staticmethod
+    def _end_each(talk: Talk, backend: str) -> None:
+        """An old worker calls its backends disabled and ends single sessions only (management guide, 9.3: show sess, shutdown session)."""
+        for session in re.findall(rf"^(0x[0-9a-f]+): .* be={re.escape(backend)} ", talk("show sess"), re.MULTILINE):
+            talk(f"shutdown session {session}")
 
     def old_workers(self) -> list[str]:
         """Process ids of the workers that a reload left behind. They serve the requests that they have, and idle connections bring new ones.

@@ -57,6 +57,13 @@ def test_the_token_and_every_word_between_the_edges_reach_no_application_and_no_
     assert seen and all(ours(headers) == [] and world.token not in str(headers) for headers in seen)
 
 
+@pytest.mark.parametrize("value", ["", "x", "0" * 32])
+def test_who_does_not_know_the_proof_meets_no_edge(world, traffic_rig, value):
+    status, side, answered = traffic_rig.Client(world.legacy).get("/", {"X-Bowline-Proof": value})
+    assert (status, side, ours(answered)) == (200, "legacy", [])
+    assert [ours(headers) for _moment, _path, headers in world.legacy.application.requests] == [[]]
+
+
 def test_two_edges_with_different_tokens_do_not_forward_for_ever(world, traffic_rig):
     """One host was restored from an old copy; both edges send to the other one, as in the midst of a switch."""
     world.new.kill_edge()

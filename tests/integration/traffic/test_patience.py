@@ -228,6 +228,24 @@ def test_an_open_tunnel_of_any_kind_does_not_keep_a_hold_from_completing(patient
     traffic_rig.wait_until("the tunnel to end with its client", lambda: pair.cli("status")[1]["upgraded"] == 0)
 
 
+def test_a_tunnel_of_a_worker_that_a_reload_left_behind_ends_with_the_release(patient, traffic_rig):
+    """It may live for an hour, and its client would go on with the side that does not serve any more."""
+    _application, pair = patient
+    lines = ["Upgrade: tcp", "Connection: Upgrade"]
+    with socket.create_connection(("127.0.0.1", pair.edged), 10) as client:
+        client.sendall(request(*lines, target="/stream/tunnel-tcp"))
+        assert b" 101 " in client.recv(1000)
+        pair.run(hold_max=29.0)
+        traffic_rig.wait_until("the old worker to be one", lambda: pair.cli("status")[1]["old_workers"] > 0)
+        try:
+            assert pair.cli("route", "new")[0] == 0
+            answer = pair.cli("release")[1]
+            assert answer.get("closed_upgraded") == 1, answer['failure']['message'][:200]
+            assert client.recv(10) == b""
+        finally:
+            pair.run(route="local")
+
+
 def test_a_full_accept_queue_is_waited_for_as_nginx_waits(crowded):
     """The case: 503 after 6 s; nginx alone waits, and so does the edge, as long as the kernel tries (150 s stand in the configuration)."""
     application, pair = crowded
