@@ -61,9 +61,8 @@ def test_two_stacks_share_nothing(side):
 def test_every_subject_makes_names_that_the_module_takes(subject):
     for side in ("legacy", "new"):
         edge = edge_of(SIDES, side, subject)
-        services = tuple(
-            Service(item["name"], item["listen"].replace("unix@", ""), item["local"], ("127.0.0.1",) if "unix" not in item["listen"] else ()) for item in edge["services"]
-        )
+        listens = {item["name"]: item["listen"].replace("unix@", "") for item in edge["services"]}
+        services = tuple(Service(name, listen, "127.0.0.1:1", () if listen.startswith("/") else ("127.0.0.1",)) for name, listen in listens.items())
         faults.validate(EdgeSpec(side, edge["directory"], services, Peer("192.0.2.1", 443, "h"), Warmup("app", "h")))
         assert all(faults.via(item["via"]) for item in edge["proxy"]["upstreams"])
     assert slug(subject) and len({slug(other) for other in ("Hub", "hub", "hub!", "hub_1", "hub-1")}) == 5
