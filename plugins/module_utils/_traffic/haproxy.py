@@ -123,16 +123,26 @@ class HAProxy:
         ``show proc`` of the master (management guide, 9.4) prints a table only. 2.6 keeps the connection open after it, hence the quit.
         Empty without a master: before its socket listens, no reload can have been.
         """
+        answer = self._processes()
+        old = answer.partition("# old workers")[2].partition("# programs")[0]
+        return [line.split()[0] for line in old.splitlines() if line[:1].isdigit()]
+
+    def failed_reloads(self) -> int:
+        """How often in a row a reload was refused by what it loaded; the old worker goes on then. 2.6 and newer say so in the line of the master."""
+        match = re.search(r"^\d+\s+master\s+\d+ \[failed: (\d+)\]", self._processes(), re.MULTILINE)
+        return int(match.group(1)) if match else 0
+
+    def _processes(self) -> str:
+        """``show proc`` of the master, empty without one."""
         try:
             answer = self._talk("master.sock", "show proc;quit")
         except FleetError as error:
             if error.details.get("down"):
-                return []
+                return ""
             raise
         if "# workers" not in answer:
             raise FleetError("unreachable", f"The edge's master process answered {answer.strip()!r} to show proc.", remedy=REMEDY)
-        old = answer.partition("# old workers")[2].partition("# programs")[0]
-        return [line.split()[0] for line in old.splitlines() if line[:1].isdigit()]
+        return answer
 
     def _each_old(self, ask: t.Callable[[Talk], _Answer]) -> list[_Answer]:
         """``ask`` of every old worker, reached through the master (management guide, 9.4: ``@!<pid>``).

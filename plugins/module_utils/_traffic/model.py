@@ -38,6 +38,7 @@ FAILURES: dict[str, str] = {
     "edge_forwards": "The edge still sends requests to the peer, so it cannot be removed; route local first.",
     "edge_missing": "The directory holds no edge.",
     "edge_outdated": "The edge was put in by an earlier version, which shared no token with the other side; take it out first.",
+    "edge_reload_failed": "HAProxy did not take the new configuration at a reload; the old one goes on, and its file is back.",
     "edge_state_unreadable": "The state of the edge (edge.map or edge.json) cannot be read; nothing was changed.",
     "edge_not_ready": "The edge does not answer through itself yet, so the proxy was not changed.",
     "hold_refused": "The hold is longer than hold_max or than the proxy waits for an answer, or ended before the requests were drained.",

@@ -18,17 +18,22 @@ from .render import CONFIG_FILE, masked
 
 _LINES = 15
 _LONGEST = 300
+_PAUSE = 1.0
 
 
 @dataclass(frozen=True)
 class Seen:
-    """``running`` is not false while a process starts; ``restarts`` counts those since it was started by somebody. ``ended`` says how."""
+    """``running`` also while a process starts; ``restarts`` counts those since somebody started it. ``ended`` says how it did.
+
+    ``ours`` is whether it runs the edge of the directory that was asked for, None when nothing of the name is there. ``again`` is whether it is to be
+    started once more by itself.
+    """
 
     running: bool
     restarts: int
     ended: str
-    # Whether it runs the edge of the directory that was asked for; None when nothing of the name is there.
     ours: bool | None = True
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,15 +89,9 @@ class Process:
             f" {self.name} does it now, and requests get errors until it answers, less than a second."
         )
 
-    def crash(self, before: Seen, secrets: t.Collection[str] = (), means: str = "The proxy is unchanged.") -> FleetError | None:
-        """Why nothing will answer however long one waits, compared with an earlier `look`; None while it may still."""
-        now = self.look()
-        if now.running and now.restarts <= before.restarts:
-            return None
+    def crash(self, now: Seen, secrets: t.Collection[str] = (), means: str = "The proxy is unchanged.") -> FleetError:
+        """The failure of a process that `hopeless` gave up."""
         said = self.last_words(secrets)
-        if now.ours is None:
-            # Whoever starts it has not done so yet.
-            return None
         log = f"docker logs {self.name}" if self.kind == "container" else f"journalctl -u {self.name}"
         return FleetError(
             "edge_crashed",
@@ -100,6 +99,17 @@ class Process:
             remedy=f"Correct what it says; the whole log: {log}.",
             details={"field": self.kind, "name": self.name, "restarts": now.restarts, "log": said},
         )
+
+
+def hopeless(before: Seen, now: Seen, down: float) -> bool:
+    """Whether waiting is of no use. ``before`` is how it was first seen, ``down`` for how many seconds it has not been running.
+
+    One restart may be somebody's; a second one, or a pause of the engine between two of them, is a process that cannot run.
+    """
+    if now.ours is None:
+        # Whoever starts it has not done so yet.
+        return False
+    return now.restarts >= before.restarts + 2 or (not now.running and (not now.again or down >= _PAUSE))
 
 
 def asked_for(asked: t.Mapping[str, t.Any] | None, directory: str, run: Runner) -> Process | None:
@@ -126,7 +136,7 @@ def container(text: str, directory: str) -> Seen:
     restarting = bool(state.get("Restarting")) or state.get("Status") == "restarting"
     running = bool(state.get("Running")) and not restarting
     # "created" is before its first start.
-    return Seen(running or state.get("Status") == "created", int(found[0].get("RestartCount") or 0), ended, directory in mounts)
+    return Seen(running or state.get("Status") == "created", int(found[0].get("RestartCount") or 0), ended, directory in mounts, restarting)
 
 
 def unit(text: str, directory: str) -> Seen:
@@ -134,12 +144,13 @@ def unit(text: str, directory: str) -> Seen:
     facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     if facts.get("LoadState") in (None, "not-found"):
         return Seen(False, 0, "does not exist", None)
-    running = facts.get("ActiveState") in ("active", "activating", "reloading") and facts.get("SubState") not in ("auto-restart", "auto-restart-queued")
+    again = facts.get("SubState") in ("auto-restart", "auto-restart-queued")
+    running = facts.get("ActiveState") in ("active", "activating", "reloading") and not again
     ended = f"ended with exit code {facts.get('ExecMainStatus', '?')} ({facts.get('Result', '?')})"
     # A unit that is masked, or does not load, starts nothing.
     command = facts.get("ExecStart", "")
     ours = f"-f {directory}/{CONFIG_FILE} " in f"{command} " if command else None
-    return Seen(running, int(facts.get("NRestarts") or 0), ended, ours)
+    return Seen(running, int(facts.get("NRestarts") or 0), ended, ours, again)
 
 
 def complaint(lines: t.Sequence[str]) -> str:

@@ -12,7 +12,10 @@ from .._core.errors import FleetError
 from .._core.wait import Deadline, wait_for
 from .control import Edge
 from .model import EdgeSpec
-from .process import Process
+from .process import Process, Seen, hopeless
+
+# A process that was started a moment ago is given so many seconds to open its sockets.
+_COMES_UP = 10.0
 
 
 class Ready:
@@ -28,18 +31,17 @@ class Ready:
     def gate(self, seconds: float) -> None:
         """The edge answers the warm-up request through itself, hold and route included, before anyone is sent to it.
 
-        Raises FleetError ``edge_crashed`` as soon as its process has ended, and ``edge_not_ready`` after ``seconds``.
+        Raises FleetError ``edge_crashed`` as soon as its process cannot run, and ``edge_not_ready`` after ``seconds``.
         """
         warmup = self._spec.warmup
-        before = self._process.look() if self._process else None
+        watch = _Watch(self._process, self._secrets, "The proxy is unchanged.")
 
         def ask() -> str:
             try:
                 return str(self._edge.haproxy.get(f"{warmup.service}.sock", warmup.host, warmup.path, warmup.timeout)[0])
             except FleetError as error:
-                crash = self._process.crash(before, self._secrets) if error.details.get("down") and self._process and before else None
-                if crash:
-                    raise crash from error
+                if error.details.get("down"):
+                    watch.look()
                 return error.message
 
         wait_for(
@@ -51,9 +53,64 @@ class Ready:
             remedy=self._remedy,
         )
 
+    def reloaded(self, failed: int, mark: str, seconds: float) -> None:
+        """The process runs the configuration ``mark``; ``failed`` is how many reloads had failed before this one.
+
+        Raises FleetError ``edge_reload_failed`` as soon as the master says so, with what it complains of.
+        """
+
+        def running() -> str | None:
+            return str(self._edge.haproxy.info().get("description")) if self._edge.haproxy.running() else None
+
+        def seen() -> str | None:
+            now = running()
+            if now != mark and self._refused(failed) and running() != mark:
+                said = self._process.last_words(self._secrets).rstrip(".") if self._process else ""
+                raise FleetError(
+                    "edge_reload_failed",
+                    "The running edge did not take its new configuration and goes on with the old one, whose file is back"
+                    + (f"; its last words: {said}." if said else "."),
+                    remedy="Correct what it says; the edge's log has all of it.",
+                    details={"field": "services", "log": said},
+                )
+            return now
+
+        wait_for(
+            seen, lambda now: now == mark, Deadline(seconds), what="the edge to run its new configuration", interval=0.05, remedy="Look at the edge's log."
+        )
+
+    def _refused(self, failed: int) -> bool:
+        try:
+            return self._edge.haproxy.failed_reloads() > failed
+        except FleetError:
+            # A master that reloads closes its socket for a moment.
+            return False
+
     def alive(self) -> None:
-        """An edge that is in the path and does not answer hurts every client: FleetError ``edge_crashed`` says why its process ended."""
-        if self._process and not self._edge.haproxy.running():
-            crash = self._process.crash(self._process.look(), self._secrets, "The proxy sends to it, so clients get errors.")
-            if crash:
-                raise crash
+        """An edge that is in the path and does not come up hurts every client: FleetError ``edge_crashed`` says why its process cannot run."""
+        deadline = Deadline(_COMES_UP if self._process else 0)
+        watch = _Watch(self._process, self._secrets, "The proxy sends to it, so clients get errors.")
+        while not self._edge.haproxy.running() and not deadline.expired():
+            watch.look()
+            deadline.pause(0.2)
+
+
+class _Watch:
+    """Looks at a process that does not answer, as often as it is asked to."""
+
+    def __init__(self, process: Process | None, secrets: t.Collection[str], means: str) -> None:
+        self._process = process
+        self._secrets = secrets
+        self._means = means
+        self._before: Seen | None = None
+        self._down: Deadline | None = None
+
+    def look(self) -> None:
+        """Raises FleetError ``edge_crashed`` when waiting is of no use."""
+        if self._process is None:
+            return
+        now = self._process.look()
+        self._before = self._before or now
+        self._down = None if now.running else self._down or Deadline(0)
+        if hopeless(self._before, now, self._down.elapsed() if self._down else 0.0):
+            raise self._process.crash(now, self._secrets, self._means)

@@ -285,7 +285,7 @@ class _Present:
         if step.action == "write_files":
             self._write(desired)
         elif step.action == "reload":
-            self._reload(desired)
+            self._reload(observed, desired)
         elif step.action == "set_route":
             self._route(desired.route or "local")
         elif step.action == "hold":
@@ -324,14 +324,17 @@ class _Present:
             raise FleetError(
                 "edge_config_invalid",
                 f"{' '.join(words)} ended with {completed.rc}: {self._said(completed)[-600:]!r}.",
-                remedy="Correct the named option; the edge goes on with its old configuration.",
+                # docs.docker.com, docker run, exit status: 125 is docker's own.
+                remedy="Let docker run it (the image has to be there, or to be had)." if words[0] == "docker" and completed.rc == 125
+                else "Correct the named option; the edge goes on with its old configuration.",
             )
 
     def _said(self, completed: Completed) -> str:
         """What a program said about our configuration, which has the token in it."""
         return render.masked((completed.err or completed.out).strip()).replace(self.token, MASK)
 
-    def _reload(self, desired: Desired) -> None:
+    def _reload(self, observed: Observed, desired: Desired) -> None:
+        failed, config = self.edge.haproxy.failed_reloads(), f"{self.spec.directory}/{render.CONFIG_FILE}"
         if self.params["reload"]:
             completed = self.run(self.params["reload"], timeout=30)
             if completed.rc:
@@ -340,14 +343,17 @@ class _Present:
                 )
         else:
             self.edge.haproxy.reload()
-        wait_for(
-            lambda: self.edge.haproxy.info().get("description") if self.edge.haproxy.running() else None,
-            lambda seen: seen == desired.mark,
-            Deadline(self.params["wait_timeout"]),
-            what="the edge to run its new configuration",
-            interval=0.05,
-            remedy="Look at the edge's log.",
-        )
+        try:
+            self.ready.reloaded(failed, desired.mark, self.params["wait_timeout"])
+        except FleetError as error:
+            if error.code == "edge_reload_failed":
+                # Or the next start would find what it cannot run.
+                for path, old in observed.files.items():
+                    if path == config and old:
+                        place.write_config(path, old, self.spec.gid)
+                    elif old and path.startswith(f"{self.spec.directory}/"):
+                        private.write(path, old)
+            raise
 
     def _begin(self, route: str) -> None:
         """The first state of an edge; HAProxy does not start without one."""

@@ -387,6 +387,25 @@ def test_a_refused_edge_configuration_leaves_the_old_one(world):
     assert "haproxy.cfg.candidate" not in os.listdir(world.legacy.directory)
 
 
+def test_a_reload_that_haproxy_refuses_is_seen_at_once_and_its_file_put_back(world, traffic_rig):
+    """What its own check cannot see: an address that this host has not. It was waited for, 300 s, and the next start would not have come up."""
+    config = os.path.join(world.legacy.directory, "haproxy.cfg")
+    before = open(config, "rb").read()
+    service = {**world.params("legacy")["services"][0], "listen": "192.0.2.1:18080", "clients": ["192.0.2.0/24"]}
+    begun = time.monotonic()
+    with pytest.raises(FleetError) as failure:
+        world.run("legacy", services=[service], wait_timeout=60.0)
+    assert failure.value.code == "edge_reload_failed" and time.monotonic() - begun < 30
+    assert open(config, "rb").read() == before
+    assert traffic_rig.Client(world.legacy).get()[:2] == (200, "legacy")
+    # The same once more: a failed reload before it does not hide the next one.
+    with pytest.raises(FleetError) as failure:
+        world.run("legacy", services=[service], wait_timeout=60.0)
+    assert failure.value.code == "edge_reload_failed"
+    world.run("legacy")
+    assert world.run("legacy")["changed"] is False
+
+
 def test_an_edge_that_forwards_is_not_removed(world):
     assert world.cli("legacy", "route", "new")[0] == 0
     with pytest.raises(FleetError) as failure:

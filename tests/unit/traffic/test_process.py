@@ -11,7 +11,7 @@ import json
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
-from ansible_collections.bowline.fleet.plugins.module_utils._traffic.process import asked_for, complaint, container, unit
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.process import asked_for, complaint, container, hopeless, unit
 
 DIRECTORY = "/var/lib/bowline/edge-hub"
 ALERT = "[ALERT]    (1) : config : Cannot open configuration file/directory /nowhere/haproxy.cfg : No such file or directory"
@@ -59,42 +59,57 @@ def test_what_docker_and_systemd_say(seen, running, restarts, ours):
 
 
 class Host:
-    """Answers as docker or systemd of a host would; ``states`` are taken one after the other."""
+    """Answers as docker or systemd of a host would."""
 
-    def __init__(self, *states):
-        self.states = list(states)
+    def __init__(self, state):
+        self.state = state
 
     def __call__(self, argv, *, env=None, stdin=None, timeout=None):
         if "logs" in argv:
             return Completed(0, "", LOG)
         if "journalctl" in argv:
             return Completed(0, LOG, "")
-        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return Completed(0 if state != "[]" else 1, state, "")
+        return Completed(0 if self.state != "[]" else 1, self.state, "")
+
+
+EXITED = {"Status": "exited", "Running": False, "ExitCode": 1}
+FAILED = {"active": "failed", "sub": "failed", "status": "1", "result": "exit-code"}
+AGAIN = {"active": "activating", "sub": "auto-restart", "status": "1", "result": "exit-code"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "states"),
+    ("before", "now", "down", "given_up"),
     [
-        ("container", [inspected(1, **LOOPS)]),
-        ("container", [inspected(), inspected(1)]),
-        ("container", [inspected(Status="exited", Running=False, ExitCode=1)]),
-        ("unit", [shown(), shown(2)]),
-        ("unit", [shown(1, active="activating", sub="auto-restart", status="1", result="exit-code")]),
+        pytest.param(inspected(), inspected(), 0, False, id="starts"),
+        pytest.param(inspected(7), inspected(7), 9, False, id="runs, with a history"),
+        pytest.param(inspected(), inspected(1, **LOOPS), 0, False, id="somebody killed it"),
+        pytest.param(inspected(), inspected(1), 0, False, id="and it runs again"),
+        pytest.param(inspected(), inspected(2), 0, True, id="ends again and again"),
+        pytest.param(inspected(9, **LOOPS), inspected(9, **LOOPS), 1.5, True, id="the engine pauses between two tries"),
+        pytest.param(inspected(), inspected(**EXITED), 0, True, id="is not started again"),
+        pytest.param("[]", "[]", 9, False, id="not made yet"),
+        pytest.param(shown(), shown(1, **AGAIN), 0.1, False, id="unit that somebody killed"),
+        pytest.param(shown(), shown(2), 0, True, id="unit that ends again and again"),
+        pytest.param(shown(), shown(**FAILED), 0, True, id="unit that failed"),
+        pytest.param(shown(load="not-found"), shown(load="not-found"), 9, False, id="unit not written yet"),
     ],
 )
-def test_a_crash_is_told_with_the_line_that_complains(kind, states):
-    process = asked_for({kind: "hub-edge"}, DIRECTORY, Host(*states))
+def test_waiting_is_given_up_when_it_is_of_no_use(before, now, down, given_up):
+    read = unit if "LoadState" in now else container
+    assert hopeless(read(before, DIRECTORY), read(now, DIRECTORY), down) is given_up
+
+
+@pytest.mark.parametrize(("kind", "state"), [("container", inspected(2, **LOOPS)), ("unit", shown(2, **AGAIN))])
+def test_a_crash_is_told_with_the_line_that_complains(kind, state):
+    process = asked_for({kind: "hub-edge"}, DIRECTORY, Host(state))
     failure = process.crash(process.look())
     assert failure.code == "edge_crashed" and ALERT in failure.message and "hub-edge" in failure.remedy
     assert failure.details["field"] == kind
 
 
-@pytest.mark.parametrize(("kind", "state"), [("container", inspected(4)), ("container", "[]"), ("unit", shown(4)), ("unit", shown(load="not-found"))])
-def test_what_runs_or_is_to_come_is_waited_for(kind, state):
-    process = asked_for({kind: "hub-edge"}, DIRECTORY, Host(state))
-    assert process.crash(process.look()) is None
-    process.refuse_others()
+@pytest.mark.parametrize(("kind", "state"), [("container", inspected()), ("container", "[]"), ("unit", shown()), ("unit", shown(load="not-found"))])
+def test_what_is_ours_or_nobodys_is_not_refused(kind, state):
+    asked_for({kind: "hub-edge"}, DIRECTORY, Host(state)).refuse_others()
 
 
 @pytest.mark.parametrize(("kind", "state"), [("container", inspected(source="/srv/x")), ("unit", shown(directory="/srv/x"))])
