@@ -81,11 +81,12 @@ def go(work: Work) -> dict[str, t.Any] | None:
         work.lock()
     before = facts.observe(work.legacy, work.new)
     found = plan.phase(before)
-    if plan.is_hopeless(work.options.state, found):
-        raise contradiction.failure(work.legacy, work.new, before, found)
+    # First: a slot that is gone while new serves leaves state legacy with accept_loss.
     given_up = loss.steps(work.options, before, found)
     if given_up is not None:
         return one_sided.without_rows(work, given_up, found, before)
+    if plan.is_hopeless(work.options.state, found):
+        raise contradiction.failure(work.legacy, work.new, before, found)
     manner = judge.manner(work, before, found)
     if work.choice.engine == "physical":
         return None

@@ -210,6 +210,32 @@ def test_a_membership_keeps_its_limits(both, clusters):
     assert [list(row.values()) for row in found] == [[False, False, False]]
 
 
+CHAIN = """
+CREATE ROLE dba; CREATE ROLE lead; CREATE ROLE deputy; CREATE ROLE temp; GRANT dba TO lead WITH ADMIN OPTION;
+SET ROLE lead; GRANT dba TO deputy WITH ADMIN OPTION; RESET ROLE; SET ROLE deputy; GRANT dba TO temp; RESET ROLE;
+GRANT CONNECT ON DATABASE accounts TO dba, lead, deputy, temp
+"""
+GRANTED = "SELECT member::regrole::text AS member, grantor::regrole::text AS grantor, admin_option FROM pg_auth_members WHERE roleid = 'dba'::regrole ORDER BY 1, 2"
+
+
+def test_who_granted_a_membership_is_carried_where_it_means_something(both, clusters):
+    """Since PostgreSQL 16 a membership ends with the right of who granted it; before, the grantor is a note without a meaning."""
+    clusters.legacy.rows(CHAIN, dbname="postgres")
+    moved(both)
+    legacy, new = (cluster.rows(GRANTED, dbname="postgres") for cluster in clusters.clusters)
+    if min(cluster.major for cluster in clusters.clusters) < 16:
+        assert [(row["member"], row["admin_option"]) for row in new] == [("deputy", True), ("lead", True), ("temp", False)]
+        assert account_sync.pending(*both, LINK.user, "legacy") == []
+        return
+    assert legacy == new and [row["grantor"] for row in new] == ["lead", "postgres", "deputy"]
+    clusters.legacy.rows("GRANT dba TO temp; SET ROLE lead; REVOKE dba FROM deputy CASCADE", dbname="postgres")
+    assert account_sync.pending(*both, LINK.user, "legacy")
+    account_sync.follow(*both, LINK)
+    legacy, new = (cluster.rows(GRANTED, dbname="postgres") for cluster in clusters.clusters)
+    assert legacy == new and [(row["member"], row["grantor"]) for row in new] == [("lead", "postgres"), ("temp", "postgres")]
+    assert account_sync.pending(*both, LINK.user, "legacy") == []
+
+
 def test_words_that_are_no_rights_are_never_run(both):
     hostile = {"privilege": "CONNECT ON DATABASE accounts TO mallory; ALTER ROLE mallory SUPERUSER; GRANT CREATE", "role": "app", "grantable": False}
     with pytest.raises(FleetError):

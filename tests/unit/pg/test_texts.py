@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.engines.physical import settle as physical_settle
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import reasons
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import (
@@ -251,7 +250,7 @@ def test_rights_that_a_role_would_gain(seen, super_, expected):
 def test_a_body_cannot_end_its_own_block():
     assert postgres.block("a") != postgres.block("b")
     for name in ("$bowline_fence$", "$bowline$", "$bowline_frozen$"):
-        assert physical_settle.turn_text(name, "e", True).count(f" {name} ") == 0
+        assert fence.turn_text(name, "e", True, whole=True).count(f" {name} ") == 0
 
 
 # Example of RFC 7677, section 3: user "user", password "pencil".
@@ -330,3 +329,19 @@ LOG = """2026-01-01 [11] LOG:  logical replication apply worker for subscription
 def test_the_reason_of_a_worker_is_its_own_and_shows_no_row():
     assert reasons.last_error(LOG, "pgcut_fwd") == 'new row for relation "t" violates check constraint "c". Failing row contains … COPY t, line 3: …'
     assert reasons.last_error(LOG, "pgcut_rev") == ""
+
+
+def test_memberships_come_after_those_that_their_grantor_may_grant_by():
+    def given(child, grantor, admin):
+        return {"parent": "dba", "child": child, "grantor": grantor, "admin": admin, "inherit": True, "set": True, "inherits": True}
+
+    chain = [given("b", "c", False), given("c", "b", True), given("b", "a", True), given("a", "", True)]
+    found = accounts.merged(chain, ("a", "b", "c"))
+    assert list(found) == [("dba", "a", ""), ("dba", "b", "a"), ("dba", "c", "b"), ("dba", "b", "c")]
+    assert accounts.member_text(found["dba", "b", "a"], 160000).endswith('SET TRUE GRANTED BY "a"')
+    assert accounts.revoke_text(found["dba", "a", ""], 160000) == 'REVOKE "dba" FROM "a" CASCADE'
+    # Where a side knows no grantors, and where the grantor is not carried, it is one membership with all of the rights.
+    old = accounts.merged(chain)
+    assert list(old) == [("dba", "a", ""), ("dba", "b", ""), ("dba", "c", "")] and old["dba", "b", ""]["admin"] is True
+    assert accounts.revoke_text(old["dba", "b", ""], 160000) == 'REVOKE "dba" FROM "b" GRANTED BY "c" CASCADE; REVOKE "dba" FROM "b" GRANTED BY "a" CASCADE'
+    assert list(accounts.merged(chain, ("a", "b"))) == [("dba", "a", ""), ("dba", "b", ""), ("dba", "b", "a"), ("dba", "c", "b")]

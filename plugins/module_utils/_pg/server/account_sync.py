@@ -102,22 +102,29 @@ def _accounts(source: State, target: State, carried: t.Collection[str]) -> t.Ite
 
 
 def _memberships(source: State, target: State, carried: t.Collection[str]) -> t.Iterator[Change]:
-    wanted = {(each["parent"], each["child"]): each for each in source.known["memberships"] if each["child"] in carried}
-    seen = {(each["parent"], each["child"]): each for each in target.known["memberships"] if each["child"] in carried}
-    for (parent, child), each in seen.items():
-        if (parent, child) not in wanted:
-            yield Change(f"{child!r} is a member of {parent!r} there only", accounts.revoke_text(each, target.version))
-    for (parent, child), each in wanted.items():
-        if parent not in carried and not parent.startswith("pg_"):
+    known = carried if min(source.version, target.version) >= accounts.GRANTORS else None
+    wanted, seen = (
+        accounts.merged((each for each in side.known["memberships"] if each["child"] in carried), known) for side in (source, target)
+    )
+    for key, each in seen.items():
+        if key not in wanted:
+            yield Change(f"{_membership(key)} is there only", accounts.revoke_text(each, target.version))
+    for key, each in wanted.items():
+        if key[0] not in carried and not key[0].startswith("pg_"):
             continue
-        there = seen.get((parent, child))
+        there = seen.get(key)
         if there is not None and accounts.options_of(there) == accounts.options_of(each):
             continue
         before = f"{accounts.revoke_text(there, target.version)}; " if there else ""
         try:
-            yield Change(f"the membership of {child!r} in {parent!r}", before + accounts.member_text(each, target.version))
+            yield Change(_membership(key), before + accounts.member_text(each, target.version))
         except FleetError as error:
-            yield Change(f"the membership of {child!r} in {parent!r}", "", error.message)
+            yield Change(_membership(key), "", error.message)
+
+
+def _membership(key: tuple[str, str, str]) -> str:
+    parent, child, grantor = key
+    return f"the membership of {child!r} in {parent!r}{f', granted by {grantor!r},' if grantor else ''}"
 
 
 def _settings(source: State, target: State, carried: t.Collection[str]) -> t.Iterator[Change]:

@@ -17,8 +17,8 @@ from ..model import MAINTENANCE, Finding, Link
 from . import account_settings, database
 from .postgres import Server, Session, ident, literal
 
-# GRANT … WITH INHERIT, SET came with PostgreSQL 16.
-_LIMITED_MEMBERS = 160000
+# GRANT … WITH INHERIT, SET came with PostgreSQL 16, and so did grantors that mean something.
+_LIMITED_MEMBERS = GRANTORS = 160000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ATTRIBUTES = (
     ("rolsuper", "SUPERUSER"),
@@ -81,13 +81,15 @@ def everything(session: Session, without: str) -> dict[str, t.Any]:
 
 
 def _around(session: Session, names: t.Sequence[str]) -> dict[str, t.Any]:
-    # Who may inherit and SET ROLE is said by each membership since PostgreSQL 16, and by the member before; several grantors are one here.
+    # Since PostgreSQL 16 each grantor has given a membership of its own, which says who may inherit and SET ROLE; before, there is one, and the
+    # member says it. "" is the first superuser, in whose name every superuser grants (check_role_grantor in src/backend/commands/user.c).
     memberships = session.rows(
-        "SELECT p.rolname AS parent, c.rolname AS child, bool_or(m.admin_option) AS admin, bool_or(c.rolinherit) AS inherits,"
-        " bool_or((to_jsonb(m)->>'inherit_option')::boolean) AS inherit, bool_or((to_jsonb(m)->>'set_option')::boolean) AS set,"
-        " array_agg(g.rolname::text) FILTER (WHERE g.rolname IS NOT NULL) AS grantors"
+        "SELECT p.rolname AS parent, c.rolname AS child, CASE WHEN %s AND g.oid <> 10 THEN g.rolname::text ELSE '' END AS grantor,"
+        " bool_or(m.admin_option) AS admin, bool_or(c.rolinherit) AS inherits,"
+        " bool_or((to_jsonb(m)->>'inherit_option')::boolean) AS inherit, bool_or((to_jsonb(m)->>'set_option')::boolean) AS set"
         " FROM pg_auth_members m JOIN pg_authid p ON p.oid = m.roleid JOIN pg_authid c ON c.oid = m.member LEFT JOIN pg_authid g ON g.oid = m.grantor"
-        " WHERE c.rolname = ANY (%s) AND (p.rolname = ANY (%s) OR p.rolname ~ '^pg_' OR p.oid = 10) GROUP BY 1, 2 ORDER BY 1, 2",
+        " WHERE c.rolname = ANY (%s) AND (p.rolname = ANY (%s) OR p.rolname ~ '^pg_' OR p.oid = 10) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        session.version >= GRANTORS,
         list(names),
         list(names),
     )
@@ -144,12 +146,37 @@ def options_of(membership: t.Mapping[str, t.Any]) -> tuple[bool, bool, bool]:
     return bool(membership["admin"]), bool(inherit), membership["set"] is not False
 
 
+def merged(memberships: t.Iterable[t.Mapping[str, t.Any]], known: t.Optional[t.Collection[str]] = None) -> dict[tuple[str, str, str], dict[str, t.Any]]:
+    """By parent, child and grantor, each after those that its grantor may grant by; ``given_by`` are its grantors there. Pure.
+
+    Grantors that are not among ``known`` count as the first superuser; without ``known`` all do, as before PostgreSQL 16.
+    """
+    found: dict[tuple[str, str, str], dict[str, t.Any]] = {}
+    for each in memberships:
+        given = str(each.get("grantor", ""))
+        grantor = given if known is not None and given in known else ""
+        same = found.setdefault((each["parent"], each["child"], grantor), {**each, "grantor": grantor, "given_by": []})
+        same["given_by"].append(given)
+        for name in ("admin", "inherit", "set"):
+            same[name] = same[name] if each[name] is None else bool(same[name] or each[name])
+    return dict(sorted(found.items(), key=lambda item: (_depth(item[0], found), item[0])))
+
+
+def _depth(key: tuple[str, str, str], found: t.Mapping[tuple[str, str, str], t.Mapping[str, t.Any]], seen: frozenset[tuple[str, str, str]] = frozenset()) -> int:
+    """How many memberships with ADMIN stand between this one and the first superuser; the server has no circles of them."""
+    parent, _child, grantor = key
+    if not grantor or key in seen:
+        return 0
+    before = [other for other, each in found.items() if other[:2] == (parent, grantor) and each["admin"]]
+    return 1 + min((_depth(other, found, seen | {key}) for other in before), default=0)
+
+
 def revoke_text(membership: t.Mapping[str, t.Any], version: int) -> str:
-    """REVOKE of a membership, from each grantor since PostgreSQL 16, where each has granted one of its own."""
+    """REVOKE of a membership that `merged` knows, from each grantor since PostgreSQL 16, where each has granted one of its own."""
     revoke = f"REVOKE {ident(membership['parent'])} FROM {ident(membership['child'])}"
     if version < _LIMITED_MEMBERS:
         return f"{revoke} CASCADE"
-    return "; ".join(f"{revoke} GRANTED BY {ident(grantor)} CASCADE" for grantor in membership["grantors"])
+    return "; ".join(f"{revoke}{f' GRANTED BY {ident(grantor)}' if grantor else ''} CASCADE" for grantor in membership["given_by"])
 
 
 def member_text(membership: t.Mapping[str, t.Any], version: int) -> str:
@@ -165,7 +192,8 @@ def member_text(membership: t.Mapping[str, t.Any], version: int) -> str:
             )
         return f"{grant}{' WITH ADMIN OPTION' if membership['admin'] else ''}"
     words = [f"{word} {'TRUE' if membership[name] else 'FALSE'}" for name, word in (("admin", "ADMIN"), ("inherit", "INHERIT"), ("set", "SET"))]
-    return f"{grant} WITH {', '.join(words)}"
+    by = f" GRANTED BY {ident(membership['grantor'])}" if membership.get("grantor") else ""
+    return f"{grant} WITH {', '.join(words)}{by}"
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------------------
@@ -265,7 +293,7 @@ def make(target: Session, known: t.Mapping[str, t.Any], code: str) -> list[str]:
     for role in known["roles"]:
         if role["rolname"] in made:
             target.run(create_text(role))
-    for membership in known["memberships"]:
+    for membership in merged(known["memberships"]).values():
         if membership["child"] in made:
             target.run(member_text(membership, target.version))
     settings = [setting for setting in known["settings"] if setting["role"] in made]

@@ -50,17 +50,13 @@ def is_fenced(settings: t.Mapping[str, str]) -> bool:
     return settings.get("default_transaction_read_only", "off").lower() in _ON
 
 
-def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> str:
+def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None, *, whole: bool = False) -> str:
     """One transaction that sets epoch and fence; with ``expect`` only if that is the epoch now.
 
-    ALTER DATABASE … SET takes no lock that would order two of them, hence the advisory lock around compare and set.
+    ``whole``: of every database of the cluster. Those that are read-only for reasons of their own are left alone: only those that carry our
+    epoch are opened, and only ``dbname`` keeps it afterwards. ALTER DATABASE … SET takes no lock that would order two of them, hence the
+    advisory lock around compare and set.
     """
-    name = ident(dbname)
-    fence = (
-        f"ALTER DATABASE {name} SET default_transaction_read_only = 'on'"
-        if fenced
-        else f"ALTER DATABASE {name} RESET default_transaction_read_only"
-    )
     compare = ""
     if expect is not None:
         compare = (
@@ -68,18 +64,38 @@ def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None) 
             " MESSAGE = 'epoch is ' || coalesce(seen, 'unset'); END IF;"
         )
     body = (
-        "DECLARE seen text := (SELECT split_part(c, '=', 2) FROM pg_database d"
+        "DECLARE one record; seen text := (SELECT split_part(c, '=', 2) FROM pg_database d"
         " JOIN pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0, unnest(s.setconfig) c"
         f" WHERE d.datname = {literal(dbname)} AND c LIKE 'pgcut.epoch=%'); BEGIN {compare}"
-        f" ALTER DATABASE {name} SET pgcut.epoch = {literal(epoch)}; {fence}; END"
+        f" {_every_database(dbname, epoch, fenced) if whole else _one_database(dbname, epoch, fenced)} END"
     )
     return f"SELECT pg_advisory_xact_lock({key(dbname, 'epoch')}); {block(body)}"
 
 
-def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> bool:
+def _one_database(dbname: str, epoch: str, fenced: bool) -> str:
+    name = ident(dbname)
+    change = "SET default_transaction_read_only = 'on'" if fenced else "RESET default_transaction_read_only"
+    return f"ALTER DATABASE {name} SET pgcut.epoch = {literal(epoch)}; ALTER DATABASE {name} {change};"
+
+
+def _every_database(dbname: str, epoch: str, fenced: bool) -> str:
+    which = f"d.datname = {literal(dbname)} OR coalesce(s.setconfig::text, '') LIKE '%pgcut.epoch=%'"
+    change = "EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', one.datname);"
+    change += f" IF one.datname <> {literal(dbname)} THEN EXECUTE format('ALTER DATABASE %I RESET pgcut.epoch', one.datname); END IF;"
+    if fenced:
+        which += " OR coalesce(s.setconfig::text, '') NOT LIKE '%default\\_transaction\\_read\\_only=%'"
+        change = "EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = ''on''', one.datname);"
+    return (
+        "FOR one IN SELECT d.datname FROM pg_database d LEFT JOIN pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0"
+        f" WHERE d.datallowconn AND NOT d.datistemplate AND ({which}) ORDER BY d.datname LOOP"
+        f" EXECUTE format('ALTER DATABASE %I SET pgcut.epoch = %L', one.datname, {literal(epoch)}); {change} END LOOP;"
+    )
+
+
+def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None, *, whole: bool = False) -> bool:
     """Set epoch and fence durably; False, and nothing written, when the epoch is not ``expect``."""
     try:
-        session.run(turn_text(dbname, epoch, fenced, expect))
+        session.run(turn_text(dbname, epoch, fenced, expect, whole=whole))
     except FleetError as error:
         if error.details.get("sqlstate") == STALE:
             return False

@@ -25,12 +25,13 @@ from ..model import FORWARD, REVERSE, Endpoint, Facts, Options
 from ..plan import ABANDONED, ABANDONED_FENCED, ABANDONING
 from ..replication import pair, sync
 from ..server import catalog, fence, freeze, relations, scan, sessions
-from ..server.postgres import Server, ident, literal
+from ..server.postgres import Server, Session, ident, literal
 
 LOSS = "loss"
 _TABLES = 20
 # Counting rows for a message must not take longer than an operator waits for one.
 _COUNTING = 20.0
+_BATCH = 100
 _OPEN = Step("abandon", "legacy opens without what the new side did not send", disruptive=True)
 _CLOSE = Step("close", "new is closed, and keeps the rows that legacy does not have", disruptive=True)
 _LEAVE = Step("leave", "clients to legacy; nothing is left of the pair there")
@@ -201,27 +202,40 @@ def told(loss: t.Mapping[str, t.Any]) -> str:
 
 
 def differing(legacy: Server, new: Server) -> list[dict[str, t.Any]]:
-    """Tables whose number of rows differs, largest first, while new still answers. A change of a row in place is not seen by it."""
+    """Tables whose number of rows differs, largest first, while new still answers; None for one that could not be counted.
+
+    A change of a row in place is not seen by it.
+    """
     deadline = Deadline(_COUNTING)
     found: list[dict[str, t.Any]] = []
-    for table in catalog.tables(new.db):
+    tables = catalog.tables(new.db)
+    for start in range(0, len(tables), _BATCH):
         if deadline.expired():
             found.append({"table": "…", "legacy": None, "new": None})
             break
-        counts: dict[str, int | None] = {}
-        for server in (legacy, new):
-            server.db.settings({"statement_timeout": str(int(deadline.remaining() * 1000) + 1)})
-            try:
-                with server.db.block():
-                    relations.read(server.db, [table])
-                    copied = bool(scan.unplannable(server.db, table))
-                    counts[server.side] = scan.total(server.db, table, "counts", copied=copied).rows
-            except FleetError:
-                counts[server.side] = None
-            server.db.settings({"statement_timeout": "0"})
-        if counts["legacy"] != counts["new"]:
-            found.append({"table": ".".join(table), **counts})
+        batch = tables[start : start + _BATCH]
+        here, there = (_counted(server.db, batch, deadline) for server in (legacy, new))
+        for table in batch:
+            counts = {"legacy": here.get(table), "new": there.get(table)}
+            if None in counts.values() or counts["legacy"] != counts["new"]:
+                found.append({"table": ".".join(table), **counts})
     return found
+
+
+def _counted(session: Session, tables: t.Sequence[relations.Name], deadline: Deadline) -> dict[relations.Name, int]:
+    """Rows of ``tables``, in one statement; one by one where that fails, so that a table that cannot be read costs no other one its number."""
+    session.settings({"statement_timeout": str(int(deadline.remaining() * 1000) + 1)})
+    try:
+        with session.block():
+            relations.read(session, tables)
+            return scan.counts(session, tables)
+    except FleetError:
+        if session.closed or len(tables) == 1 or deadline.expired():
+            return {}
+    finally:
+        if not session.closed:
+            session.settings({"statement_timeout": "0"})
+    return {name: rows for table in tables for name, rows in _counted(session, [table], deadline).items()}
 
 
 def refusal(options: Options, loss: t.Mapping[str, t.Any], sound: str) -> FleetError:

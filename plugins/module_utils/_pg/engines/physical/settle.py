@@ -17,7 +17,7 @@ from ...._core.errors import FleetError
 from ...._core.wait import Deadline, wait_for
 from ...routers.clients import Clients
 from ...server import fence
-from ...server.postgres import Server, Session, block, literal
+from ...server.postgres import Server
 from .facts import Road, Site, ask
 from .seed import drop_slot, start_standby, stopped_in_recovery
 
@@ -27,47 +27,9 @@ SOURCE, TARGET = "source", "target"
 # --- fence --------------------------------------------------------------------------------------------------------------------------
 
 
-def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> str:
-    """`fence.turn_text` for every database of the cluster, in one transaction.
-
-    The epoch of ``dbname`` is compared. Databases that are read-only for reasons of their own are left alone: only those that carry our
-    epoch are opened, and only ``dbname`` keeps it afterwards.
-    """
-    compare = ""
-    if expect is not None:
-        compare = (
-            f"IF seen IS DISTINCT FROM {literal(expect)} THEN RAISE EXCEPTION USING ERRCODE = '{fence.STALE}',"
-            " MESSAGE = 'epoch is ' || coalesce(seen, 'unset'); END IF;"
-        )
-    carries = "coalesce(s.setconfig::text, '') LIKE '%pgcut.epoch=%'"
-    theirs = "coalesce(s.setconfig::text, '') LIKE '%default\\_transaction\\_read\\_only=%'"
-    if fenced:
-        which = f"d.datname = {literal(dbname)} OR {carries} OR NOT {theirs}"
-        body = "EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = ''on''', one.datname);"
-    else:
-        which = f"d.datname = {literal(dbname)} OR {carries}"
-        body = "EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', one.datname);"
-        body += f" IF one.datname <> {literal(dbname)} THEN EXECUTE format('ALTER DATABASE %I RESET pgcut.epoch', one.datname); END IF;"
-    text = (
-        "DECLARE one record; seen text := (SELECT split_part(c, '=', 2) FROM pg_database x"
-        " JOIN pg_db_role_setting s ON s.setdatabase = x.oid AND s.setrole = 0, unnest(s.setconfig) c"
-        f" WHERE x.datname = {literal(dbname)} AND c LIKE 'pgcut.epoch=%'); BEGIN {compare}"
-        " FOR one IN SELECT d.datname FROM pg_database d LEFT JOIN pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0"
-        f" WHERE d.datallowconn AND NOT d.datistemplate AND ({which}) ORDER BY d.datname LOOP"
-        f" EXECUTE format('ALTER DATABASE %I SET pgcut.epoch = %L', one.datname, {literal(epoch)}); {body} END LOOP; END"
-    )
-    return f"SELECT pg_advisory_xact_lock({fence.key(dbname, 'epoch')}); {block(text)}"
-
-
-def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None) -> bool:
-    """Fence or open every database durably; False, and nothing written, when the epoch is not ``expect``."""
-    try:
-        session.run(turn_text(dbname, epoch, fenced, expect))
-    except FleetError as error:
-        if error.details.get("sqlstate") == fence.STALE:
-            return False
-        raise
-    return True
+def turn(server: Server, epoch: str, fenced: bool, expect: str | None = None) -> bool:
+    """Fence or open every database of the cluster durably; False, and nothing written, when the epoch is not ``expect``."""
+    return fence.turn(server.admin, server.dbname, epoch, fenced, expect, whole=True)
 
 
 def epoch_of(server: Server) -> str:
@@ -86,7 +48,7 @@ def end_sessions(server: Server, before: t.Any) -> None:
 
 def reopen(source: Server, seen: str) -> None:
     """Let the source take writes again, if its epoch is ``seen`` still; sessions that began under the fence would go on refusing them."""
-    if turn(source.admin, source.dbname, f"{seen.rsplit(':', 1)[0]}:abort", False, seen):
+    if turn(source, f"{seen.rsplit(':', 1)[0]}:abort", False, seen):
         source.admin.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'idle'"
             " AND application_name NOT LIKE 'bowline %'"
@@ -199,6 +161,6 @@ def open_target(road: Road, clients: Clients, limit: Deadline) -> None:
     )
     seen = epoch_of(server)
     if seen.endswith(":open"):
-        turn(server.admin, server.dbname, f"{seen.rsplit(':', 1)[0]}:commit", False, seen)
+        turn(server, f"{seen.rsplit(':', 1)[0]}:commit", False, seen)
     end_sessions(server, server.admin.value("SELECT clock_timestamp()"))
     clients.serve(road.target.side)

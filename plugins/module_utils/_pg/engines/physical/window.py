@@ -102,7 +102,7 @@ class PhysicalWindow(Pause):
             raise FleetError("window_aborted", f"{self._road.target.server.endpoint} does not stream any more.", remedy="Run again.")
         physical_seed.keep_slot(self._road.target.server, self._road.back)
         self._step("W0")
-        turn(source.admin, source.dbname, f"{self._opened.epoch}:open", True)
+        turn(source, f"{self._opened.epoch}:open", True)
         fenced = time.monotonic()
         self._step("W1")
         self._opened.drained = self._drain(source.admin.value("SELECT clock_timestamp()"))
@@ -200,7 +200,7 @@ class PhysicalWindow(Pause):
             self._left()
             time.sleep(0.002)
         self._step("W7")
-        if not turn(target.admin, target.dbname, f"{epoch}:commit", False, f"{epoch}:open"):
+        if not turn(target, f"{epoch}:commit", False, f"{epoch}:open"):
             raise FleetError("window_aborted", f"Epoch {epoch} was ended by another run.", remedy="Run again.")
         end_sessions(target, target.admin.value("SELECT clock_timestamp()"))
         self._step("W8")
