@@ -215,7 +215,9 @@ CREATE ROLE dba; CREATE ROLE lead; CREATE ROLE deputy; CREATE ROLE temp; GRANT d
 SET ROLE lead; GRANT dba TO deputy WITH ADMIN OPTION; RESET ROLE; SET ROLE deputy; GRANT dba TO temp; RESET ROLE;
 GRANT CONNECT ON DATABASE accounts TO dba, lead, deputy, temp
 """
-GRANTED = "SELECT member::regrole::text AS member, grantor::regrole::text AS grantor, admin_option FROM pg_auth_members WHERE roleid = 'dba'::regrole ORDER BY 1, 2"
+GRANTED = """
+SELECT member::regrole::text AS member, grantor::regrole::text AS grantor, admin_option FROM pg_auth_members WHERE roleid = 'dba'::regrole ORDER BY 1, 2
+"""
 
 
 def test_who_granted_a_membership_is_carried_where_it_means_something(both, clusters):

@@ -94,6 +94,12 @@ def try_link(follower: Server, source: Server, link: Link) -> None:
             session.run("ROLLBACK")
 
 
+def hba_line(link: Link, database: str, follower: str) -> str:
+    """The line of pg_hba.conf that lets the link in; a line of type hostssl is for connections with TLS only."""
+    kind = "hostssl" if link.sslmode in ("require", "verify-ca", "verify-full") else "host"
+    return f"{kind} {database} {link.user} <address of {follower}> scram-sha-256"
+
+
 def link_failure(follower: Server, source: Server, link: Link, error: FleetError) -> FleetError:
     """The failure of a connection that a server opened, in words of this cutover."""
     if error.details.get("sqlstate", "")[:2] not in ("08", ""):
@@ -110,7 +116,7 @@ def link_failure(follower: Server, source: Server, link: Link, error: FleetError
     where = f"The {follower.side} server cannot reach {source.side} at {reach.host}:{reach.port} as {link.user}"
     remedy = (
         f"Check link.to_{source.side}.passfile on the {follower.side} server (mode 0600, owned by its process) and this line of "
-        f"pg_hba.conf on {source.side}: hostssl {source.dbname} {link.user} <address of {follower.side}> scram-sha-256"
+        f"pg_hba.conf on {source.side}, above those that refuse it: {hba_line(link, source.dbname, follower.side)}"
         if refused
         else f"Check link.to_{source.side}: host and port as the {follower.side} server sees them, sslmode and sslrootcert."
     )
@@ -136,8 +142,11 @@ def keep_slot(source: Server, name: str) -> None:
         source.db.run("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", name)
 
 
-def subscribe(follower: Server, source: Server, link: Link, name: str, *, copy: bool) -> None:
-    """A subscription to the slot that exists: enabled with a copy of all tables, or disabled and taken to be in step."""
+def subscribe(follower: Server, source: Server, link: Link, name: str, *, copy: bool, first: str = "") -> None:
+    """A subscription to the slot that exists: enabled with a copy of all tables, or disabled and taken to be in step.
+
+    With ``first`` it is enabled, and the tables of that publication alone are taken to be in step; it does not know any other one yet.
+    """
     if follower.db.rows(
         "SELECT 1 FROM pg_subscription s WHERE subname = %s AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
         name,
@@ -145,9 +154,12 @@ def subscribe(follower: Server, source: Server, link: Link, name: str, *, copy: 
         return
     word = "true" if copy else "false"
     create = (
-        f"CREATE SUBSCRIPTION {ident(name)} CONNECTION {literal(conninfo(link, source, name))} PUBLICATION {ident(name)}"
+        f"CREATE SUBSCRIPTION {ident(name)} CONNECTION {literal(conninfo(link, source, name))} PUBLICATION {ident(first or name)}"
         f" WITH (connect = true, create_slot = false, slot_name = {literal(name)}, copy_data = {word}, enabled = {word})"
     )
+    if first:
+        # One transaction: whoever comes after a kill finds all of it, or nothing.
+        create += f"; ALTER SUBSCRIPTION {ident(name)} SET PUBLICATION {ident(name)} WITH (refresh = false); ALTER SUBSCRIPTION {ident(name)} ENABLE"
     try:
         follower.db.run(create)
     except FleetError as error:
@@ -316,7 +328,8 @@ def unsubscribe(server: Server, name: str) -> None:
 def unpublish(server: Server, name: str) -> None:
     """Drop slot and publication. A walsender that outlives its subscriber is ended after a moment."""
     drop_slot(server, name)
-    server.db.run(f"DROP PUBLICATION IF EXISTS {ident(name)}")
+    # The other one is there for a moment, while a subscription to many small tables is made.
+    server.db.run(f"DROP PUBLICATION IF EXISTS {ident(name)}, {ident(name + '_small')}")
 
 
 def drop_slot(server: Server, name: str) -> None:

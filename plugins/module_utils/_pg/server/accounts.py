@@ -19,6 +19,8 @@ from .postgres import Server, Session, ident, literal
 
 # GRANT … WITH INHERIT, SET came with PostgreSQL 16, and so did grantors that mean something.
 _LIMITED_MEMBERS = GRANTORS = 160000
+# Parent, child and grantor of a membership.
+_Key = t.Tuple[str, str, str]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ATTRIBUTES = (
     ("rolsuper", "SUPERUSER"),
@@ -146,12 +148,12 @@ def options_of(membership: t.Mapping[str, t.Any]) -> tuple[bool, bool, bool]:
     return bool(membership["admin"]), bool(inherit), membership["set"] is not False
 
 
-def merged(memberships: t.Iterable[t.Mapping[str, t.Any]], known: t.Optional[t.Collection[str]] = None) -> dict[tuple[str, str, str], dict[str, t.Any]]:
+def merged(memberships: t.Iterable[t.Mapping[str, t.Any]], known: t.Optional[t.Collection[str]] = None) -> dict[_Key, dict[str, t.Any]]:
     """By parent, child and grantor, each after those that its grantor may grant by; ``given_by`` are its grantors there. Pure.
 
     Grantors that are not among ``known`` count as the first superuser; without ``known`` all do, as before PostgreSQL 16.
     """
-    found: dict[tuple[str, str, str], dict[str, t.Any]] = {}
+    found: dict[_Key, dict[str, t.Any]] = {}
     for each in memberships:
         given = str(each.get("grantor", ""))
         grantor = given if known is not None and given in known else ""
@@ -162,7 +164,7 @@ def merged(memberships: t.Iterable[t.Mapping[str, t.Any]], known: t.Optional[t.C
     return dict(sorted(found.items(), key=lambda item: (_depth(item[0], found), item[0])))
 
 
-def _depth(key: tuple[str, str, str], found: t.Mapping[tuple[str, str, str], t.Mapping[str, t.Any]], seen: frozenset[tuple[str, str, str]] = frozenset()) -> int:
+def _depth(key: _Key, found: t.Mapping[_Key, t.Mapping[str, t.Any]], seen: t.FrozenSet[_Key] = frozenset()) -> int:
     """How many memberships with ADMIN stand between this one and the first superuser; the server has no circles of them."""
     parent, _child, grantor = key
     if not grantor or key in seen:

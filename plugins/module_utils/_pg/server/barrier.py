@@ -11,6 +11,7 @@ It is no ALWAYS trigger, so it fires neither for replicated rows nor for control
 from __future__ import annotations
 
 import time
+import typing as t
 
 from ..._core.errors import FleetError
 from . import relations
@@ -45,37 +46,58 @@ JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgname = '{NAME}' AND p.pronamespace 
 _ATTEMPTS = 10
 
 
+# Tables of one transaction. Who waits for one of them waits for the others as well, hence so short a patience with all at once.
+_BATCH = 50
+_TOGETHER, _ALONE = "200ms", "1s"
+_BUSY = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+
+
 def keep(server: Server) -> int:
     """Put the trigger on every table that has it not, or not as it is made here. How many those were."""
     missing = [(row["schema"], row["name"]) for row in server.db.rows(_WITHOUT)]
     if missing and not server.db.value("SELECT to_regprocedure('pgcut.closed()') IS NOT NULL"):
         server.db.run(_FUNCTION)
-    for table in missing:
-        _patiently(
-            server,
-            table,
-            f"CREATE TRIGGER {NAME} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {ident(*table)} FOR EACH STATEMENT EXECUTE FUNCTION pgcut.closed()",
-        )
+    _all(server, missing, make=True)
     return len(missing)
 
 
 def remove(server: Server) -> None:
-    """Table by table, so that clients wait for one at a time."""
-    for row in server.db.rows(_WITH):
-        _patiently(server, (row["schema"], row["name"]), "")
+    """As `keep`, so that clients wait for a moment only."""
+    _all(server, [(row["schema"], row["name"]) for row in server.db.rows(_WITH)], make=False)
 
 
-def _patiently(server: Server, table: relations.Name, text: str) -> None:
+def _all(server: Server, tables: t.Sequence[relations.Name], *, make: bool) -> None:
+    for start in range(0, len(tables), _BATCH):
+        batch = tables[start : start + _BATCH]
+        try:
+            _change(server, batch, _TOGETHER, make=make)
+        except FleetError as error:
+            if error.details.get("sqlstate") not in _BUSY:
+                raise
+            for table in batch:
+                _patiently(server, table, make=make)
+
+
+def _patiently(server: Server, table: relations.Name, *, make: bool) -> None:
     """One table; whoever holds it is waited for in pieces, because others wait behind us meanwhile."""
     for attempt in range(_ATTEMPTS):
         try:
-            with server.db.block():
-                server.db.run("SET LOCAL lock_timeout = '1s'")
-                relations.alter(server.db, [table]) if not text else relations.write(server.db, [table])
-                server.db.run(f"DROP TRIGGER IF EXISTS {NAME} ON {ident(*table)}; {text}")
+            _change(server, [table], _ALONE, make=make)
             return
         except FleetError as error:
-            # lock_not_available, deadlock_detected
-            if error.details.get("sqlstate") not in ("55P03", "40P01") or attempt + 1 == _ATTEMPTS:
+            if error.details.get("sqlstate") not in _BUSY or attempt + 1 == _ATTEMPTS:
                 raise
             time.sleep(0.5)
+
+
+def _change(server: Server, tables: t.Sequence[relations.Name], patience: str, *, make: bool) -> None:
+    """One transaction."""
+    with server.db.block():
+        server.db.run(f"SET LOCAL lock_timeout = '{patience}'")
+        relations.write(server.db, tables) if make else relations.alter(server.db, tables)
+        server.db.run("; ".join(_text(ident(*table), make) for table in tables))
+
+
+def _text(name: str, make: bool) -> str:
+    made = f"CREATE TRIGGER {NAME} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {name} FOR EACH STATEMENT EXECUTE FUNCTION pgcut.closed()"
+    return f"DROP TRIGGER IF EXISTS {NAME} ON {name}" + (f"; {made}" if make else "")

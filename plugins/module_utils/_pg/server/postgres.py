@@ -29,8 +29,8 @@ _VERIFIER = re.compile(r"SCRAM-SHA-256\S*|md5[0-9a-f]{32}")
 _REMEDIES = {
     "53100": "Make room on the file system of the {side} server, and run again.",
     "53200": "Raise max_locks_per_transaction on the {side} server and restart it, or give it memory; then run again.",
-    "53300": "Raise max_connections on the {side} server, or end sessions that are not needed; then run again.",
-    "53400": "Raise the setting that the message names on the {side} server (max_replication_slots, max_wal_senders), and run again.",
+    "53400": "Raise the setting that the message names on the {side} server (max_replication_slots, max_wal_senders) and restart it, or give back what"
+    " nobody needs (SELECT pg_drop_replication_slot(<slot>);), and run again.",
     "55P03": "Find who holds the lock (pg_blocking_pids, pg_stat_activity in database {dbname} of {side}), wait for it or end it, and run again.",
     "55006": "End what still uses it (pg_stat_activity, pg_replication_slots and pg_subscription on {side}), and run again.",
     "58": "Read the log of the {side} server: its file system or a library failed. Remove the reason and run again.",
@@ -48,7 +48,7 @@ def load() -> t.Any:
         raise FleetError(
             "tool_missing",
             f"psycopg 3 is not installed for {sys.executable} on {socket.gethostname()}.",
-            remedy="apt install python3-psycopg",
+            remedy="On the host of this task: apt install python3-psycopg",
         ) from error
     return psycopg
 
@@ -203,7 +203,7 @@ class Session:
             return FleetError(
                 "privileges",
                 f"{self.endpoint}: {message}.",
-                remedy=f"Connect as a superuser, not as {self.endpoint.user}.",
+                remedy=f"Name a superuser in {self.endpoint.side}.user, or make this one such: ALTER ROLE {ident(self.endpoint.user)} SUPERUSER;",
                 details=details,
             )
         if self.raw.closed or state[:2] in ("08", "57"):
@@ -281,8 +281,25 @@ class Server:
         return self._kept[dbname]
 
 
-def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 5) -> Session:
-    """A session that neither fence, freeze nor server-side timeouts stop. Raises FleetError "unreachable", "tls" or "auth"."""
+@contextmanager
+def snapshot_slot(endpoint: Endpoint, name: str) -> t.Iterator[str]:
+    """Make a logical slot; the snapshot at which it begins, for SET TRANSACTION SNAPSHOT, stands until the end of the block.
+
+    The connection speaks the replication protocol, in which nothing but simple queries exist, and closes with the block; the slot stays.
+    """
+    psycopg = load()
+    connection = _connection(endpoint, endpoint.dbname, "bowline slot", 5, replication="database")
+    try:
+        # In this form every version from 10 on takes it.
+        row = connection.execute(f"CREATE_REPLICATION_SLOT {ident(name)} LOGICAL pgoutput EXPORT_SNAPSHOT").fetchone()
+        yield str(row["snapshot_name"])
+    except psycopg.Error as error:
+        raise Session(endpoint, endpoint.dbname, connection)._failure(error, "CREATE_REPLICATION_SLOT") from error
+    finally:
+        connection.close()
+
+
+def _connection(endpoint: Endpoint, dbname: str, application: str, timeout: float, **more: str) -> t.Any:
     psycopg = load()
     words = {
         "host": endpoint.host,
@@ -302,9 +319,10 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
         "tcp_user_timeout": 8000,
         "client_encoding": "UTF8",
         "options": start_options(),
+        **more,
     }
     try:
-        connection = psycopg.connect(
+        return psycopg.connect(
             autocommit=True,
             row_factory=psycopg.rows.dict_row,
             prepare_threshold=None,
@@ -312,7 +330,12 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
         )
     except psycopg.OperationalError as error:
         raise connection_failure(endpoint, dbname, str(error)) from error
-    session = Session(endpoint, dbname, connection)
+
+
+def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 5) -> Session:
+    """A session that neither fence, freeze nor server-side timeouts stop. Raises FleetError "unreachable", "tls" or "auth"."""
+    session = Session(endpoint, dbname, _connection(endpoint, dbname, application, timeout))
+    connection = session.raw
     # pg_settings does not list a GUC that only a newer version has, so one text serves all versions.
     session.settings({**CONTROL, "pgcut.bypass": "on"})
     if connection.info.parameter_status("is_superuser") == "on":
@@ -355,9 +378,12 @@ def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError
             f" In a path that you trust, such as loopback, say {endpoint.side}.sslmode: disable.",
             details=details,
         )
+    # src/backend/storage/lmgr/proc.c and src/backend/utils/init/postinit.c, errcode 53300
+    full = "too many clients" in said or "connection slots are reserved" in said
+    remedy = f"Check {endpoint.side}.host and {endpoint.side}.port, and that the server runs."
     return FleetError(
         "unreachable",
         f"{endpoint} could not be reached for database {dbname}: {message}.",
-        remedy=f"Check {endpoint.side}.host and {endpoint.side}.port, and that the server runs.",
+        remedy=f"Raise max_connections on the {endpoint.side} server and restart it, or end sessions that are not needed; then run again." if full else remedy,
         details=details,
     )

@@ -83,7 +83,8 @@ class Programs:
         said = self._runner([path, "--version"]).out
         found = re.search(r"\) ((\d+)\S*)", said)
         if found is None:
-            raise FleetError("tool_missing", f"{path} --version said {said.strip()!r}.", remedy="apt install postgresql-client")
+            remedy = "Name in bindir the folder of PostgreSQL's programs, or: apt install postgresql-client"
+            raise FleetError("tool_missing", f"{path} --version said {said.strip()!r}.", remedy=remedy)
         return int(found[2]), found[1]
 
     def listing(self, archive: Path, code: str = "seed_error", section: str = "") -> list[str]:
@@ -115,7 +116,9 @@ class Programs:
             "PGCONNECT_TIMEOUT": "10",
             "PGAPPNAME": self._application,
             # What a server could not do is read from its words.
-            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica", "lc_messages=C"),
+            # pg_restore commits each statement; the log is written in order, so what its caller notes afterwards, by a commit that waits, puts
+            # all of them on disk (https://www.postgresql.org/docs/15/wal-async-commit.html).
+            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica", "lc_messages=C", "synchronous_commit=off"),
             "LC_ALL": "C.UTF-8",
         }
         if endpoint.password:

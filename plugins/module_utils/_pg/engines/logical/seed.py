@@ -38,6 +38,7 @@ from ...server import (
 from ...server.postgres import Server, ident, literal
 from ...server.programs import Programs, keys, passes, programs, without
 from ...window import carry
+from . import small_tables
 
 STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
@@ -179,6 +180,11 @@ class Seed:
     def _follow(self) -> None:
         owner_code.refuse_replicated(self._new.db, self._options.accept_owner_code)
         pair.publish(self._legacy, FORWARD)
+        # Only behind the freeze nobody gives a table on new code that this session would run while it writes rows.
+        tables = small_tables.candidates(self._legacy, self._new) if self._options.ddl_freeze else []
+        if tables:
+            small_tables.follow(self._legacy, self._new, self._link, tables)
+            return
         pair.keep_slot(self._legacy, FORWARD)
         pair.subscribe(self._new, self._legacy, self._link, FORWARD, copy=True)
 
@@ -322,11 +328,12 @@ def take_in(road: pair.Course, accepted: t.Collection[str]) -> None:
     for server in (road.source, road.target):
         for table in catalog.keyless(server.db):
             identities.give_identity(server, table, keep=server is road.source)
+    apart = scan.unplannable(road.target.db)
     for name in tables:
         with road.target.db.block():
             relations.write(road.target.db, [name])
             # TRUNCATE plans nothing; where it need not be, a table that others refer to can be emptied, too.
-            empty = "TRUNCATE ONLY" if scan.unplannable(road.target.db, name) else "DELETE FROM ONLY"
+            empty = "TRUNCATE ONLY" if name in apart else "DELETE FROM ONLY"
             road.target.db.run(f"{empty} {ident(*name)}")
     owner_code.refuse_replicated(road.target.db, accepted)
     road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
