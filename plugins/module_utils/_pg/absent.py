@@ -79,7 +79,9 @@ def refuse(found: str, seen: Facts, work: Work) -> None:
         raise FleetError(
             "loss_possible",
             f"New serves and nothing follows it (phase {found}): state absent would lose what was written since. Nothing was changed.",
-            remedy="Run state: finished to take away what is left of the pair, or state: legacy with accept_loss: true to give new's rows up.",
+            remedy="Run state: finished to take away what is left of the pair. Or give new's rows up: state: legacy with accept_loss: true, which"
+            " keeps them there; after what is needed was taken from them, on new:"
+            f" ALTER DATABASE {ident(work.options.new.dbname)} RENAME TO {ident(work.options.new.dbname + '_abandoned')}; then state: absent.",
         )
     raise contradiction.failure(work.legacy, work.new, seen, found)
 

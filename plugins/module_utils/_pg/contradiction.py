@@ -92,10 +92,12 @@ def _remedy(found: str, sides: t.Mapping[str, Side], statements: t.Mapping[str, 
             f" Legacy is to serve, so on new: {statements['new']['close']} New is to serve, so on legacy: {statements['legacy']['close']}"
         )
     legacy, new = sides["legacy"], sides["new"]
-    if found != "inconsistent" or (legacy.exists and legacy.open and not new.exists):
-        return "" if found != "inconsistent" else "Run state: absent, which takes away what is left on legacy; then begin again."
-    if legacy.open or new.open:
+    if found != "inconsistent":
         return ""
+    if legacy.open:
+        return "Run state: absent, which takes away what is left on legacy; then begin again."
+    if new.open:
+        return "New serves, and nothing follows it. To close it, keep its rows there and open legacy without them: state: legacy with accept_loss: true."
     return (
         "Both sides are closed. Compare what both hold, decide, and open one, as a superuser in its database postgres; then run again."
         f" Legacy is to serve, so there: {statements['legacy']['open']}"

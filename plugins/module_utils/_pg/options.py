@@ -47,6 +47,14 @@ def parse(params: t.Mapping[str, t.Any]) -> Options:
     return Options(**known)
 
 
+def link_of(options: Options) -> Link:
+    """Raises FleetError "invalid_value" when there is none."""
+    if options.link is None:
+        remedy = "Say in link.to_legacy and link.to_new how each server reaches the other one."
+        raise FleetError("invalid_value", f"link: missing, and state {options.state} needs it.", remedy=remedy)
+    return options.link
+
+
 def secrets(params: t.Mapping[str, t.Any]) -> list[str]:
     """What never leaves a module: every password among its parameters."""
     groups = [params.get(name) for name in (*_SERVERS, "link")]

@@ -243,7 +243,8 @@ def refuse(state: str, found: str, serves: str) -> None:
             "loss_possible",
             f"The new side serves and nothing follows it (phase {found}): state {state} would lose what was written since."
             " Nothing was changed.",
-            remedy="Restore a snapshot, or start another cutover with the sides exchanged.",
+            remedy="Restore a snapshot; or begin another move with legacy and new exchanged, after the old database was put aside, on legacy:"
+            " ALTER DATABASE <database> RENAME TO <database>_before;",
         )
     if state == "finished" and serves != "new":
         raise FleetError(

@@ -17,7 +17,7 @@ from .engines.logical import seed
 from .engines.physical import facts as physical_facts, rescue as physical_rescue
 from .engines.physical.run import PhysicalRun
 from .model import SIDES, Options
-from .options import parse
+from .options import link_of, parse
 from .preflight import judge
 from .replication import identities, pair, sync
 from .server import barrier, link_account, owner_code
@@ -30,10 +30,8 @@ from .work import Work, begin
 def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict[str, t.Any]:
     """One run of pg_cutover. The watchdog is forked first, before any connection exists."""
     options = parse(params)
-    if options.state != "preflight" and options.link is None:
-        raise FleetError(
-            "invalid_value", f"link: missing, and state {options.state} needs it.", remedy="Say how each server reaches the other one."
-        )
+    if options.state != "preflight":
+        link_of(options)
     load()
     restarts = options.allow_legacy_restart and options.state in ("seeded", "armed")
     watchdog.ENGINES["physical"] = physical_rescue.rescue
@@ -92,7 +90,7 @@ def go(work: Work) -> dict[str, t.Any] | None:
         return None
     steps = (*switching.account_steps(work, found), *wanted_steps(work, found, sync.read(work.legacy, work.new), manner))
     if work.options.snapshot and any(step.action == "switch" for step in steps):
-        switching.snapshot_maker(work, work.options.state).judge()
+        switching.snapshot_maker(work, work.options.snapshot, work.options.state).judge()
     if work.options.state == "preflight":
         judge.judge_both(work, found, strict=False)
     elif work.check and steps:

@@ -13,6 +13,7 @@ from .._core.errors import FleetError
 from .._core.runner import Runner
 from .engines import choice as engine
 from .model import Finding, Link, Options
+from .options import link_of
 from .routers.clients import Clients, clients
 from .server import fence
 from .server.postgres import Server
@@ -50,9 +51,7 @@ class Work:
 
     @property
     def link(self) -> Link:
-        if self.options.link is None:
-            raise FleetError("invalid_value", "link: missing.", remedy="Say how each server reaches the other one.")
-        return self.options.link
+        return link_of(self.options)
 
     def server(self, side: str) -> Server:
         return self.legacy if side == "legacy" else self.new

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -197,6 +198,65 @@ def test_finished_while_armed_says_how_to_give_up(world):
     assert failure["code"] == "conflict" and "state: absent" in failure["remedy"]
     world.ok("absent")
     same(world, before)
+
+
+@long
+def test_finished_inside_a_window_says_which_way_is_left(world):
+    world.ok("armed")
+    killed_watchdog(world, "W3")
+    failure = world.run("finished")["failure"]
+    assert failure["code"] == "conflict" and "Run state: new first" in failure["remedy"], failure
+    world.ok("new", verify="none")
+    assert world.ok("finished")["phase_after"] == "finished"
+
+
+@long
+def test_a_finished_move_begins_again_with_the_sides_exchanged(world):
+    """New serves and nothing follows it: the remedy of loss_possible, its statement and its other way."""
+    world.ok("new", verify="none")
+    world.ok("finished")
+    failure = world.run("legacy")["failure"]
+    assert failure["code"] == "loss_possible"
+    remedy = re.search(r"on legacy: (ALTER DATABASE [^;]*);", failure["remedy"])[1]
+    world.legacy.rows(remedy.replace("<database>", "hub"), dbname="postgres")
+    params = world.params("armed")
+    ways = {**params["link"], "to_legacy": params["link"]["to_new"], "to_new": params["link"]["to_legacy"]}
+    try:
+        exchanged = {"legacy": params["new"], "new": params["legacy"], "link": ways, "ignore_databases": ["hub_before"]}
+        assert world.ok("armed", **exchanged)["phase_after"] == "armed"
+        assert world.ok("absent", **exchanged)["phase_after"] == "empty"
+    finally:
+        world.legacy.rows("DROP DATABASE hub_before WITH (FORCE)", dbname="postgres")
+
+
+@long
+def test_new_that_serves_and_is_not_followed_is_not_given_up_without_a_word(world):
+    world.ok("new", verify="none")
+    for text in ("DISABLE", "SET (slot_name = NONE)"):
+        world.legacy.rows(f"ALTER SUBSCRIPTION pgcut_rev {text}")
+    world.legacy.rows("DROP SUBSCRIPTION pgcut_rev")
+    failure = world.run("absent")["failure"]
+    assert failure["code"] == "loss_possible" and "accept_loss: true" in failure["remedy"], failure
+    world.ok("legacy", accept_loss=True)
+    # Its rows are there still, and no state throws them away.
+    world.new.rows(re.search(r"on new: (ALTER DATABASE [^;]*);", failure["remedy"])[1], dbname="postgres")
+    try:
+        assert world.ok("absent")["serving"] == "legacy"
+    finally:
+        world.new.rows("DROP DATABASE hub_abandoned WITH (FORCE)", dbname="postgres")
+
+
+@long
+def test_new_that_is_armed_and_loses_its_follower_names_the_way(world):
+    world.ok("new", verify="none")
+    world.ok("armed")
+    for text in ("DISABLE", "SET (slot_name = NONE)"):
+        world.legacy.rows(f"ALTER SUBSCRIPTION pgcut_rev {text}")
+    world.legacy.rows("DROP SUBSCRIPTION pgcut_rev")
+    failure = world.run("new")["failure"]
+    assert failure["code"] == "inconsistent" and "accept_loss: true" in failure["remedy"], failure
+    world.ok("legacy", accept_loss=True)
+    assert world.open_sides() == ["legacy"]
 
 
 @long

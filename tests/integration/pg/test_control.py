@@ -48,6 +48,14 @@ def test_a_server_is_stopped_cleanly_started_with_its_old_words_and_crashed(clus
         with pytest.raises(FleetError) as failure:
             Control(replace(endpoint, data_directory="/nowhere"), runner).running()
         assert (failure.value.code, "legacy.data_directory: /nowhere" in failure.value.message) == ("invalid_value", True)
+        with pytest.raises(FleetError) as failure:
+            Control(replace(endpoint, data_directory=""), runner).running()
+        assert "legacy.data_directory for pg_ctl" in failure.value.remedy
+        with pytest.raises(FleetError) as failure:
+            Control(replace(endpoint, data_directory="", service="none"), runner).script("true")
+        assert failure.value.remedy.startswith("Set legacy.data_directory")
+        # The remedies: the right directory.
+        assert Control(endpoint, runner).running() is False and Control(endpoint, runner).controldata()
     finally:
         idle.close()
         control.stop()

@@ -110,6 +110,7 @@ def test_what_a_dump_is_refused_for(replica):
     world.ok("armed", **LONG)
     failed(world.run("new"), "conflict")
     assert world.open_sides() == ["legacy"]
+    assert world.ok("new", check_mode=True, **LONG)["engine"] == "dump"
 
 
 def test_what_does_not_go_with_a_dump_is_refused_and_a_snapshot_is_taken(replica):
@@ -147,6 +148,33 @@ def test_a_copy_that_is_late_gives_the_writes_back(replica, writers):
         assert (done["serving"], done["verify"]["equal"]) == ("new", True)
     clients.assert_lossless()
     assert clients.longest_gap() < 40
+
+
+def test_a_copy_that_fails_gives_the_writes_back_and_is_made_anew(replica, tmp_path):
+    world = replica
+    tmp_path.chmod(0o755)
+    for name in ("pg_dump", "pg_restore"):
+        fails = "case \"$*\" in *--jobs=*) echo broken >&2; exit 1;; esac" if name == "pg_restore" else ":"
+        (tmp_path / name).write_text(f"#!/bin/sh\n{fails}\nexec {world.legacy.bin}/{name} \"$@\"\n")
+        (tmp_path / name).chmod(0o755)
+    outcome = world.run("new", new={**world.params("new")["new"], "bindir": str(tmp_path)}, **LONG)
+    cause = outcome["failure"]["details"].get("cause", outcome["failure"])
+    assert "broken" in cause["message"] and "made anew" in cause["remedy"] and world.open_sides() == ["legacy"], outcome
+    assert world.ok("new", **LONG)["verify"]["equal"] is True
+
+
+def test_too_little_room_for_the_dump_is_said_before_and_tmpdir_helps(replica, tmp_path, monkeypatch):
+    small = tmp_path / "small"
+    small.mkdir()
+    rig.subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=True)
+    try:
+        monkeypatch.setenv("TMPDIR", str(small))
+        failure = failed(replica.run("armed", **LONG), "preflight_failed")
+        assert "TMPDIR" in failure["remedy"]
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        assert replica.ok("armed", check_mode=True, **LONG)["engine"] == "dump"
+    finally:
+        rig.subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
 def test_an_open_transaction_costs_one_attempt_and_no_new_outline(replica):
@@ -332,9 +360,14 @@ def test_what_a_restart_is_refused_for(restartable):
         failure = failed(world.run("armed", engine="logical", **controlled(world)), "restart_required")
         assert "command: postgres -c wal_level=logical" in failure["remedy"]
         failed(world.run("armed", **controlled(world)), "no_engine")
+        # The remedies: the command, and the directory of the server that is meant.
+        world.legacy.stop()
+        start_with(world.legacy, "wal_level=logical")
+        assert world.ok("armed", check_mode=True, engine="logical")["engine"] == "logical"
     finally:
         world.legacy.stop()
         world.legacy.start()
+    assert world.ok("armed", check_mode=True, engine="logical", **controlled(world))["engine"] == "logical"
 
 
 def test_a_transaction_that_does_not_end_stops_the_restart_and_releases_the_clients(restartable):

@@ -130,7 +130,10 @@ def test_an_empty_database_on_new_is_taken_over(world):
 def test_bad_input(armed, change, code):
     params = armed.params("new")
     more = {name: {**params[name], **value} if isinstance(value, dict) else value for name, value in change.items()}
-    assert failed(armed.run("new", **more), code)["remedy"]
+    remedy = failed(armed.run("new", **more), code)["remedy"]
+    assert any(word in remedy for word in (*change, "keys")), remedy
+    # The remedy: what is named is put right.
+    assert armed.ok("new", check_mode=True)["plan"]
 
 
 def test_a_planned_server_need_not_answer_yet(world):
@@ -149,7 +152,7 @@ def test_a_link_that_is_refused_is_named_with_its_direction(world):
     link = world.params("seeded")["link"]
     failure = failed(world.run("seeded", link={**link, "to_legacy": {**link["to_legacy"], "passfile": str(passfile)}}), "link_auth")
     assert (failure["details"]["from"], failure["details"]["to"]) == ("new", "legacy")
-    assert "hostssl hub pgcut_repl" in failure["remedy"]
+    assert "host hub pgcut_repl" in failure["remedy"]
     failure = failed(world.run("seeded", link={**link, "to_new": {**link["to_new"], "port": 1}}), "link_unreachable")
     assert (failure["details"]["from"], failure["details"]["to"]) == ("legacy", "new")
     assert world.ok("seeded")["phase_after"] == "seeded"
@@ -172,6 +175,8 @@ def test_a_second_run_says_who_holds_the_pair(world):
         first.send_signal(signal.SIGCONT)
     out, _err = first.communicate(timeout=30)
     assert json.loads(out)["phase_after"] == "armed"
+    # The remedy: it was waited for.
+    assert world.ok("armed", wait_timeout=1)["changed"] is False
 
 
 def test_info_tells_the_way_back_and_never_takes_silence_for_an_answer(armed):
@@ -200,6 +205,7 @@ def test_a_transaction_that_does_not_end_gives_the_window_up(armed):
         assert armed.open_sides() == ["legacy"]
         held.commit()
     assert armed.legacy.value("SELECT count(*) FROM ledger WHERE key = 'held'") == 1
+    assert armed.ok("new", drain_grace=0.3, verify="none")["serving"] == "new"
 
 
 def test_a_session_that_began_inside_a_window_that_was_given_up_is_ended(armed):
@@ -369,6 +375,11 @@ def test_a_planted_difference_is_found(world, plant, table, mode):
     assert world.open_sides() == ["new"]
     if mode != "counts" and table != "public.keyless":
         assert len(found[0]["keys"]) == 1
+    if mode == "counts":
+        # The remedy: back, where nothing was lost, and the copy anew.
+        assert world.ok("legacy", verify="none")["serving"] == "legacy"
+        world.ok("absent")
+        assert world.ok("new")["verify"]["equal"] is True
 
 
 def test_a_shifted_sequence_and_a_changed_large_object_are_put_right(world):

@@ -345,3 +345,40 @@ def test_a_cluster_whose_other_side_serves_is_not_given_up(armed):
     failure = armed.run("absent")["failure"]
     assert failure["code"] == "conflict" and "state: legacy first" in failure["remedy"]
     assert armed.open_sides() == ["new"] and armed.ok("info")["rollback"]["armed"] is True
+    armed.ok("legacy")
+    assert [step["action"] for step in armed.ok("absent", check_mode=True)["plan"]] == ["stop", "withdraw"]
+
+
+def test_a_host_that_may_not_stream_is_told_the_line_that_lets_it(world):
+    hba = world.legacy.data / "pg_hba.conf"
+    lines = hba.read_text().splitlines(keepends=True)
+    hba.write_text("".join(line for line in lines if line.split()[1:2] != ["replication"]))
+    world.legacy.rows("SELECT pg_reload_conf()", dbname="postgres")
+    failure = world.run("armed")["failure"]
+    assert failure["code"] == "link_auth", failure
+    needed = failure["remedy"].partition("Streaming needs: ")[2].replace("<address of new>", "127.0.0.1/32")
+    hba.write_text(f"{needed}\n{hba.read_text()}")
+    world.legacy.rows("SELECT pg_reload_conf()", dbname="postgres")
+    assert world.ok("armed")["phase_after"] == "armed"
+
+
+def test_a_server_that_is_down_or_sought_in_another_place_is_named_and_the_remedy_ends_it(armed):
+    params = armed.params("armed")
+    armed.new.stop()
+    elsewhere = armed.run("new", new={**params["new"], "data_directory": "/nowhere"})["failure"]
+    assert "data_directory" in elsewhere["message"] + elsewhere["remedy"], elsewhere
+    armed.new.start()
+    assert armed.ok("armed", check_mode=True)["phase_before"] == "armed"
+    armed.legacy.stop()
+    failure = armed.run("new")["failure"]
+    assert failure["code"] == "unreachable" and "Start it" in failure["remedy"], failure
+    armed.legacy.start()
+    assert armed.ok("new", check_mode=True)["plan"]
+
+
+@pytest.mark.parametrize(("option", "given", "word"), [("guarantee", "sync", "guarantee"), ("trial_window", True, "trial_window")])
+def test_what_is_left_away_is_refused_no_more(armed, option, given, word):
+    state = "armed" if option == "trial_window" else "new"
+    failure = armed.run(state, **{option: given})["failure"]
+    assert failure["code"] == "invalid_value" and word in failure["message"] and "Leave it away" in failure["remedy"]
+    armed.ok(state, check_mode=True)

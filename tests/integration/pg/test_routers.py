@@ -324,6 +324,16 @@ def test_check_mode_and_preflight_touch_nothing(armed):
         assert "PAUSE" not in told and "RELOAD" not in told and "RECONNECT" not in told
 
 
+def test_a_pooler_that_gives_no_answer_is_asked_again(armed):
+    with Bouncer(armed) as bouncer:
+        bouncer.process.send_signal(signal.SIGSTOP)
+        found = [finding for finding in armed.ok("preflight", router={**bouncer.router, "timeout": 1})["findings"] if finding["code"] == "router_failed"]
+        assert found and found[0]["remedy"], found
+        bouncer.process.send_signal(signal.SIGCONT)
+        told = armed.ok("preflight", router=bouncer.router)["findings"]
+        assert [finding for finding in told if finding["code"] == "router_failed"] == []
+
+
 def test_a_pause_that_cannot_end_is_taken_back_before_the_fence(armed):
     with Bouncer(armed) as bouncer, bouncer.connect(application_name="slow job") as slow:
         slow.execute("INSERT INTO ledger (key, amount) VALUES ('slow', 1)")
@@ -346,6 +356,10 @@ def test_session_pooling_is_refused_before_anything_is_held(armed):
         assert "pooled by session" in failure["message"] and "pool_mode = transaction" in failure["remedy"]
         assert (bouncer.config.read_bytes(), armed.open_sides()) == (before, ["legacy"])
         assert "PAUSE" not in bouncer.log.read_text()
+        # The remedy; a pool that exists keeps its mode until its clients are gone.
+        bouncer.config.write_text(bouncer.config.read_text().replace("pool_mode = session", "pool_mode = transaction"))
+        bouncer.console("RELOAD")
+        assert [finding for finding in armed.ok("preflight", router=bouncer.router)["findings"] if finding["code"] == "router_failed"] == []
 
 
 @pytest.mark.parametrize(("change", "edit", "said"), [
@@ -361,6 +375,7 @@ def test_session_pooling_is_refused_before_anything_is_held(armed):
 ])
 def test_what_would_fail_is_found_by_the_preflight(armed, change, edit, said):
     with Bouncer(armed) as bouncer:
+        before = bouncer.config.read_text()
         if edit:
             bouncer.config.write_text(bouncer.config.read_text().replace(*edit))
         found = [finding for finding in armed.ok("preflight", router={**bouncer.router, **change})["findings"] if finding["code"] == "router_failed"]
@@ -368,6 +383,29 @@ def test_what_would_fail_is_found_by_the_preflight(armed, change, edit, said):
         assert said in found[0]["message"] and found[0]["remedy"]
         failure = failed(armed.run("new", router={**bouncer.router, **change}), "router_failed")
         assert said in failure["message"] and armed.open_sides() == ["legacy"]
+        # The remedy: what is named is as it is when nothing was changed.
+        bouncer.config.write_text(before)
+        assert [finding for finding in armed.ok("preflight", router=bouncer.router)["findings"] if finding["code"] == "router_failed"] == []
+
+
+@pytest.mark.parametrize(("line", "named", "said", "remedy"), [
+    pytest.param("query_wait_timeout = 5\n", ["hub"], "query_wait_timeout", "query_wait_timeout = 120\n", id="clients are given up on"),
+    pytest.param("", ["fresh"], "does not know fresh", "", id="not reloaded"),
+])
+def test_what_a_finding_about_the_pooler_says_ends_it(armed, line, named, said, remedy):
+    with Bouncer(armed) as bouncer:
+        text = bouncer.config.read_text() + line
+        if named == ["fresh"]:
+            text = text.replace("hub = ", f"fresh = host=127.0.0.1 port={armed.legacy.port} dbname=hub\nhub = ")
+        bouncer.config.write_text(text)
+        if line:
+            bouncer.console("RELOAD")
+        router = {**bouncer.router, "databases": named}
+        found = [finding for finding in armed.ok("preflight", router=router)["findings"] if finding["code"] == "router_failed"]
+        assert len(found) == 1 and said in found[0]["message"] + found[0]["object"] and ("RELOAD" in found[0]["remedy"] or "Raise" in found[0]["remedy"])
+        bouncer.config.write_text(text.replace(line, remedy) if line else text)
+        bouncer.console("RELOAD")
+        assert [finding for finding in armed.ok("preflight", router=router)["findings"] if finding["code"] == "router_failed"] == []
 
 
 @pytest.mark.parametrize(("point", "to"), [("W2", "new"), ("W7", "new"), ("W8", "legacy"), ("W2", "legacy")])

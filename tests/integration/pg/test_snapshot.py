@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import bowline_pg_rig as rig
 import pytest
 
 DAY = 86400
@@ -149,8 +150,10 @@ def test_zstd_where_pg_dump_knows_it(snapshots):
     """Builds of one version differ in what they know, so auto has to agree with what zstd alone gets."""
     told = snapshots.ok("present", check_mode=True)["evidence"]
     if told["compress"] == "gzip":
-        assert f"compress: zstd is not known to pg_dump {told['pg_dump']}" in snapshots.failed("present", "invalid_value", compress="zstd")["message"]
+        failure = snapshots.failed("present", "invalid_value", compress="zstd")
+        assert f"compress: zstd is not known to pg_dump {told['pg_dump']}" in failure["message"] and "auto or gzip" in failure["remedy"]
         assert snapshots.files() == []
+        assert snapshots.ok("present", compress="gzip")["snapshot"]["compress"] == "gzip"
     else:
         assert int(told["pg_dump"].split(".")[0]) >= 16
         assert snapshots.ok("present", compress="zstd")["snapshot"]["compress"] == "zstd" and snapshots.ok("tested")["changed"]
@@ -177,6 +180,11 @@ def test_one_flipped_bit_in_any_file_is_found(snapshots, ending):
         failure = snapshots.failed(state, "checksum")
         assert name in failure["message"] and failure["remedy"]
     assert "hub" not in databases(snapshots.world.new)
+    # The remedy, where there is no other copy.
+    assert f"move {snapshots.directory / name} away" in failure["remedy"]
+    (snapshots.directory / name).rename(snapshots.home / "away")
+    rig.until(lambda: time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) not in name, 5, "the next second")
+    assert snapshots.ok("present")["changed"] and snapshots.ok("tested")["changed"]
 
 
 def test_a_manifest_that_claims_other_content_is_found_by_the_restore(snapshots):
@@ -199,9 +207,9 @@ def test_a_manifest_that_claims_other_content_is_found_by_the_restore(snapshots)
         failure = snapshots.failed("tested", "manifest_differs")
         assert [entry["object"] for entry in failure["details"]["differences"]] == [expected]
     assert not any(entry.startswith("bowline_scratch") for entry in databases(snapshots.world.new))
-    path.write_text(whole)
-    resum(folder)
-    assert snapshots.ok("tested")["changed"]
+    assert "take a new one" in failure["remedy"]
+    folder.rename(snapshots.home / "away")
+    assert snapshots.ok("present")["changed"] and snapshots.ok("tested")["changed"]
 
 
 def table(manifest: dict, name: str) -> dict:
@@ -333,6 +341,8 @@ def test_too_little_room_is_foreseen(snapshots, small):
         failure = snapshots.failed("present", "disk_space", check_mode=check)
         assert failure["details"]["free_bytes"] <= 2 << 20 < failure["details"]["needed_bytes"]
     assert snapshots.files() == []
+    snapshots.directory = snapshots.home / "larger"
+    assert snapshots.ok("present")["changed"]
 
 
 def test_a_disk_that_fills_up_leaves_nothing(snapshots, small):
@@ -353,6 +363,8 @@ def test_a_disk_that_fills_up_leaves_nothing(snapshots, small):
     outcome = json.loads(process.communicate(timeout=60)[0])
     assert outcome["failure"]["code"] == "disk_space", outcome
     assert snapshots.files() == []
+    (home / "filler").unlink()
+    assert snapshots.ok("present")["changed"]
 
 
 def test_a_dump_that_fails_leaves_nothing(snapshots, tmp_path):
@@ -360,6 +372,7 @@ def test_a_dump_that_fails_leaves_nothing(snapshots, tmp_path):
     source = snapshots.server(snapshots.world.legacy, dbname="hub", bindir=str(wrapped))
     assert "broken" in snapshots.failed("present", "dump_failed", source=source)["message"]
     assert snapshots.files() == []
+    assert snapshots.ok("present")["changed"]
 
 
 def wrapper(snapshots, home: Path, name: str, instead: str) -> Path:
@@ -472,6 +485,30 @@ def test_bad_input_is_named_before_anything_is_done(clusters, tmp_path, state, m
     assert not (tmp_path / "snapshots").exists()
 
 
+def test_what_bad_input_asks_for_is_taken(snapshots, tmp_path):
+    """Each remedy, done: no failure of its kind is left."""
+    assert "state present" in snapshots.failed("tested", "evidence_missing")["remedy"]
+    source = snapshots.server(snapshots.world.legacy, dbname="hub")
+    assert "Correct the keys" in snapshots.failed("present", "unknown_key", source={**source, "hots": "x"})["remedy"]
+    assert "Correct the values" in snapshots.failed("present", "invalid_value", max_age=0.0)["remedy"]
+    name = snapshots.ok("present", source=source, max_age=DAY)["snapshot"]["name"]
+    assert snapshots.failed("tested", "invalid_value", target=None)["remedy"] == "Give target."
+    assert snapshots.ok("tested")["changed"]
+    assert "Name it" in snapshots.failed("absent", "invalid_value")["remedy"]
+    snapshots.failed("absent", "retained", name=name)
+    assert "kind before" in snapshots.failed("present", "evidence_missing", kind="switch", source=None)["remedy"]
+    assert "archive of pg_dump" in snapshots.failed("restored", "invalid_value", file=str(tmp_path / "none.dump"))["remedy"]
+    path, bindir = tmp_path / "dump", Path(source["bindir"])
+    reach = ["--host=127.0.0.1", f"--port={snapshots.world.legacy.port}", "--username=postgres"]
+    for form in ("plain", "custom"):
+        words = [*reach, "--no-owner", "--no-acl", f"--format={form}", f"--file={path}", "hub"]
+        subprocess.run([str(bindir / "pg_dump"), *words], check=True, env={**os.environ, "PGPASSFILE": str(snapshots.world.passfile)})
+        if form == "plain":
+            assert "--format=custom" in snapshots.failed("restored", "invalid_value", file=str(path))["remedy"]
+    snapshots.world.new.rows("CREATE ROLE hub; CREATE ROLE readers", dbname="postgres")
+    assert snapshots.ok("restored", file=str(path))["changed"]
+
+
 def test_servers_that_do_not_answer_are_named(clusters, tmp_path):
     snapshots = Snapshots(clusters, tmp_path)
     nowhere = snapshots.server(clusters.legacy, dbname="hub", port=1)
@@ -519,8 +556,10 @@ def test_a_database_with_something_else_is_not_touched(snapshots):
     snapshots.ok("present")
     new.rows("CREATE DATABASE hub", dbname="postgres")
     new.rows("CREATE TABLE theirs (a int)")
-    snapshots.failed("restored", "conflict")
-    assert new.value("SELECT count(*) FROM theirs") == 0
+    failure = snapshots.failed("restored", "conflict")
+    assert new.value("SELECT count(*) FROM theirs") == 0 and "drop that database" in failure["remedy"]
+    new.rows("DROP DATABASE hub", dbname="postgres")
+    assert snapshots.ok("restored")["changed"]
 
 
 def test_a_killed_restore_is_made_anew(snapshots):

@@ -188,3 +188,6 @@ def test_a_difference_is_found_and_nothing_was_switched(world):
     assert [entry["table"] for entry in outcome["failure"]["details"]["verify"]["mismatches"]] == ["public.balance"]
     assert outcome["failure"]["details"]["window_ms"] > 0
     assert world.open_sides() == ["legacy"]
+    # The remedy: the copy is made anew.
+    world.ok("absent")
+    assert world.ok("armed", trial_window=True)["verify"]["equal"] is True

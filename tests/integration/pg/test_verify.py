@@ -194,3 +194,5 @@ def test_every_sequence_that_is_shifted_inside_the_window_is_found_before_the_op
     assert failure["code"] == "window_aborted", failure
     assert failure["details"]["sequences"] == sorted(f"{row['schema']}.{row['name']}" for row in every)
     assert len(every) > 8 and armed.open_sides() == ["legacy"]
+    # Nobody writes there any more.
+    assert armed.ok("new", verify="none")["serving"] == "new"

@@ -40,8 +40,6 @@ NOT_PHYSICAL = ("majors differ",)
     pytest.param("logical", True, FIXED, LOGICAL, (), "logical", True, ["restart_required"], id="asked, command line"),
     pytest.param("logical", True, ALONE, REPLICA, (), "logical", True, ["restart_required"] * 2, id="asked, both"),
     pytest.param("logical", True, REPLICA, LOGICAL, (), "logical", True, [], id="asked, restart"),
-    pytest.param("physical", False, REPLICA, REPLICA, (), "physical", False, [], id="physical asked"),
-    pytest.param("physical", False, REPLICA, REPLICA, ("a", "b"), "physical", False, ["no_engine"] * 2, id="physical refused"),
     pytest.param("dump", False, FIXED, LOGICAL, NOT_PHYSICAL, "dump", False, [], id="dump asked"),
     pytest.param("dump", True, REPLICA, REPLICA, (), "dump", False, ["restart_required"], id="dump without a way back"),
 ])

@@ -23,7 +23,7 @@ SETTINGS = {"wal_level": "logical", "max_replication_slots": "10", "max_wal_send
 IDLE = "idle_replication_slot_timeout"
 DATABASE = {"datcollate": "C.UTF-8", "datctype": "C.UTF-8", "encoding": "UTF8", "size": 1}
 ABLE = {"able": True, "reads": True, "members": []}
-LEGACY = Seen(150000, SETTINGS, True, "1", 10, 10, (), DATABASE, 1000, {"plpgsql": "1.0"}, {}, ("C.utf8",), 0, ABLE, {})
+LEGACY = Seen(150000, SETTINGS, "1", 10, 10, (), DATABASE, 1000, {"plpgsql": "1.0"}, {}, ("C.utf8",), 0, ABLE, {})
 NEW = replace(LEGACY, sorted_by={("i", "de"): "153.120"}, system="2", database=None, extensions={}, available={"plpgsql": "1.0"})
 
 
@@ -45,7 +45,6 @@ RULES = [
     ("senders", {"senders_free": 0}, "preflight_failed", "fail", "legacy.max_wal_senders"),
     ("workers", {"settings": {**SETTINGS, WORKERS: "2"}}, "preflight_failed", "fail", f"legacy.{WORKERS}"),
     ("slot size", {"settings": {**SETTINGS, "max_slot_wal_keep_size": "512"}}, "slot_limit", "warn", "legacy.max_slot_wal_keep_size"),
-    ("no superuser", {"superuser": False}, "privileges", "fail", "legacy.user"),
     ("too old", {"version": 110000}, "no_engine", "fail", "legacy"),
     ("other database", {"databases": ("wiki",)}, "preflight_failed", "fail", "database wiki"),
     ("no database", {"database": None}, "preflight_failed", "fail", "legacy.dbname"),

@@ -198,6 +198,10 @@ def test_a_reload_that_changed_nothing_is_a_failure_and_nobody_is_released(poole
         behind.serve("new")
     assert failure.value.code == "router_failed" and "hub to 10.0.0.1:5432" in failure.value.message
     assert console.paused == {"hub"}
+    # The reason is gone: it reads its file.
+    console.deaf = False
+    behind.serve("new")
+    assert console.paused == set()
 
 
 FILE = """\

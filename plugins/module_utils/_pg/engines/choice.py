@@ -16,7 +16,7 @@ from ..server.postgres import Server
 from ..server.process import Control
 
 _COMMAND_LINE = "command line"
-_SET = "ALTER SYSTEM SET wal_level = 'logical' and restart the server; in a compose file: command: postgres -c wal_level=logical."
+_SET = "ALTER SYSTEM SET wal_level = 'logical'; and restart the server. In a compose file: command: postgres -c wal_level=logical."
 
 # What has no meaning while rows come by that engine, or was never seen working beside it.
 _BESIDE = {
@@ -75,8 +75,6 @@ def choose(asked: str, allow_restart: bool, legacy: Ability, new: Ability, physi
     against = _against_logical(allow_restart, legacy, new)
     if asked == "dump":
         return Choice("dump", "engine: dump was asked for", findings=() if new.publishes else (_unpublished("new", new),))
-    if asked == "physical":
-        return Choice("physical", "engine: physical was asked for", findings=_refused(physical))
     if asked == "logical" or not against:
         how = "was asked for" if asked == "logical" else "was chosen"
         reason = "wal_level is logical on both servers" if legacy.publishes else "wal_level of legacy becomes logical by one restart"
@@ -126,11 +124,6 @@ def _unpublished(side: str, seen: Ability) -> Finding:
         f"wal_level of {side} is {seen.wal_level}; replication of one database needs logical.",
         _SET + allow,
     )
-
-
-def _refused(physical: t.Sequence[str]) -> tuple[Finding, ...]:
-    remedy = "Remove the reasons, or use engine: logical or dump."
-    return tuple(Finding("no_engine", "fail", "engine", f"Engine physical: {reason}.", remedy) for reason in physical)
 
 
 def _none(against: t.Sequence[Finding], physical: t.Sequence[str], legacy: Ability) -> Finding:

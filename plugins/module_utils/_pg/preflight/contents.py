@@ -17,6 +17,7 @@ from ..model import Finding
 from ..server.catalog import IN_USER_SCHEMA
 from ..server.owner_code import AS_OWNER
 from ..server.postgres import Session
+from .objects import filled
 
 # Locks on this many sequences are held by one statement.
 _CHUNK = 500
@@ -49,6 +50,8 @@ OBJECTS: dict[str, str] = {
     f" SELECT DISTINCT {TABLE} AS name FROM reached r JOIN pg_class c ON c.oid = r.root JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_type y ON y.oid = r.type WHERE y.typtype = 'e' OR y.oid = 'anyenum'::regtype OR y.typnamespace = 'pg_catalog'::regnamespace"
     " AND y.typname LIKE 'reg%' AND y.typtype = 'b' AND y.typelem = 0 ORDER BY 1",
+    "physical_slots": "SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary"
+    " AND slot_name NOT LIKE 'pgcut\\_%' ORDER BY 1",
     "other_slots": "SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database()"
     " AND NOT temporary AND slot_name NOT LIKE 'pgcut\\_%' AND slot_name !~ '^pg_\\d+_sync_\\d+_\\d+$' ORDER BY 1",
 }
@@ -58,7 +61,7 @@ _RULES = (
     (
         "hash_partitions",
         "{} is partitioned by the hash of an enum (or of a type that names objects, or holds one of these), and such a hash is another one on every server.",
-        "Partition it by LIST or RANGE over the same column, or by the hash of another one.",
+        "Make it anew on legacy, partitioned by LIST or RANGE over the same column, or by the hash of another one.",
     ),
     (
         "other_operators",
@@ -71,17 +74,17 @@ _AS_OWNER = (
     (
         "closed_schemas",
         "The owner has no right to the schema: table {}, and PostgreSQL 16 and newer apply rows as the owner of the table.",
-        "GRANT USAGE ON SCHEMA … TO the owner on legacy, or give the table another owner.",
+        "On legacy: GRANT USAGE ON SCHEMA {schema} TO {owner}; or give the table another owner: ALTER TABLE {table} OWNER TO <account>;",
     ),
     (
         "own_rights",
         "The owner lacks rights to the own table {}, and PostgreSQL 16 and newer apply rows as the owner of the table.",
-        "GRANT ALL ON TABLE … TO the owner on legacy.",
+        "On legacy: GRANT ALL ON TABLE {table} TO {owner};",
     ),
     (
         "forced_policies",
         "Row security is forced upon the owner of table {}, and PostgreSQL 16 and newer apply rows as that owner.",
-        "ALTER TABLE … NO FORCE ROW LEVEL SECURITY on legacy for the move, or ALTER ROLE … BYPASSRLS for the owner.",
+        "On legacy, for the move: ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY; or ALTER ROLE {owner} BYPASSRLS;",
     ),
 )
 
@@ -90,7 +93,9 @@ def findings(objects: t.Mapping[str, t.Sequence[str]], newest: int) -> list[Find
     """Pure. ``newest`` is the version of the newer server: either side follows the other one in time."""
     rules = (*_RULES, *(_AS_OWNER if newest >= AS_OWNER else ()))
     return [
-        Finding("preflight_failed", "fail", name, message.format(name), remedy) for kind, message, remedy in rules for name in objects.get(kind, ())
+        Finding("preflight_failed", "fail", name, message.replace("{}", name), filled(remedy, name))
+        for kind, message, remedy in rules
+        for name in objects.get(kind, ())
     ]
 
 

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ..model import Finding
-from ..server.postgres import Server, Session, ident
+from ..server.postgres import Server, Session, ident, literal
 
 # Scripts of PostGIS since its first version are larger; then nothing is said.
 _BYTES = 32 * 1024 * 1024
@@ -75,7 +75,7 @@ def _added(session: Session) -> list[Finding]:
                 "fail",
                 row["identity"],
                 f"The {row['type']} {row['identity']} was added to extension {name} by hand: no script of it makes it, and no dump has it.",
-                f"ALTER EXTENSION {ident(name)} DROP {row['type'].upper()} {row['identity']} on legacy, so that it is moved.",
+                f"On legacy, so that it is moved: ALTER EXTENSION {ident(name)} DROP {row['type'].upper()} {row['identity']};",
             )
         )
     return found
@@ -101,8 +101,8 @@ def _granted(legacy: Session, new: Session, available: t.Mapping[str, str], vers
                     "fail",
                     row["identity"],
                     f"Rights to {row['identity']} of extension {name} were granted, and version {available[name]} of new does not have it like that.",
-                    f"REVOKE them on legacy (\\df+ or pg_proc.proacl shows whom: REVOKE EXECUTE ON FUNCTION {row['identity']} FROM …), and grant them"
-                    " on new after the switch.",
+                    f"On legacy, for each account that SELECT proacl FROM pg_proc WHERE oid = {literal(row['identity'])}::regprocedure; shows:"
+                    f" REVOKE EXECUTE ON FUNCTION {row['identity']} FROM <account>; and grant it on new after the switch.",
                 )
             )
     return found

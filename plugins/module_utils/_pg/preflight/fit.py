@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ..model import Finding, Options
-from ..server.postgres import ident
+from ..server.postgres import ident, literal
 from .survey import Collation, Seen
 
 # Room that a copy with its indexes, the log of the copy and sorting need, against what the database takes now.
@@ -35,8 +35,8 @@ def both(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
             "fail",
             f"tablespace {name}",
             f"Tablespace {name} does not exist on new.",
-            f"CREATE TABLESPACE {name} LOCATION '…' on new (an empty directory that belongs to the server's account), or move its tables to"
-            " pg_default on legacy.",
+            f"On new: CREATE TABLESPACE {ident(name)} LOCATION '<directory>'; the directory is empty and belongs to the account of the server. Or move what is"
+            f" in it, on legacy: ALTER TABLE ALL IN TABLESPACE {ident(name)} SET TABLESPACE pg_default; and the same of INDEX.",
         )
         for name in legacy.objects.get("used_tablespaces", ())
         if name not in new.tablespaces
@@ -65,7 +65,7 @@ def both(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
                         "fail",
                         f"new.{column}",
                         f"The {name} of {options.new.dbname} is {found or 'none'} on new and {wanted or 'none'} on legacy.",
-                        f"Drop the empty database {options.new.dbname} on new; it is made with the right one.",
+                        f"On new, where it is empty: DROP DATABASE {ident(options.new.dbname)}; it is made with the right one.",
                     )
                 )
     return findings
@@ -80,7 +80,8 @@ def _collations(legacy: Seen, new: Seen) -> list[Finding]:
         if used.provider == "i" and not _has_icu(new):
             missing.append((used.name, f"Collation {used.name} is one of ICU", f"{_ICU} Or drop the collation on legacy, where nothing uses it."))
         elif used.of_system and new.own_collations and used.plain not in new.own_collations:
-            missing.append((used.name, f"Collation {used.name} is one of the operating system of legacy", _generate(used.locale, "make its cluster anew")))
+            anew = _generate(used.locale, "make its cluster anew with initdb, which takes in every collation of the system.")
+            missing.append((used.name, f"Collation {used.name} is one of the operating system of legacy", anew))
         elif used.provider == "c" and not used.of_system and used.locale not in ("C", "POSIX"):
             if not any(_locale(used.locale) == _locale(name) for name in new.locales):
                 missing.append((used.name, f"Collation {used.name} has the locale {used.locale}", _generate(used.locale)))
@@ -97,8 +98,8 @@ def _has_icu(new: Seen) -> bool:
 
 def _generate(locale: str, then: str = "") -> str:
     """pg_collation is filled by initdb, so what comes later has to be taken in."""
-    then = then or "run SELECT pg_import_system_collations('pg_catalog') in its database postgres"
-    return f"Generate it on the new host (locale-gen {locale}), restart the server, and {then}."
+    then = then or "run in its database postgres, on new: SELECT pg_import_system_collations('pg_catalog');"
+    return f"Generate it on the new host (locale-gen {locale}), restart the server, and {then}"
 
 
 def _plain(value: str) -> str:
@@ -120,7 +121,7 @@ def locks(legacy: Seen, new: Seen) -> list[Finding]:
                     f"{side}.max_locks_per_transaction",
                     f"{legacy.locked} tables or sequences are locked at once; {side} has room for {per * sessions} locks"
                     f" (max_locks_per_transaction {per} for each of {sessions} sessions).",
-                    f"Set max_locks_per_transaction to {-(-legacy.locked // sessions) + per} on {side}; this needs a restart.",
+                    f"On {side}: ALTER SYSTEM SET max_locks_per_transaction = {-(-legacy.locked // sessions) + per}; and restart its server.",
                 )
             )
     return findings
@@ -135,7 +136,8 @@ def _extension(name: str, version: str, there: str | None) -> list[Finding]:
                 "fail",
                 f"extension {name}",
                 f"Extension {name} cannot be installed on new.",
-                "Install its package on the new host.",
+                f"Install its package on the new host (apt install postgresql-<major>-<name>), until it is listed there:"
+                f" SELECT * FROM pg_available_extensions WHERE name = {literal(name)};",
             )
         ]
     if there == version:
@@ -147,7 +149,8 @@ def _extension(name: str, version: str, there: str | None) -> list[Finding]:
                 "fail",
                 f"extension {name}",
                 f"Extension {name} is {version} on legacy, and new would install {there}, which is older.",
-                f"Install a package on the new host that has {version} or later.",
+                f"Install a package on the new host that has {version} or later, until it is listed there:"
+                f" SELECT default_version FROM pg_available_extensions WHERE name = {literal(name)};",
             )
         ]
     return [
@@ -156,7 +159,7 @@ def _extension(name: str, version: str, there: str | None) -> list[Finding]:
             "warn",
             f"extension {name}",
             f"Extension {name} is {version} on legacy; new installs {there}.",
-            f"ALTER EXTENSION {ident(name)} UPDATE on legacy makes them equal.",
+            f"Nothing has to be done. To make them equal before, on legacy: ALTER EXTENSION {ident(name)} UPDATE;",
         )
     ]
 
@@ -176,7 +179,7 @@ def room(legacy: Seen, new: Seen) -> list[Finding]:
             "new.data_directory",
             f"The file system of new has {new.room // 1048576} MB free; the database has {legacy.size // 1048576} MB, and {_ROOM:g} times that is"
             " needed.",
-            "Make room on the new host, or give it a larger volume.",
+            f"Make room on the new host for {int(_ROOM * legacy.size - new.room) // 1048576 + 1} MB more, or give it a larger volume.",
         )
     ]
 
@@ -193,7 +196,7 @@ def sorting(legacy: Seen, new: Seen) -> list[Finding]:
                     "warn",
                     used.name,
                     f"{used.name} was made with version {used.made} on legacy, which now has {used.now}: its indexes there may be out of order.",
-                    "REINDEX what uses it on legacy, then ALTER COLLATION (or DATABASE) … REFRESH COLLATION VERSION.",
+                    _refreshed(used.name),
                 )
             )
         there = new.sorted_by.get((used.provider, used.locale))
@@ -205,10 +208,19 @@ def sorting(legacy: Seen, new: Seen) -> list[Finding]:
                     "warn",
                     used.name,
                     f"{used.name} sorts by version {used.now} on legacy and {there} on new; indexes are built anew there.{listed}",
-                    "Look whether rows near the bounds of these partitions still belong where they are." if ranges else _WRITTEN,
+                    "Look whether rows near the bounds of these partitions still belong where they are; the copy refuses one that does not."
+                    if ranges
+                    else _WRITTEN,
                 )
             )
     return findings
+
+
+def _refreshed(name: str) -> str:
+    """https://www.postgresql.org/docs/15/sql-altercollation.html, Notes; of the database itself since 15."""
+    of_database = name.startswith("database ")
+    then = f"ALTER {name.replace('database', 'DATABASE', 1)} REFRESH COLLATION VERSION" if of_database else f"ALTER COLLATION {name} REFRESH VERSION"
+    return f"On legacy, for each index that uses it, in place of its table: REINDEX TABLE <table>; then {then};"
 
 
 def _library(used: Collation, version: str) -> str:

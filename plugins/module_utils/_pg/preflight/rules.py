@@ -11,7 +11,8 @@ import typing as t
 from ..model import Finding, Options
 from ..server.catalog import Keyless
 from ..server.link_account import unfit, unfit_text
-from . import contents, fit
+from ..server.postgres import ident, literal
+from . import contents, fit, objects
 from .survey import Seen
 
 # REPLICA IDENTITY FULL without an index makes every UPDATE on the follower read the whole table.
@@ -50,13 +51,15 @@ def fatal(findings: t.Sequence[Finding]) -> list[Finding]:
 
 def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
     findings = []
-    if not seen.superuser:
-        findings.append(
-            Finding("privileges", "fail", f"{side}.user", f"The control user of {side} is no superuser.", "Connect as a superuser.")
-        )
     if seen.recovery:
         findings.append(
-            Finding("preflight_failed", "fail", side, f"{side} is a standby, which takes no writes.", f"Name its primary in {side}.host.")
+            Finding(
+                "preflight_failed",
+                "fail",
+                side,
+                f"{side} is a standby, which takes no writes.",
+                f"Name the primary that it follows in {side}.host and {side}.port.",
+            )
         )
     if not 120000 <= seen.version < 190000:
         findings.append(
@@ -65,7 +68,7 @@ def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
                 "fail",
                 side,
                 f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported.",
-                "Upgrade it, or move by dump and restore.",
+                "Upgrade it to one of 12 to 18 with pg_upgrade, or move by pg_dump and pg_restore.",
             )
         )
     findings += _replication(side, seen, publishes)
@@ -75,7 +78,7 @@ def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
             "fail",
             f"{side}.{name}",
             f"Slot {name} on {side} belongs to a cutover of another database.",
-            "Finish that one first.",
+            f"Finish that one first, or give it up. If nothing is left of it, on {side}: SELECT pg_drop_replication_slot({literal(name)});",
         )
         for name in seen.foreign_slots
     ]
@@ -94,7 +97,7 @@ def _replication(side: str, seen: Seen, publishes: bool) -> list[Finding]:
                     "fail",
                     f"{side}.{name}",
                     f"{free} of {name} {seen.settings[name]} are free on {side}; {_NEED_FREE} are needed.",
-                    f"Raise {name}; this needs a restart.",
+                    _raised(side, name, int(seen.settings[name]) + _NEED_FREE - free),
                 )
             )
     if int(seen.settings["max_logical_replication_workers"]) < _NEED_FREE:
@@ -104,7 +107,7 @@ def _replication(side: str, seen: Seen, publishes: bool) -> list[Finding]:
                 "fail",
                 f"{side}.max_logical_replication_workers",
                 f"It is {seen.settings['max_logical_replication_workers']} on {side}; {_NEED_FREE} are needed.",
-                "Raise it; this needs a restart.",
+                _raised(side, "max_logical_replication_workers", _NEED_FREE),
             )
         )
     if int(seen.settings.get("max_slot_wal_keep_size", "-1")) > 0:
@@ -114,7 +117,7 @@ def _replication(side: str, seen: Seen, publishes: bool) -> list[Finding]:
                 "warn",
                 f"{side}.max_slot_wal_keep_size",
                 f"A slot that falls back by more than {seen.settings['max_slot_wal_keep_size']} MB loses its log.",
-                "Set it to -1 until the pair is finished.",
+                f"On {side}, until the pair is finished: ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf();",
             )
         )
     if int(seen.settings.get("idle_replication_slot_timeout", "0")) > 0:
@@ -124,110 +127,19 @@ def _replication(side: str, seen: Seen, publishes: bool) -> list[Finding]:
                 "warn",
                 f"{side}.idle_replication_slot_timeout",
                 f"A slot that is not used for {seen.settings['idle_replication_slot_timeout']} s is lost; the one for the way back waits unused.",
-                "Set it to 0 until the pair is finished.",
+                f"On {side}, until the pair is finished: ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
             )
         )
     return findings
 
 
-# Kind of object, level, code, message, remedy. The name of the object is put in for {}.
-_RULES = (
-    ("invalid_indexes", "fail", "preflight_failed", "Index {} is invalid.", "REINDEX or drop it."),
-    (
-        "foreign_tables",
-        "fail",
-        "preflight_failed",
-        "{} is a foreign table; its rows are elsewhere.",
-        "Drop it, or move what it points to first.",
-    ),
-    (
-        "firing_triggers",
-        "fail",
-        "preflight_failed",
-        "Trigger {} fires for replicated rows too.",
-        "ALTER TABLE … ENABLE TRIGGER it, without ALWAYS or REPLICA.",
-    ),
-    (
-        "firing_rules",
-        "fail",
-        "preflight_failed",
-        "Rule {} fires for the cutover's own statements too.",
-        "ALTER TABLE … ENABLE RULE it, without ALWAYS or REPLICA.",
-    ),
-    (
-        "firing_event_triggers",
-        "fail",
-        "preflight_failed",
-        "Event trigger {} fires for the cutover's own DDL too, on each side by itself.",
-        "ALTER EVENT TRIGGER … ENABLE it, without ALWAYS or REPLICA.",
-    ),
-    (
-        "full_sequences",
-        "fail",
-        "preflight_failed",
-        "Sequence {} is beyond 95 % of its range, or of the column that owns it.",
-        "ALTER TABLE … ALTER column TYPE bigint, ALTER SEQUENCE … AS bigint.",
-    ),
-    ("prepared", "fail", "prepared_transactions", "Transaction {} is prepared.", "COMMIT PREPARED or ROLLBACK PREPARED it."),
-    (
-        "jobs",
-        "fail",
-        "preflight_failed",
-        "{} starts work in the database by itself, also on the side that follows.",
-        "Stop it for the cutover (pg_cron: SELECT cron.alter_job(<number>, active => false)), and start it again on the side that serves.",
-    ),
-    ("subscriptions", "fail", "preflight_failed", "Subscription {} writes into the database, past every fence.", "Disable and drop it."),
-    (
-        "unfencing",
-        "fail",
-        "preflight_failed",
-        "Role {} has default_transaction_read_only = off of its own, which beats the fence.",
-        "ALTER ROLE … RESET default_transaction_read_only.",
-    ),
-    (
-        "becoming",
-        "fail",
-        "preflight_failed",
-        "{} sets role for everybody who comes, the workers of replication too.",
-        "ALTER DATABASE … RESET role; ALTER ROLE … SET role gives it to the accounts that are meant.",
-    ),
-    (
-        "unlogged",
-        "warn",
-        "unlogged_table",
-        "{} is unlogged, so it is not replicated: its rows are compared and carried inside the window.",
-        "TRUNCATE it before the switch if its rows do not matter, or ALTER TABLE … SET LOGGED.",
-    ),
-    ("views", "warn", "materialized_view", "Materialized view {} is filled by a refresh of its own after each switch.", _WRITTEN),
-    (
-        "other_slots",
-        "warn",
-        "replication_slot",
-        "Logical replication slot {} on legacy belongs to somebody else: it stays there, and its reader will not see what is written on new.",
-        "Stop its reader before the switch and make a slot on new for it; drop this one then: SELECT pg_drop_replication_slot(…).",
-    ),
-    ("publications", "warn", "publication", "Publication {} is not moved.", "Create it on new, and let its subscribers start anew."),
-    (
-        "timeouts",
-        "warn",
-        "server_timeout",
-        "The database sets {}; link and control sessions switch it off for themselves.",
-        "Nothing has to be done; the setting is moved.",
-    ),
-    (
-        "old_transactions",
-        "warn",
-        "long_transaction",
-        "{} has been writing for more than a minute; slots and the window wait for it.",
-        "Let it end.",
-    ),
-)
+def _raised(side: str, name: str, value: int) -> str:
+    """The remedy for a setting that is read at the start of a server only (pg_settings.context: postmaster)."""
+    return f"On {side}: ALTER SYSTEM SET {name} = {value}; and restart its server, which reads it at its start only."
 
 
 def _objects(legacy: Seen, options: Options) -> list[Finding]:
-    findings = []
-    for kind, level, code, message, remedy in _RULES:
-        findings += [Finding(code, level, name, message.format(name), remedy) for name in legacy.objects.get(kind, ())]
+    findings = objects.findings(legacy.objects)
     for table in legacy.keyless:
         findings += _keyless(table, options)
     if legacy.large_objects:
@@ -238,7 +150,8 @@ def _objects(legacy: Seen, options: Options) -> list[Finding]:
                 "pg_largeobject",
                 f"{legacy.large_objects} large objects ({legacy.large_bytes // 1048576} MB) are compared inside the window, and what changed"
                 " since the copy is carried there.",
-                "Raise max_window for many of them, or move their content into bytea columns.",
+                "Nothing has to be done for a few; raise max_window for many. If their content stands in bytea columns by now, on legacy:"
+                " SELECT lo_unlink(oid) FROM pg_largeobject_metadata;",
             )
         )
     return findings
@@ -253,7 +166,7 @@ def _keyless(table: Keyless, options: Options) -> list[Finding]:
                 "fail",
                 name,
                 f"{name} has no key that replication can use, and keyless is fail.",
-                f"ALTER TABLE {name} ADD PRIMARY KEY (…), or allow keyless: index_or_full.",
+                f"On legacy: ALTER TABLE {name} ADD PRIMARY KEY (<columns>); or allow keyless: index_or_full.",
             )
         ]
     if table.index:
@@ -274,7 +187,8 @@ def _keyless(table: Keyless, options: Options) -> list[Finding]:
                 "fail",
                 name,
                 f"{name} has no key that replication can use, and no equality for {columns}, so its rows cannot be found again.",
-                "Add a primary key or a unique index over NOT NULL columns, or change the type (json to jsonb, xml to text).",
+                f"On legacy: ALTER TABLE {name} ADD PRIMARY KEY (<columns>); or change the type (json to jsonb, xml to text):"
+                f" ALTER TABLE {name} ALTER COLUMN <column> TYPE <type>;",
             )
         ]
     size = f" It has {table.bytes // 1048576} MB, and each UPDATE or DELETE reads all of it." if table.bytes > _FULL_BYTES else ""
@@ -284,7 +198,7 @@ def _keyless(table: Keyless, options: Options) -> list[Finding]:
             "warn",
             name,
             f"{name} has no key that replication can use; whole rows are its replica identity until the pair is finished.{size}",
-            "Add a primary key, or a unique index over NOT NULL columns, when it is updated often.",
+            f"Nothing has to be done for a table that is seldom updated. Else, on legacy: ALTER TABLE {name} ADD PRIMARY KEY (<columns>);",
         )
     ]
 
@@ -298,7 +212,7 @@ def _alone(options: Options, legacy: Seen) -> list[Finding]:
                 "fail",
                 "legacy.dbname",
                 f"Database {options.legacy.dbname} does not exist on legacy.",
-                "Correct legacy.dbname.",
+                "Name in legacy.dbname one of those that are there: SELECT datname FROM pg_database;",
             )
         )
     for name in legacy.databases:
@@ -319,7 +233,9 @@ def _alone(options: Options, legacy: Seen) -> list[Finding]:
                 "warn",
                 options.link.user,
                 f"The link's role {options.link.user} does not exist on legacy; it is made, without password.",
-                "Give link.password, or create the role with its password on both servers.",
+                "Give link.password; or make the account with its password on both servers:"
+                f" CREATE ROLE {ident(options.link.user)} LOGIN REPLICATION BYPASSRLS PASSWORD <password>;"
+                f" GRANT pg_read_all_data TO {ident(options.link.user)};",
             )
         )
     return findings
@@ -334,12 +250,12 @@ def _versions(legacy: Seen, new: Seen) -> list[Finding]:
                 "fail",
                 "new",
                 f"new is PostgreSQL {_major(new.version)}, older than legacy with {_major(legacy.version)}.",
-                "Install the same or a newer one.",
+                f"Install PostgreSQL {_major(legacy.version)} or newer on new, and name that one in new.host and new.port.",
             )
         )
     if legacy.system == new.system:
         findings.append(
-            Finding("preflight_failed", "fail", "new.host", "Both endpoints are one and the same server.", "Correct new.host and new.port.")
+            Finding("preflight_failed", "fail", "new.host", "Both endpoints are one and the same server.", "Name the other server in new.host and new.port.")
         )
     return findings
 
@@ -355,7 +271,8 @@ def _link_role(options: Options, side: str, seen: Seen, before: bool) -> list[Fi
         return [Finding(code, "fail", f"{side}.{user}", *unfit_text(user, side, problem, seen.version))]
     if before or seen.link_role is not None:
         return []
-    remedy = "ALTER ROLE … LOGIN REPLICATION BYPASSRLS, and GRANT pg_read_all_data to it."
+    name = ident(user)
+    remedy = f"On {side}: CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS PASSWORD <password>; GRANT pg_read_all_data TO {name};"
     return [Finding("link_auth", "fail", f"{side}.{user}", f"The link's role {user} does not exist on {side}.", remedy)]
 
 
@@ -370,7 +287,8 @@ def _empty(options: Options, found: str, new: Seen) -> list[Finding]:
             "fail",
             "new.dbname",
             f"Database {options.new.dbname} on new is not empty and not ours: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}.",
-            "Drop or rename it after looking at what it holds.",
+            f"After looking at what it holds, on new: ALTER DATABASE {ident(options.new.dbname)} RENAME TO {ident(options.new.dbname + '_before')};"
+            f" or DROP DATABASE {ident(options.new.dbname)};",
         )
     ]
 

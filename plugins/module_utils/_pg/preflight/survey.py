@@ -41,12 +41,12 @@ _OBJECTS: dict[str, str] = {
     " || ')' AS name FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
     " AND xact_start < clock_timestamp() - interval '60 seconds' ORDER BY 1",
     # What means on (parse_bool_with_len in src/backend/utils/adt/bool.c) only makes an account read.
-    "unfencing": "SELECT a.rolname || coalesce(' in ' || d.datname, '') AS name FROM pg_db_role_setting s JOIN pg_roles a ON a.oid ="
+    "unfencing": "SELECT quote_ident(a.rolname) || coalesce(' in ' || quote_ident(d.datname), '') AS name FROM pg_db_role_setting s JOIN pg_roles a ON a.oid ="
     " s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
     " WHERE c LIKE 'default\\_transaction\\_read\\_only=%' AND lower(split_part(c, '=', 2)) !~ '^(on|1|t(r(ue?)?)?|y(es?)?)$'"
     " AND (s.setdatabase = 0 OR d.datname = current_database()) ORDER BY 1",
-    "becoming": "SELECT 'database ' || d.datname AS name FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c"
-    " WHERE s.setrole = 0 AND d.datname = current_database() AND c LIKE 'role=%' ORDER BY 1",
+    "becoming": "SELECT 'database ' || quote_ident(d.datname) AS name FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase,"
+    " unnest(s.setconfig) c WHERE s.setrole = 0 AND d.datname = current_database() AND c LIKE 'role=%' ORDER BY 1",
     "timeouts": "SELECT split_part(c, '=', 1) || ' = ' || split_part(c, '=', 2) || coalesce(' for ' || a.rolname, '') AS name"
     " FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles a ON a.oid = s.setrole, unnest(s.setconfig) c"
     " WHERE d.datname = current_database() AND c ~ '^[a-z_]*_timeout=' ORDER BY 1",
@@ -83,7 +83,6 @@ class Seen:
 
     version: int
     settings: t.Mapping[str, str]
-    superuser: bool
     system: str
     slots_free: int
     senders_free: int
@@ -146,7 +145,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
     used = admin.rows(
         "SELECT (SELECT count(*) FROM pg_replication_slots) AS slots,"
         " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') AS senders,"
-        " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser, pg_is_in_recovery() AS recovery,"
+        " pg_is_in_recovery() AS recovery,"
         " (SELECT system_identifier::text FROM pg_control_system()) AS system"
     )[0]
     database = admin.rows(_DATABASE, server.dbname)
@@ -156,7 +155,6 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
     return Seen(
         version=admin.version,
         settings=settings,
-        superuser=bool(used["superuser"]),
         system=str(used["system"]),
         slots_free=int(settings["max_replication_slots"]) - int(used["slots"]),
         senders_free=int(settings["max_wal_senders"]) - int(used["senders"]),
@@ -267,14 +265,14 @@ def _sorted_by(session: Session) -> dict[tuple[str, str], str]:
 def _collations(session: Session) -> tuple[Collation, ...]:
     """Versions of what columns, indexes and partition keys are sorted by; the database has one of its own since PostgreSQL 15."""
     texts = [
-        f"SELECT n.nspname || '.' || l.collname AS name, l.collprovider::text AS provider, {_LOCALE.format('l', 'coll')} AS locale,"
+        f"SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname) AS name, l.collprovider::text AS provider, {_LOCALE.format('l', 'coll')} AS locale,"
         " l.collversion AS made, pg_collation_actual_version(l.oid) AS now FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace"
         " WHERE l.oid IN (SELECT attcollation FROM pg_attribute UNION SELECT unnest(indcollation) FROM pg_index"
         " UNION SELECT unnest(partcollation) FROM pg_partitioned_table) AND l.collversion IS NOT NULL ORDER BY 1"
     ]
     if session.version >= 150000:
         texts.append(
-            f"SELECT 'database ' || datname AS name, datlocprovider::text AS provider, {_LOCALE.format('d', 'dat')} AS locale,"
+            f"SELECT 'database ' || quote_ident(datname) AS name, datlocprovider::text AS provider, {_LOCALE.format('d', 'dat')} AS locale,"
             " datcollversion AS made, pg_database_collation_actual_version(oid) AS now FROM pg_database d WHERE datname = current_database()"
             " AND datcollversion IS NOT NULL"
         )

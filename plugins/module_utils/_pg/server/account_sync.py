@@ -271,10 +271,11 @@ def findings(legacy: Server, new: Server, user: str) -> list[Finding]:
         role, other = source.roles[name], target.roles.get(name)
         if other is None and role["rolsuper"]:
             message = f"Account {name!r} is a superuser of legacy, so it is made as one on new, with its password."
-            found.append(Finding("account_superuser", "warn", name, message, f"Take it from it before, ALTER ROLE {ident(name)} NOSUPERUSER, or leave it so."))
+            remedy = f"Leave it so, or take it from it before, on legacy: ALTER ROLE {ident(name)} NOSUPERUSER;"
+            found.append(Finding("account_superuser", "warn", name, message, remedy))
         elif other is not None and any(accounts.meaning(role, column) != accounts.meaning(other, column) for column in accounts.COLUMNS):
             message = f"Account {name!r} exists on new and gets the attributes, password, memberships and settings that it has on legacy."
-            found.append(Finding("account_taken", "warn", name, message, f"If it is another one, on new: ALTER ROLE {ident(name)} RENAME TO …"))
+            found.append(Finding("account_taken", "warn", name, message, f"If it is another one, on new: ALTER ROLE {ident(name)} RENAME TO <name>;"))
     return found
 
 

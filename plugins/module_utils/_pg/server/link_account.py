@@ -184,7 +184,7 @@ def unfit_text(user: str, side: str, problem: str, version: int) -> tuple[str, s
         by_hand = f"If it is meant for this, by hand: ALTER ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name};"
     return (
         f"The link's role {user} {problem}, on {side}.",
-        f"{by_hand} Take its members from it (REVOKE {name} FROM …), or name another role in link.user, which is made.",
+        f"{by_hand} Take its members from it: REVOKE {name} FROM <member>; or name another role in link.user, which is made.",
     )
 
 

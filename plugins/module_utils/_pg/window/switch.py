@@ -16,7 +16,7 @@ from ..._core.wait import Deadline
 from .. import facts, plan
 from ..engines.dump import copy_window
 from ..engines.logical import seed
-from ..model import COPYING, OUTLINE
+from ..model import COPYING, OUTLINE, Order
 from ..replication import pair, sync
 from ..server import account_sync, barrier, fence, materialized_views, sessions
 from ..server.postgres import Server
@@ -35,10 +35,9 @@ _RETRY = ("active_transactions", "prepared_transactions", "apply_lagging", "wind
 
 
 def restart_legacy(work: Work) -> None:
-    if work.guard is None:
-        raise FleetError("control_failed", "No watchdog runs, so no server is restarted.", remedy="Run it without check mode, as a process of its own.")
+    guard = watchdog.watching(work.guard)
     control = Control(work.options.legacy, work.runner)
-    work.restarted = restart.restart(work.legacy, work.options, work.clients, control, work.guard)
+    work.restarted = restart.restart(work.legacy, work.options, work.clients, control, guard)
     # The lock on legacy went with its sessions. Locks are taken in one order, so that two runs cannot wait for each other.
     work.new.close()
     work.lock()
@@ -57,8 +56,7 @@ def abort(work: Work, serves: str) -> None:
 def switch(work: Work, to: str, kind: type[Window] = Window) -> None:
     """One window of ``kind``, tried as often as window_attempts says."""
     road = course_to(work, to)
-    if work.guard is None:
-        raise FleetError("window_aborted", "No watchdog runs, so no window is opened.", remedy="Run it without check mode, as a process of its own.")
+    guard = watchdog.watching(work.guard)
     ready(work, road)
     if to == "new" and kind is Window and work.options.guarantee == "sync":
         # Before the window, so that every session which begins after it has the setting already.
@@ -67,8 +65,8 @@ def switch(work: Work, to: str, kind: type[Window] = Window) -> None:
         work.frozen = Verification(road, work.options.verify, work.options.verify_timeout)
     for attempt in range(int(work.options.window_attempts)):
         try:
-            work.opened = window_for(work, road, kind, work.guard).run()
-            work.guard.say(watchdog.DONE)
+            work.opened = window_for(work, road, kind, guard).run()
+            guard.say(watchdog.DONE)
             return
         except FleetError as error:
             alive = all(server.alive for server in (road.source, road.target))
@@ -234,21 +232,17 @@ def compare(work: Work) -> None:
         )
 
 
-def snapshot_maker(work: Work, to: str) -> Maker:
+def snapshot_maker(work: Work, order: Order, to: str) -> Maker:
     """Takes the snapshot of the side that the switch to ``to`` closes."""
-    if work.options.snapshot is None:
-        raise FleetError("invalid_value", "snapshot: missing.", remedy="Give snapshot.directory.")
-    return Maker(work.server("legacy" if to == "new" else "new"), work.options.snapshot, work.runner)
+    return Maker(work.server("legacy" if to == "new" else "new"), order, work.runner)
 
 
 def keep_snapshot(work: Work, to: str) -> None:
     """The dump of the switch point. The switch stands, so a failure is told and not raised."""
-    if work.options.snapshot is None:
+    if work.options.snapshot is None or work.frozen is None:
         return
     try:
-        if work.frozen is None:
-            raise FleetError("evidence_missing", "No snapshot was frozen at the switch.", remedy="Take one with pg_snapshot.")
-        maker = snapshot_maker(work, to)
+        maker = snapshot_maker(work, work.options.snapshot, to)
         work.kept = snapshot.described(maker.make(work.frozen.snapshot(maker.side)))
     except FleetError as error:
         work.warnings.append(f"The snapshot of the switch was not taken: {error.message} The switch stays.")

@@ -59,6 +59,17 @@ def decide(said: str, cause: str, target: str) -> str:
     return "nothing"
 
 
+def watching(guard: t.Optional[Watchdog]) -> Watchdog:
+    """``guard``, without which no clients are held. Raises FleetError "window_aborted" when there is none."""
+    if guard is None:
+        raise FleetError(
+            "window_aborted",
+            "No watchdog runs, so no client is held, no window is opened and no server restarted. Nothing was changed.",
+            remedy="Run the same state without check mode: the module starts its watchdog itself.",
+        )
+    return guard
+
+
 class Watchdog:
     """The module's end of the pipe."""
 

@@ -96,7 +96,7 @@ class Pause:
         raise FleetError(
             "window_aborted",
             f"The window was given up after {step}: {error.message} Writes are back on {side}.",
-            remedy=error.remedy or "Run again.",
+            remedy=error.remedy,
             details={"cause": error.as_failure(), "after": step},
         ) from error
 
@@ -126,6 +126,8 @@ class Window(Pause):
             with self._answered(self._options.max_window - RESERVE):
                 self._clients.pause(source.side)
                 self._step("pause")
+                # A hold that took all of the time is no server that is silent.
+                self._left()
                 fenced = self._close()
                 self._prove()
                 self._open()

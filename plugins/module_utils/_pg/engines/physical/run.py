@@ -15,11 +15,13 @@ from ...._core.result import Step, result
 from ...._core.runner import Runner
 from ...._core.wait import Deadline
 from ...model import OTHER, SIDES, Finding, Link, Options, weak_tls
+from ...options import link_of
 from ...replication import pair
 from ...routers.clients import clients
 from ...server import fence
 from ...status import predicted_window_ms
 from ...window import watchdog
+from ...window.watchdog import watching
 from ...window.window import Opened
 from .. import choice as engine
 from . import (
@@ -104,9 +106,7 @@ class PhysicalRun:
 
     @property
     def _link(self) -> Link:
-        if self._options.link is None:
-            raise FleetError("invalid_value", "link: missing.", remedy="Say how each server reaches the other one.")
-        return self._options.link
+        return link_of(self._options)
 
     def _do(self, steps: t.Sequence[Step], found: str) -> None:
         serves = physical_plan.before(found)
@@ -145,16 +145,15 @@ class PhysicalRun:
 
     def _switch(self, to: str) -> str:
         road = self._sites.road(to)
-        if self._guard is None:
-            raise FleetError("window_aborted", "No watchdog runs, so no window is opened.", remedy="Run it without check mode, as a process of its own.")
+        guard = watching(self._guard)
         # What was settled before may have restarted a server, and the lock ends with its session.
         self._lock(physical_facts.observe(self._sites))
         ready(road, self._options)
         for attempt in range(int(self._options.window_attempts)):
-            window = PhysicalWindow(road, self._options, self._clients, self._guard, self._warnings.append)
+            window = PhysicalWindow(road, self._options, self._clients, guard, self._warnings.append)
             try:
                 self._opened = window.run()
-                self._guard.say(watchdog.DONE)
+                guard.say(watchdog.DONE)
                 self._verified = {
                     "mode": "position", "tables": 0, "rows": 0, "equal": True, "seconds": 0.0, "mismatches": [], **window.position,
                 }

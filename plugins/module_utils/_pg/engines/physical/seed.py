@@ -149,7 +149,7 @@ def try_stream(follower: Site, source: Site, link: Link) -> None:
     if done.rc != 0:
         failure = FleetError("sql_error", done.err.strip()[-300:] or "psql gave no reason", remedy=f"Try it there as {link.user}.")
         failed = pair.link_failure(follower.server, source.server, link, failure)
-        line = f"hostssl replication {link.user} <address of {follower.side}> scram-sha-256"
+        line = pair.hba_line(link, "replication", follower.side)
         raise FleetError(failed.code, failed.message, remedy=f"{failed.remedy} Streaming needs: {line}", details=failed.details)
 
 

@@ -1,0 +1,327 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Remedies of single parts, followed on real servers: what a session, a program, a follower or a folder refuses, and what ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import bowline_pg_rig as rig
+import psycopg
+import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import run
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, database, relations
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.programs import programs
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.files import Folder
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import switch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drive import runner  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def base(clusters):
+    clusters.reset()
+    return clusters
+
+
+@contextlib.contextmanager
+def server(cluster, side: str = "legacy", dbname: str = "hub", passfile: str = "", **more):
+    made = Server(Endpoint(side, cluster.host, cluster.port, dbname, password=rig.SUPER, sslmode="disable", **more), "test")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def refused(work, *words: str) -> FleetError:
+    """The failure, whose remedy has all ``words``."""
+    with pytest.raises(FleetError) as found:
+        work()
+    assert all(word in found.value.remedy for word in words), found.value.remedy
+    return found.value
+
+
+# --- statements ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_who_holds_a_lock_is_found_and_ended(base):
+    holder = base.legacy.connect(application_name="holder")
+    with contextlib.closing(holder), server(base.legacy) as legacy:
+        holder.execute("BEGIN; LOCK TABLE balance")
+        text = "SET lock_timeout = '100ms'; LOCK TABLE public.balance; SET lock_timeout = 0"
+        assert refused(lambda: legacy.db.run(text), "pg_blocking_pids", "pg_stat_activity").details["sqlstate"] == "55P03"
+        base.legacy.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'", dbname="postgres")
+        rig.until(lambda: base.legacy.rows("SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'holder'")[0]["n"] == 0, 10, "its end")
+        legacy.db.run(text)
+
+
+def test_what_is_still_used_is_let_go(base):
+    base.legacy.rows("CREATE DATABASE used", dbname="postgres")
+    with base.legacy.connect("used") as user, server(base.legacy) as legacy:
+        assert refused(lambda: legacy.admin.run("DROP DATABASE used"), "End what still uses it").details["sqlstate"] == "55006"
+        user.close()
+        rig.until(lambda: base.legacy.value("SELECT count(*) FROM pg_stat_activity WHERE datname = 'used'", dbname="postgres") == 0, 10, "its end")
+        legacy.admin.run("DROP DATABASE used")
+
+
+def test_slots_that_nobody_needs_are_given_back(base):
+    with server(base.legacy) as legacy:
+        free = int(legacy.admin.value("SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)"))
+        try:
+            for number in range(free):
+                legacy.admin.run("SELECT pg_create_physical_replication_slot(%s)", f"filler_{number}")
+            one_more = "SELECT pg_create_physical_replication_slot('one_more')"
+            assert refused(lambda: legacy.admin.run(one_more), "max_replication_slots", "give back").details["sqlstate"] == "53400"
+            legacy.admin.run("SELECT pg_drop_replication_slot('filler_0')")
+            legacy.admin.run(one_more)
+        finally:
+            legacy.admin.run("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name ~ '^(filler_|one_more)'")
+
+
+def test_locks_that_do_not_fit_are_made_room_for(base):
+    """max_locks_per_transaction, by which the table of locks is made at the start."""
+    text = "SELECT count(pg_advisory_xact_lock(n)) FROM generate_series(1, 60000) n"
+    with server(base.legacy) as legacy:
+        assert refused(lambda: legacy.db.run(text), "Raise max_locks_per_transaction").details["sqlstate"] == "53200"
+    auto = base.legacy.home / "data" / "postgresql.auto.conf"
+    kept = auto.read_bytes()
+    base.legacy.rows("ALTER SYSTEM SET max_locks_per_transaction = 1024", dbname="postgres")
+    try:
+        base.legacy.stop()
+        base.legacy.start()
+        with server(base.legacy) as legacy:
+            legacy.db.run(text)
+    finally:
+        base.legacy.stop()
+        auto.write_bytes(kept)
+        base.legacy.start()
+
+
+def test_a_full_disk_is_given_room(base):
+    small = base.legacy.home / "small"
+    small.mkdir()
+    rig.subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], check=True)
+    try:
+        shutil.chown(small, "postgres", "postgres")
+        small.chmod(0o700)
+        base.legacy.rows(f"CREATE TABLESPACE small LOCATION '{small}'", dbname="postgres")
+        text = "CREATE TABLE public.large TABLESPACE small AS SELECT repeat('x', 1000) FROM generate_series(1, 8000)"
+        with server(base.legacy) as legacy:
+            assert refused(lambda: legacy.db.run(text), "Make room on the file system of the legacy server").details["sqlstate"] == "53100"
+            rig.subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+            legacy.db.run(text)
+            legacy.db.run("DROP TABLE public.large")
+        base.legacy.rows("DROP TABLESPACE small", dbname="postgres")
+    finally:
+        rig.subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+def test_a_library_that_is_missing_is_brought(base):
+    path = base.legacy.home / "brought.so"
+    with server(base.legacy) as legacy:
+        assert refused(lambda: legacy.db.run(f"LOAD '{path}'"), "library failed").details["sqlstate"] == "58P01"
+        shutil.copy(Path(legacy.db.value("SELECT setting FROM pg_config WHERE name = 'PKGLIBDIR'")) / "auto_explain.so", path)
+        path.chmod(0o755)
+        legacy.db.run(f"LOAD '{path}'")
+
+
+def test_any_other_reason_is_removed(base):
+    with server(base.legacy) as legacy:
+        assert refused(lambda: legacy.db.run("SELECT * FROM public.missing"), "Read the log", "remove the reason").details["sqlstate"] == "42P01"
+        base.legacy.rows("CREATE TABLE missing ()")
+        legacy.db.run("SELECT * FROM public.missing")
+        base.legacy.rows("DROP TABLE missing")
+
+
+def test_sessions_that_take_every_place_are_ended(base):
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(base.legacy.connect("postgres"))
+
+        def look() -> None:
+            with server(base.legacy) as legacy:
+                legacy.admin.value("SELECT 1")
+
+        assert refused(look, "Raise max_connections", "end sessions").code == "unreachable"
+    rig.until(lambda: _answers(look), 10, "room")
+
+
+def _answers(look) -> bool:
+    try:
+        look()
+        return True
+    except FleetError:
+        return False
+
+
+def test_a_name_that_became_something_else_is_put_right(base):
+    base.legacy.rows("CREATE VIEW turned AS SELECT 1 AS a")
+    with server(base.legacy) as legacy:
+
+        def write() -> None:
+            with legacy.db.block():
+                relations.write(legacy.db, [("public", "turned")])
+
+        with contextlib.suppress(FleetError):
+            write()
+        base.legacy.rows("DROP VIEW turned; CREATE TABLE turned (a int); CREATE RULE r AS ON DELETE TO turned DO ALSO SELECT 1;"
+                         " ALTER TABLE turned ENABLE ALWAYS RULE r")
+        assert refused(write, "Find who changed them").code == "object_changed"
+        base.legacy.rows("DROP RULE r ON turned")
+        write()
+    base.legacy.rows("DROP TABLE turned")
+
+
+def test_standbys_that_the_command_line_names_are_taken_from_it(base):
+    def found() -> list:
+        told = run(base.params("preflight", guarantee="sync"), runner, False)["findings"]
+        return [finding for finding in told if finding["object"] == "new.synchronous_standby_names"]
+
+    base.new.stop()
+    with base.new.log.open("ab") as log:
+        argv = [*rig.AS_POSTGRES, base.new.bin / "postgres", "-D", base.new.home / "data", "-c", "synchronous_standby_names="]
+        base.new.process = rig.subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", start_new_session=True)
+    rig.until(lambda: _up(base.new), 30, "the server")
+    assert "command line" in found()[0]["message"] and "Remove it there" in found()[0]["remedy"]
+    base.new.stop()
+    base.new.start()
+    assert found() == []
+
+
+def _up(cluster) -> bool:
+    try:
+        return cluster.value("SELECT 1", dbname="postgres") == 1
+    except psycopg.OperationalError:
+        return False
+
+
+# --- programs, descriptions, folders --------------------------------------------------------------------------------------------------
+
+
+def test_a_program_that_is_none_and_an_archive_that_is_none_are_exchanged(base, tmp_path):
+    for name in ("pg_dump", "pg_restore"):
+        (tmp_path / name).write_text("#!/bin/sh\necho nothing of use\n")
+        (tmp_path / name).chmod(0o755)
+    with programs(runner, str(tmp_path)) as wrong, programs(runner, str(base.new.bin)) as right:
+        refused(lambda: wrong.version("pg_dump"), "bindir", "postgresql-client")
+        assert right.version("pg_dump")[0] == base.new.major
+        archive = tmp_path / "archive"
+        archive.write_bytes(b"PGDMP damaged")
+        refused(lambda: right.listing(archive), "take another one")
+        refused(lambda: right.text(archive, ["1; 1 1 TABLE public x hub"]), "take another one")
+        done = right.run("pg_dump", Endpoint("legacy", base.legacy.host, base.legacy.port, "hub", password=rig.SUPER, sslmode="disable"),
+                         ["--dbname=hub", "--format=custom", "--schema-only", f"--file={archive}"])
+        assert done.rc == 0 and right.listing(archive) and right.text(archive, right.listing(archive)[:1])
+
+
+def test_a_database_is_described_when_its_name_is_right_and_a_description_is_taken_anew(base):
+    with server(base.legacy) as legacy:
+        refused(lambda: database.describe(legacy.admin, "huh"), "legacy.dbname")
+        described = database.describe(legacy.admin, "hub")
+        refused(lambda: database.create_text("copy", {**described, "provider": "icu; DROP"}, 150000), "new snapshot")
+        assert database.create_text("copy", database.describe(legacy.admin, "hub"), 150000)
+
+
+def test_a_folder_that_is_written_to_is_waited_for(tmp_path):
+    folder = Folder(str(tmp_path / "kept"))
+    with folder.locked():
+        refused(lambda: folder.locked(0.1).__enter__(), "Wait for it")
+    with folder.locked(0.1):
+        pass
+
+
+# --- the link and its follower --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def armed(base):
+    base.reset()
+    base.ok("armed")
+    return base
+
+
+@pytest.fixture
+def road(armed):
+    with server(armed.legacy) as legacy, server(armed.new, "new") as new:
+        yield pair.course(legacy, new, "new")
+
+
+def test_a_follower_that_waits_is_let_go_on(armed, road, monkeypatch):
+    with armed.new.connect(application_name="bowline holder") as holder:
+        holder.execute("BEGIN; LOCK TABLE pgcut.marker IN SHARE MODE")
+        refused(lambda: pair.ping(road, "1-a:ping", 0.5), "Let the follower catch up")
+        holder.execute("ROLLBACK")
+    assert pair.ping(road, "1-b:ping", 20) > 0
+    # The limit of a ping, which no machine keeps.
+    with monkeypatch.context() as patched:
+        patched.setattr(switch, "_PING_LIMIT", -1.0)
+        refused(lambda: switch.in_step(None, road), "Run again when the source writes less")
+    switch.in_step(None, road)
+
+
+def test_a_sender_that_hangs_is_ended_by_hand(armed, road):
+    """A walsender that is stopped answers no signal but one."""
+    armed.legacy.rows("SELECT pg_create_logical_replication_slot('pgcut_left', 'pgoutput')")
+    words = ["--slot=pgcut_left", "--start", "--file=-", "--option=proto_version=1", "--option=publication_names=pgcut_fwd", "--dbname=hub"]
+    reach = [f"--host={armed.legacy.host}", f"--port={armed.legacy.port}", "--username=postgres"]
+    process = rig.subprocess.Popen([armed.legacy.bin / "pg_recvlogical", *reach, *words], env={**os.environ, "PGPASSFILE": str(armed.passfile)},
+                                   stdout=rig.subprocess.DEVNULL, stderr=rig.subprocess.DEVNULL)
+    try:
+        pid = rig.until(lambda: armed.legacy.value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'pgcut_left'"), 20, "the sender")
+        os.kill(pid, signal.SIGSTOP)
+        refused(lambda: pair.drop_slot(road.source, "pgcut_left"), "End that process")
+        os.kill(pid, signal.SIGCONT)
+        rig.until(lambda: not Path(f"/proc/{pid}").exists(), 20, "its end")
+        pair.drop_slot(road.source, "pgcut_left")
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_a_module_whose_watchdog_died_opens_no_window_and_the_next_one_does(armed):
+    process = armed.spawn("new", fault="W0:stop", window_attempts=1, verify="none")
+    rig.until(lambda: Path(f"/proc/{process.pid}/stat").read_text().split(") ")[1].startswith("T"), 30, "the point")
+    for pid in rig.children(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    failure = rig.json.loads(out)["failure"]
+    assert failure["code"] == "window_aborted" and "Run again" in failure["remedy"] and armed.open_sides() == ["legacy"], (failure, err)
+    assert armed.ok("new", verify="none")["serving"] == "new"
+    assert armed.ok("legacy", verify="none")["serving"] == "legacy"
+
+
+def test_a_membership_that_an_older_server_does_not_know_is_revoked(base):
+    """On the way back from 18 to 15."""
+    newer = rig.Cluster("newer", base.home, 18)
+    newer.create()
+    newer.start()
+    try:
+        base.legacy.rows("DROP ROLE IF EXISTS one; DROP ROLE IF EXISTS many", dbname="postgres")
+        for cluster in (newer, base.legacy):
+            cluster.rows("CREATE ROLE one; CREATE ROLE many; GRANT many TO one", dbname="postgres")
+        newer.rows("GRANT many TO one WITH SET FALSE", dbname="postgres")
+        with server(newer, "new", "postgres") as source, server(base.legacy, "legacy", "postgres") as target:
+            def found() -> list:
+                states = account_sync.both(target, source, "pgcut_repl")
+                return [change for change in account_sync.changes(states[1], states[0]) if not change.text and "'one'" in change.what]
+
+            refused(lambda: account_sync.refuse("legacy", found()), "Make it equal by hand")
+            newer.rows("REVOKE many FROM one", dbname="postgres")
+            assert found() == []
+    finally:
+        newer.stop()
+        base.legacy.rows("DROP ROLE IF EXISTS one; DROP ROLE IF EXISTS many", dbname="postgres")
