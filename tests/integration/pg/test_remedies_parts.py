@@ -17,6 +17,7 @@ import bowline_pg_rig as rig
 import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.follow import Follower
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import run
@@ -301,6 +302,37 @@ def test_a_module_whose_watchdog_died_opens_no_window_and_the_next_one_does(arme
     failure = rig.json.loads(out)["failure"]
     assert failure["code"] == "window_aborted" and "Run again" in failure["remedy"] and armed.open_sides() == ["legacy"], (failure, err)
     assert armed.ok("new", verify="none")["serving"] == "new"
+    assert armed.ok("legacy", verify="none")["serving"] == "legacy"
+
+
+def test_a_job_that_nobody_works_for_is_run_again(armed):
+    process = armed.spawn("new", fault="W0", verify="none")
+    process.communicate(timeout=60)
+    rig.until(lambda: armed.open_sides() == ["legacy"], 20, "the watchdog")
+    rig.until(lambda: not armed.ok("info")["holder"], 20, "the end of its sessions")
+    job = Follower("new", 1.0)
+    assert job.over(False, armed.ok("info"), 10.0) is False
+    assert refused(lambda: job.over(False, armed.ok("info"), 20.0), "Run the same playbook again").code == "job_lost"
+    armed.ok("new", verify="none")
+    assert job.over(False, armed.ok("info"), 30.0) is True
+    armed.ok("legacy", verify="none")
+
+
+def test_a_table_that_is_not_copied_is_waited_for_again(armed):
+    """Made on both sides while new serves; nothing copies it to legacy."""
+    armed.ok("new", verify="none")
+    for cluster in armed.clusters:
+        cluster.rows("CREATE TABLE later (id int PRIMARY KEY); ALTER TABLE later OWNER TO hub")
+    change = ("ALTER SYSTEM SET max_sync_workers_per_subscription = 0", "ALTER SYSTEM RESET max_sync_workers_per_subscription")
+    for text in (change[0], "SELECT pg_reload_conf()"):
+        armed.legacy.rows(text, dbname="postgres")
+    try:
+        failure = armed.run("armed", wait_timeout=2)["failure"]
+        assert failure["code"] == "timeout" and "Read the log of the server that follows" in failure["remedy"], failure
+    finally:
+        for text in (change[1], "SELECT pg_reload_conf()"):
+            armed.legacy.rows(text, dbname="postgres")
+    assert armed.ok("armed")["phase_after"] == "new_armed"
     assert armed.ok("legacy", verify="none")["serving"] == "legacy"
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import bowline_pg_rig as rig
 import pytest
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import fence
 
 DAY = 86400
 SUBJECT = "hub-1"
@@ -493,6 +494,21 @@ def test_what_bad_input_asks_for_is_taken(snapshots, tmp_path):
     assert "Correct the values" in snapshots.failed("present", "invalid_value", max_age=0.0)["remedy"]
     name = snapshots.ok("present", source=source, max_age=DAY)["snapshot"]["name"]
     assert snapshots.failed("tested", "invalid_value", target=None)["remedy"] == "Give target."
+    with snapshots.world.new.connect("postgres") as other:
+        # As another run that restores there.
+        other.execute("SELECT pg_advisory_lock(%s)", (fence.key("hub", "snapshot"),))
+        assert "Wait for it" in snapshots.failed("restored", "locked")["remedy"]
+    old = tmp_path / "old"
+    old.mkdir()
+    for program in ("pg_dump", "pg_restore"):
+        (old / program).write_text(f"#!/bin/sh\necho '{program} (PostgreSQL) 9.6.1'\n")
+        (old / program).chmod(0o755)
+    remedy = snapshots.failed("present", "tool_missing", source={**source, "bindir": str(old)}, max_age=0.001)["remedy"]
+    assert "source.bindir" in remedy and snapshots.ok("present", source=source, max_age=0.001)["changed"]
+    for directory, word in (("relative", "absolute path"), (str(tmp_path / "a" / "b"), f"Make {tmp_path / 'a'} first")):
+        assert word in snapshots.failed("present", "invalid_value", directory=directory)["remedy"]
+    (tmp_path / "a").mkdir()
+    assert snapshots.ok("present", directory=str(tmp_path / "a" / "b"), check_mode=True)["changed"]
     assert snapshots.ok("tested")["changed"]
     assert "Name it" in snapshots.failed("absent", "invalid_value")["remedy"]
     snapshots.failed("absent", "retained", name=name)

@@ -95,9 +95,9 @@ def _change(server: Server, tables: t.Sequence[relations.Name], patience: str, *
     with server.db.block():
         server.db.run(f"SET LOCAL lock_timeout = '{patience}'")
         relations.write(server.db, tables) if make else relations.alter(server.db, tables)
-        server.db.run("; ".join(_text(ident(*table), make) for table in tables))
+        server.db.run("; ".join(_trigger(ident(*table), make) for table in tables))
 
 
-def _text(name: str, make: bool) -> str:
+def _trigger(name: str, make: bool) -> str:
     made = f"CREATE TRIGGER {NAME} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {name} FOR EACH STATEMENT EXECUTE FUNCTION pgcut.closed()"
     return f"DROP TRIGGER IF EXISTS {NAME} ON {name}" + (f"; {made}" if make else "")

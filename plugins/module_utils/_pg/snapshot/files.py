@@ -167,12 +167,9 @@ class Folder:
             path.chmod(0o600)
             sync(path)
         sync(partial)
-        path = partial.with_name(partial.name[: -len(PARTIAL)])
-        partial.rename(path)
+        kept = replace(arrived(partial), inside=None)
+        partial.rename(kept.path)
         sync(self.path)
-        kept = parse_name(path)
-        if kept is None:
-            raise FleetError("invalid_value", f"{path.name} is not the name of a snapshot.", remedy="Take it out of the directory.")
         return kept
 
     def remove(self, kept: Kept) -> None:

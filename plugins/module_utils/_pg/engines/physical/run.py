@@ -149,7 +149,9 @@ class PhysicalRun:
         # What was settled before may have restarted a server, and the lock ends with its session.
         self._lock(physical_facts.observe(self._sites))
         ready(road, self._options)
-        for attempt in range(int(self._options.window_attempts)):
+        attempt = 0
+        while True:
+            attempt += 1
             window = PhysicalWindow(road, self._options, self._clients, guard, self._warnings.append)
             try:
                 self._opened = window.run()
@@ -160,14 +162,13 @@ class PhysicalRun:
                 return to
             except FleetError as error:
                 cause = error.details.get("cause", {}).get("code", error.code)
-                last = attempt + 1 >= self._options.window_attempts
+                last = attempt >= self._options.window_attempts
                 if error.code not in _RETRY or cause in ("connection_lost", "unreachable", "control_failed") or last:
                     raise
-                self._warnings.append(f"Window {attempt + 1} was given up: {error.message}")
-                time.sleep(5 * 2**attempt)
+                self._warnings.append(f"Window {attempt} was given up: {error.message}")
+                time.sleep(5 * 2 ** (attempt - 1))
                 physical_seed.wait_following(road.target, 60)
                 self._lock(physical_facts.observe(self._sites))
-        raise FleetError("window_aborted", "No window was tried.", remedy="Raise window_attempts.")
 
     def _cleanup(self, serves: str) -> None:
         road = self._sites.road(serves)
