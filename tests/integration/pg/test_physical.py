@@ -362,18 +362,6 @@ def test_a_host_that_may_not_stream_is_told_the_line_that_lets_it(world):
     assert world.ok("armed")["phase_after"] == "armed"
 
 
-def test_a_standby_that_does_not_stream_is_armed_again(armed):
-    conf = armed.new.data / "postgresql.auto.conf"
-    with conf.open("a") as file:
-        file.write("primary_conninfo = 'host=127.0.0.1 port=1'\n")
-    armed.new.rows("SELECT pg_reload_conf()", dbname="postgres")
-    until(lambda: not armed.legacy.value("SELECT count(*) FROM pg_stat_replication", dbname="postgres"), 20, "the stream to end")
-    failure = armed.run("new")["failure"]
-    assert failure["code"] == "apply_lagging" and "Run armed" in failure["remedy"], failure
-    armed.ok("armed")
-    assert armed.ok("new")["serving"] == "new"
-
-
 def test_a_server_that_is_down_or_sought_in_another_place_is_named_and_the_remedy_ends_it(armed):
     params = armed.params("armed")
     armed.new.stop()

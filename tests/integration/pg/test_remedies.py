@@ -156,7 +156,13 @@ OPTIONS = {
 FIRST = sorted(SQL, key=lambda name: "slot" not in name)
 
 
-@pytest.mark.parametrize("name", FIRST)
+# Others: `make faults`.
+WHOLE = os.environ.get("BOWLINE_FAULTS") == "all"
+long = pytest.mark.skipif(not WHOLE, reason="make faults runs it")
+SAMPLE = ("slot of a standby", "index of rows that are twins", "trigger", "prepared, given up", "job", "account that beats the fence here", "large objects")
+
+
+@pytest.mark.parametrize("name", FIRST if WHOLE else SAMPLE)
 def test_the_statements_of_a_finding_take_it_away(base, name):
     case = SQL[name]
     cluster = getattr(base, case.on)
@@ -173,7 +179,7 @@ def test_the_statements_of_a_finding_take_it_away(base, name):
         assert again is None or again["code"] != found["code"], again
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", OPTIONS if WHOLE else ("another database",))
 def test_the_options_of_a_finding_take_it_away(base, name):
     case = OPTIONS[name]
 
@@ -203,6 +209,7 @@ AS_OWNER = {
 }
 
 
+@long
 @pytest.mark.parametrize("name", AS_OWNER)
 def test_what_an_owner_lacks_where_rows_are_applied_as_him(base, name):
     told, do, undo = AS_OWNER[name]
@@ -231,6 +238,7 @@ ACCOUNTS = {
 }
 
 
+@long
 @pytest.mark.parametrize("name", ACCOUNTS)
 def test_accounts_that_are_refused_are_taken_after_what_the_remedy_says(base, sides, name):
     here, there, told, remedy, on, left = ACCOUNTS[name]
@@ -247,6 +255,7 @@ def test_accounts_that_are_refused_are_taken_after_what_the_remedy_says(base, si
                 cluster.rows(f"DROP ROLE IF EXISTS {role}", dbname="postgres")
 
 
+@long
 def test_an_account_of_the_same_name_is_renamed_on_new(base, sides):
     base.legacy.rows("CREATE ROLE app LOGIN", dbname="postgres")
     base.new.rows("CREATE ROLE app NOLOGIN", dbname="postgres")
@@ -260,6 +269,7 @@ def test_an_account_of_the_same_name_is_renamed_on_new(base, sides):
         base.new.rows("DROP ROLE IF EXISTS app; DROP ROLE IF EXISTS theirs", dbname="postgres")
 
 
+@long
 def test_a_tablespace_is_made_where_it_is_missing(base):
     for cluster in base.clusters:
         (cluster.home / "fast").mkdir()
@@ -279,6 +289,7 @@ def test_a_tablespace_is_made_where_it_is_missing(base):
         base.legacy.rows("DROP TABLESPACE fast", dbname="postgres")
 
 
+@long
 def test_a_database_that_is_not_empty_is_put_aside(base):
     base.new.rows("CREATE DATABASE hub", dbname="postgres")
     base.new.rows("CREATE TABLE theirs (a int)")
@@ -294,6 +305,7 @@ def test_a_database_that_is_not_empty_is_put_aside(base):
         base.new.rows("DROP DATABASE IF EXISTS hub", dbname="postgres")
 
 
+@long
 def test_a_standby_is_no_primary(base):
     """A copy of new that follows it: the remedy names the primary."""
     home = base.home / "standby"
@@ -323,6 +335,7 @@ def answered(world, more: dict) -> dict:
         return {}
 
 
+@long
 def test_what_only_a_restart_changes_is_followed_together(base):
     """Slots, senders, workers, locks and wal_level: every statement of the remedies, one restart, and nothing is left."""
     settings = {"wal_level": "replica", "max_replication_slots": "3", "max_wal_senders": "3", "max_logical_replication_workers": "2",
@@ -368,6 +381,7 @@ def at(world, side: str, cluster) -> dict:
     return {**world.params("preflight")[side], "port": cluster.port, "bindir": str(cluster.bin)}
 
 
+@long
 def test_a_slot_is_not_lost_by_a_timeout(base, eighteen):
     first, second = eighteen
     first.rows("CREATE DATABASE hub", dbname="postgres")
@@ -401,6 +415,7 @@ def failed(outcome: dict, code: str) -> dict:
     return outcome["failure"]
 
 
+@long
 def test_names_that_are_taken_are_given_back(empty):
     empty.legacy.rows("SET ROLE hub; CREATE SCHEMA pgcut")
     failure = failed(empty.run("armed"), "name_taken")
@@ -408,6 +423,7 @@ def test_names_that_are_taken_are_given_back(empty):
     assert empty.ok("armed", check_mode=True)["plan"]
 
 
+@long
 def test_a_copy_that_nobody_waits_for_goes_on(empty):
     """Its time was too short, or its caller is gone: the same state again, with more time. Without workers nothing is copied."""
     for text in ("ALTER SYSTEM SET max_sync_workers_per_subscription = 0", "SELECT pg_reload_conf()"):
@@ -430,6 +446,7 @@ SET app.year = '1'; CREATE MATERIALIZED VIEW yearly AS SELECT current_setting('a
 """
 
 
+@long
 def test_a_view_that_needs_a_setting_of_its_session_is_emptied(empty):
     empty.legacy.rows(VIEW)
     failure = failed(empty.run("seeded"), "seed_error")
@@ -444,6 +461,7 @@ WRAPPED = {
 }
 
 
+@long
 @pytest.mark.parametrize("name", WRAPPED)
 def test_a_program_that_fails_is_named_and_another_one_goes_on(empty, tmp_path, name):
     instead, word = WRAPPED[name]
@@ -458,6 +476,7 @@ def test_a_program_that_fails_is_named_and_another_one_goes_on(empty, tmp_path, 
     assert empty.ok("seeded")["phase_after"] == "seeded"
 
 
+@long
 def test_a_window_that_is_too_short_is_made_longer(empty):
     empty.ok("armed")
     slow = {"type": "command", "pause": [[sys.executable, "-c", "import time; time.sleep(1.2)"]], "timeout": 20}
