@@ -17,7 +17,7 @@ from .._core.errors import FleetError
 from .._core.redact import MASK
 from .._core.result import Step, result
 from .._core.runner import Completed, Runner
-from .._core.wait import Deadline, wait_for
+from .._core.wait import Deadline
 from . import against, archive, door, faults, owner, patience, place, process, proxy, render, shown
 from .absent import Absent
 from .control import Edge
