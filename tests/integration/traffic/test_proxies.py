@@ -537,4 +537,3 @@ def test_in_held_switched_back_and_out_under_load(bench):
     assert clients.failed == [] and len(clients.answers) > 100
     print(f"{front.kind}: {len(clients.answers)} answers, 0 failed, {clients.ended} kept connections ended, {ended} of them at the insertion")
     assert bench.run(state="absent", proxy=front.proxy())["changed"] is False
-

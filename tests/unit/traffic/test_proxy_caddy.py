@@ -41,7 +41,7 @@ FILES = {
                     "reverse_proxy edge:18080 { transport http { keepalive 30s } } }"),
     "a line that goes on": ("hub.example.org {\n\treverse_proxy \\\n\t\tapp:3000 \\\n\t\tspare:3000\n}\n", "reverse_proxy \\ edge:18080 \\"),
     "a comment and quotes": ('hub.example.org {\n\t# reverse_proxy app:3000\n\trespond /x "reverse_proxy app:3000\n" 200\n'
-                       '\treverse_proxy "app:3000" # here\n}\n',
+                             '\treverse_proxy "app:3000" # here\n}\n',
                              "reverse_proxy edge:18080 # here"),
     "a snippet with arguments": ("(proxy) {\n\tencode gzip\n\treverse_proxy {args[0]}\n}\nhub.example.org {\n\timport proxy app:3000\n}\n",
                                  "import proxy edge:18080"),

@@ -98,7 +98,7 @@ def test_a_plain_address_there_and_back(nginx, text, expected):
 
 def test_every_place_with_the_address_is_taken_and_a_default_port_is_one(nginx):
     text = f"server {{ {HOST} location / {{ proxy_pass http://app; }}\n"
-    text += f" location /a {{ proxy_pass http://app:80/a; }} location /b {{ proxy_pass http://b; }} }}\n"
+    text += " location /a { proxy_pass http://app:80/a; } location /b { proxy_pass http://b; } }\n"
     active = nginx.active(text, {"app": "edge:1"})
     assert active.count("http://edge:1") == 2 and "http://edge:1/a" in active and "http://b" in active
 

@@ -24,24 +24,24 @@ FILES = {
     "no newline at the end": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n        - url: \"http://backend:3000/\"", URL),
     "carriage returns": ("http:\r\n  services:\r\n    app:\r\n      loadBalancer:\r\n        servers:\r\n          - url: http://backend:3000\r\n", URL),
     "list as deep as its key": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n        - url: http://backend:3000\n"
-                       "        passHostHeader: true\n",
+                                "        passHostHeader: true\n",
                                 {**URL, "passHostHeader": True}),
     "several and weights": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers:\n          - url: http://backend:3000\n            weight: 2\n"
                             "          # spare\n          - url: http://spare:3000\n        sticky:\n          cookie:\n            name: srv\n",
                             {**URL, "sticky": {"cookie": {"name": "srv"}}}),
     "checks": ("http:\n  services:\n    app:\n      loadBalancer:\n        healthCheck:\n          path: /up\n          interval: 2s\n          headers:\n"
                "            X-A: b\n        servers:\n          - url: http://backend:3000\n        passiveHealthCheck:\n"
-                                  "          maxFailedAttempts: 1\n", URL),
+               "          maxFailedAttempts: 1\n", URL),
     "neighbours": ("http:\n  services:\n    web:\n      loadBalancer:\n        servers:\n          - url: http://web:80\n\n    app:\n      # ours\n"
                    "      loadBalancer:\n        servers:\n          - url: http://backend:3000 # here\n\n    api:\n      loadBalancer:\n        servers:\n"
                    "          - url: http://api:80\ntls:\n  options: {}\n", URL),
     "quoted keys and a comment above": ("# app\n\"http\":\n  'services':\n    \"app\":\n      loadBalancer:\n        servers:\n"
-                       "          - url: 'http://backend:3000'\n", URL),
+                                        "          - url: 'http://backend:3000'\n", URL),
     "lower case": ("http:\n  services:\n    app:\n      loadbalancer:\n        servers:\n          - url: http://backend:3000\n"
-                       "        healthcheck:\n          path: /\n", URL),
+                   "        healthcheck:\n          path: /\n", URL),
     "flow list": ("http:\n  services:\n    app:\n      loadBalancer:\n        servers: [{url: \"http://backend:3000\"}, {url: \"http://b:1\"}]\n", URL),
     "a template elsewhere": ("{{ if true }}\nhttp:\n{{ end }}\n  services:\n    app:\n      loadBalancer:\n        servers:\n"
-                       "          - url: http://backend:3000\n", None),
+                             "          - url: http://backend:3000\n", None),
 }  # fmt: skip
 
 TOML = {
@@ -56,7 +56,7 @@ TOML = {
         {**URL, "sticky": {"cookie": {"name": "srv"}}},
     ),
     "a quoted name": ("[http.services.\"app\".loadBalancer]\npassHostHeader = true\n[[http.services.\"app\".loadBalancer.servers]]\n"
-                       "url = \"http://backend:3000\"\n",
+                      "url = \"http://backend:3000\"\n",
                       {**URL, "passHostHeader": True}),
 }  # fmt: skip
 

@@ -58,7 +58,7 @@ def _parse(text: str) -> list[_Section]:
     position = 0
     for row in text.splitlines(keepends=True):
         comment = re.match(rf"(?:\s*{_WORD.pattern})*\s*", row, re.DOTALL)
-        found = [word for word in _WORD.findall(row[: comment.end()] if comment else row)]
+        found = list(_WORD.findall(row[: comment.end()] if comment else row))
         words = [re.sub(r"""\\(.)|["']""", lambda match: match.group(1) or "", word) for word in found]
         if words and words[0] in _SECTIONS:
             sections.append(_section(words, position, sections))
