@@ -28,7 +28,8 @@ extends_documentation_fragment: [bowline.fleet.attributes.writer, bowline.fleet.
 options:
   state:
     description:
-      - V(preflight) writes nothing and returns all findings.
+      - V(preflight) writes nothing and returns all findings. Whether new can make the schema of legacy is tried by V(seeded), in a database on new
+        that is gone afterwards, before anything is written on legacy.
       - V(seeded) has schema, roles, rows and indexes on new, in step with legacy, which stays open. New is fenced.
       - V(armed) needs no slow step any more for the next switch, whichever direction it has.
       - V(new) has new open, and legacy fenced and following.

@@ -17,12 +17,11 @@ from .._core.errors import FleetError
 from .._core.result import Step
 from . import contradiction, facts, one_sided, plan
 from .engines import choice as engine
-from .engines.logical import seed
 from .engines.physical import seed as physical
 from .faults import hit
 from .model import FORWARD, REVERSE, Facts, SideFacts
-from .replication import identities, pair
-from .server import barrier, fence, freeze, helper, link_account
+from .replication import identities, pair, reading
+from .server import barrier, fence, freeze, helper, link_account, target_database
 from .server.postgres import Server, ident, literal
 from .server.process import Control
 from .window import loss, switch as switching
@@ -159,7 +158,7 @@ def _made(side: SideFacts) -> bool:
 
 
 def _on_new(work: Work, side: SideFacts) -> bool:
-    return _made(side) or link_account.made(work.new.admin, work.link.user)
+    return _made(side) or link_account.made(work.new.admin, work.link.user) or bool(target_database.left(work.new))
 
 
 def _on_legacy(work: Work, half: facts.Half) -> bool:
@@ -186,13 +185,12 @@ def _do(work: Work, step: Step, before: Facts) -> None:
 
 def _drop(work: Work, database: bool) -> None:
     new = work.new
+    target_database.tidy(new)
     if database:
         pair.unsubscribe(new, FORWARD)
         pair.unpublish(new, REVERSE)
         new.forget()
-        force = " WITH (FORCE)" if new.admin.version >= 130000 else ""
-        new.admin.run(f"DROP DATABASE {ident(new.dbname)}{force}")
-        new.admin.run(f"DROP DATABASE IF EXISTS {ident(seed.draft(new.dbname))}")
+        target_database.drop(new, new.dbname)
         pair.usual_start(new)
     hit("Y1")
     work.warnings += link_account.drop(new, work.link.user)
@@ -214,6 +212,7 @@ def _withdraw(work: Work) -> None:
         if notes.get(helper.RETRY) != helper.THEIRS:
             pair.usual_start(legacy)
     hit("Y4")
+    reading.give_back(legacy)
     link_account.take_connect(legacy.admin, legacy.dbname, user)
     work.warnings += link_account.drop(legacy, user)
     work.warnings += link_account.give_back(legacy.admin, user, notes)

@@ -5,7 +5,8 @@
 """Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
 
 ``BOWLINE_FAULT=W3`` kills the process after step W3, ``W3:0.004`` four milliseconds later, inside what comes next, and ``W3:stop`` stops it
-there. The points are A1 to A3 (arming), W0 to W8 (window), F1 to F4 (afterwards), L1 to L3 (an accepted loss), and Y1 to Y5 (absent); each name stands in the
+there. The points are A1 to A3 (arming), W0 to W8 (window), F1 to F4 (afterwards), L1 to L3 (an accepted loss), Y1 to Y5 (absent), and D1
+(dry restore); each name stands in the
 code exactly once for each engine, so one direction or the other is chosen by what is run.
 """
 
@@ -18,6 +19,7 @@ import threading
 POINTS = ("A1", "A2", "A3", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "F1", "F2", "F3", "F4")
 LOSS_POINTS = ("L1", "L2", "L3")
 ABSENT_POINTS = ("Y1", "Y2", "Y3", "Y4", "Y5")
+SEED_POINTS = ("D1",)
 _WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
 
 

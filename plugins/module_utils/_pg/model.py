@@ -38,6 +38,9 @@ FAILURES = {
     "slot_lost": "A replication slot lost its log, so the follower cannot catch up any more.",
     "apply_lagging": "The follower does not keep up, so no switch was tried or its window was given up.",
     "apply_error": "The follower cannot apply a change.",
+    "schema_unfit": "New cannot make something of legacy's schema, or makes it otherwise: found in an empty restore on new; nothing was written on legacy.",
+    "rows_unfit": "Rows of legacy break a constraint or an index of theirs, so new would refuse them: their keys are named; nothing was changed.",
+    "not_tried": "Finding of level warn: what could not be tried without writing on new; state seeded tries it before it writes on legacy.",
     "schema_drift": "The two databases have different schemas; the objects are listed.",
     "active_transactions": "Sessions were still inside a transaction at the end of drain_grace; the window was given up.",
     "prepared_transactions": "Prepared transactions exist, which no fence can end; the window was given up.",
@@ -94,6 +97,8 @@ MAINTENANCE = "postgres"
 OUTLINE, COPYING = "outline", "copying"
 # A copy that failed for good: of rows, or of what follows them.
 COPY_FAILED, REST_FAILED = "copy_failed", "rest_failed"
+# A copy that was finished once.
+COMPLETE = "complete"
 
 
 @dataclass(frozen=True)

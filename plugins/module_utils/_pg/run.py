@@ -19,7 +19,7 @@ from .engines.physical.run import PhysicalRun
 from .model import SIDES, Options
 from .options import link_of, parse
 from .preflight import judge
-from .replication import identities, pair, sync
+from .replication import identities, pair, reading, sync
 from .server import barrier, link_account, owner_code
 from .server.postgres import ident, load
 from .window import loss, switch as switching, trial, watchdog
@@ -76,6 +76,7 @@ def go(work: Work) -> dict[str, t.Any] | None:
         told = one_sided.with_one(work, failures)
         return told if told is not None else planned(work)
     if not work.check and work.options.state != "preflight":
+        judge.refuse_one_server(work)
         work.lock()
     before = facts.observe(work.legacy, work.new)
     found = plan.phase(before)
@@ -161,19 +162,15 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
         elif step.action == "cleanup":
             switching.cleanup(work, serves)
         elif step.action == "arm":
-            road = pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy")
-            seed.complete(road, work.options.wait_timeout, work.options.accept_owner_code)
-            owner_code.refuse_replicated(road.source.db, work.options.accept_owner_code)
-            switching.carry_accounts(work, road)
-            for server in (work.new, work.legacy):
-                barrier.keep(server)
-            pair.arm(road, work.link)
+            arm(work, "new" if serves == "legacy" else "legacy")
         elif step.action == "accounts":
             switching.carry_accounts(work, pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy"))
         elif step.action == "finish":
             finish(work)
         elif step.action == "restart":
             switching.restart_legacy(work)
+        elif step.action == "dry_restore":
+            judge.try_schema(work)
         elif step.action == "outline":
             with seed.thawing(work.legacy):
                 switching.copier(work).outline()
@@ -189,6 +186,17 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
         raise work.unmet
 
 
+def arm(work: Work, to: str) -> None:
+    """What the switch to side ``to`` needs before it: everything in step, and the way back."""
+    road = pair.course(work.legacy, work.new, to)
+    seed.complete(road, work.options.wait_timeout, work.options.accept_owner_code)
+    owner_code.refuse_replicated(road.source.db, work.options.accept_owner_code)
+    switching.carry_accounts(work, road)
+    for server in (work.new, work.legacy):
+        barrier.keep(server)
+    pair.arm(road, work.link)
+
+
 def finish(work: Work) -> None:
     """Take the pair away: subscriptions, slots, publications, freeze, identities, helper schema. Legacy stays fenced."""
     legacy, new = work.legacy, work.new
@@ -200,6 +208,7 @@ def finish(work: Work) -> None:
         if server.db.value("SELECT to_regclass('pgcut.identity') IS NOT NULL"):
             identities.restore_identities(server)
         seed.remove_helper(server)
+        reading.give_back(server)
         link_account.take_connect(server.admin, server.dbname, work.link.user)
     new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.stage")
     new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.served")

@@ -30,13 +30,6 @@ _DATABASES = "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 
 _NOT_MOVED = """
 SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_name !~ '^(pgcut|pg_\\d)' UNION SELECT pubname FROM pg_publication WHERE pubname !~ '^pgcut'
 """
-# One statement of the log, by a session of the module or of a program that it runs.
-_STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*?)(?=\n\d{4}-\d\d-\d\d |\Z)", re.S)
-_WRITES = re.compile(
-    r"(?:^|;)\s*(?:CREATE|ALTER|DROP|GRANT|REVOKE|INSERT|UPDATE|DELETE|TRUNCATE|COMMENT|REFRESH|REINDEX|COPY\s+\S+.*\sFROM)\b"
-    r"|\b(?:setval|lo_\w+|pg_create_logical_replication_slot|pg_drop_replication_slot|pg_replication_slot_advance|pg_logical_emit_message|"
-    r"pg_replication_origin_\w+)\s*\(", re.I,
-)
 
 
 @dataclass(frozen=True)
@@ -159,7 +152,7 @@ class _Move:
 
     def _refused(self, state: str, failure: dict[str, t.Any], before: list[str], at: int) -> Verdict:
         legacy = self._world.legacy
-        wrote = written(legacy, at)
+        wrote = rig.writes.statements(legacy, at)
         after = self._footprint(legacy)
         left = [line for line in difflib.unified_diff(before, after, lineterm="", n=0) if line[:1] in "+-" and line[:3] not in ("+++", "---")]
         told = _told(failure)
@@ -191,19 +184,6 @@ class _Move:
         seen = [compare.shown(side) for side in (legacy, new)]
         found += [f"shown by {name}: {seen[0].get(name)}, {seen[1].get(name)}" for name in seen[0] if seen[0][name] != seen[1].get(name)]
         return "\n".join(found[:12])
-
-
-def written(cluster: t.Any, at: int) -> list[str]:
-    """Statements in the log of ``cluster`` from byte ``at`` on that write, by sessions of the module."""
-    with cluster.log.open("rb") as file:
-        file.seek(at)
-        text = file.read().decode("utf-8", errors="replace")
-    found = []
-    for entry in re.split(r"\n(?=\d{4}-\d\d-\d\d )", text):
-        statement = _STATEMENT.search(entry)
-        if statement and re.search(r"@\S+ (bowline|pgcut)", entry) and _WRITES.search(statement[1]):
-            found.append(" ".join(statement[1].split())[:100])
-    return found
 
 
 def errors(cluster: t.Any, at: int) -> list[str]:

@@ -29,10 +29,12 @@ def load(name: str):
 
 
 rig = load("rig")
+sys.modules.setdefault("bowline_pg_writes", rig.writes)
 load("compare")
 load("traps")
 load("managed")
 load("enemy")
+load("plants")
 
 
 @pytest.fixture(scope="session")

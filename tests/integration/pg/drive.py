@@ -21,7 +21,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.run imp
 def runner(argv, *, env=None, stdin=None, timeout=None):
     environment = {**os.environ, **(env or {})}
     words = [*(("timeout", "--kill-after=2", f"{timeout:g}") if timeout is not None else ()), *argv]
-    done = subprocess.run(words, capture_output=True, text=True, input=stdin, check=False, env=environment)
+    done = subprocess.run(words, capture_output=True, text=True, errors="surrogateescape", input=stdin, check=False, env=environment)
     return Completed(done.returncode, done.stdout, done.stderr)
 
 

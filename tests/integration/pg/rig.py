@@ -25,10 +25,18 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-SPEC = importlib.util.spec_from_file_location("bowline_pg_versions", Path(__file__).parent / "versions.py")
-versions = importlib.util.module_from_spec(SPEC)
-sys.modules[SPEC.name] = versions
-SPEC.loader.exec_module(versions)
+
+
+def load(name: str):
+    """A file beside this one, as ``bowline_pg_<name>``."""
+    spec = importlib.util.spec_from_file_location(f"bowline_pg_{name}", Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+versions, writes = load("versions"), load("writes")
 
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 SUPER, LINK = "canary-super-5e7", "canary-link-9b1"
@@ -118,6 +126,8 @@ class Cluster:
                 f"port = {self.port}\nlisten_addresses = '{self.host}'\nunix_socket_directories = '{self.home}'\nwal_level = logical\n"
                 "max_wal_senders = 20\nmax_replication_slots = 20\nmax_connections = 120\nmax_prepared_transactions = 5\n"
                 "max_logical_replication_workers = 8\nmax_worker_processes = 16\nshared_buffers = 64MB\n"
+                "autovacuum_naptime = 1h\n"
+                # Its transactions would look like writes of ours to those who count them.
                 "log_statement = all\nlog_line_prefix = '%m [%p] %q%u@%d %a '\n" + "".join(f"{line}\n" for line in settings)
             )
         with (self.home / "data" / "pg_hba.conf").open("a") as file:
@@ -272,12 +282,15 @@ class World:
         )
 
     def run(self, state: str, **more) -> dict:
-        """The result, or the failure under ``failure``."""
+        """The result, or the failure under ``failure``. One that says that nothing was changed is held against the log of legacy."""
+        before = writes.Mark(self.legacy)
         process = self.spawn(state, **more)
         out, err = process.communicate(timeout=self.patience)
         assert out.strip(), err[-3000:]
         assert "canary" not in out
-        return json.loads(out)
+        outcome = json.loads(out)
+        before.judge(outcome, process.pid)
+        return outcome
 
     def ok(self, state: str, **more) -> dict:
         outcome = self.run(state, **more)

@@ -33,7 +33,7 @@ TABLES: dict[str, t.Callable[[ast.expr], list[ast.expr]]] = {
 }
 # Functions and constants that make or hold a remedy for somebody else.
 MAKERS = ("_remedy", "_text", "unfit_text", "_generate", "reset", "_raised", "_refreshed")
-HOLDERS = ("_ICU", "_WRITTEN", "_SET", "_NEWER", "_INSTALL")
+HOLDERS = ("_ICU", "_WRITTEN", "_SET", "_NEWER", "_INSTALL", "_CORRECT", "_QUALIFY", "_ALONE", "_REMEDY")
 
 
 def speechless(source: str) -> list[int]:

@@ -19,8 +19,9 @@ from ..model import SIDES, Facts, Finding, weak_tls
 from ..replication import sync
 from ..server import account_sync, accounts, catalog, link_account, owner_code, programs
 from ..server.process import Control
+from ..window import restart
 from ..work import Work
-from . import extensions, rules, survey
+from . import dry_restore, extensions, rows, rules, survey
 
 
 def manner(work: Work, seen: Facts, found: str) -> plan.Manner:
@@ -63,13 +64,24 @@ def judge_both(work: Work, found: str, *, strict: bool) -> None:
         bindirs = (work.options.new.bindir, work.options.legacy.bindir)
         work.findings += programs.unfit(work.runner, bindirs, *(side.version // 10000 for side in seen))
     if found in ("empty", "prepared"):
+        work.findings += restart_findings(work)
         if seen[0].database is not None:
             work.findings += extensions.findings(work.legacy, work.new, seen[1].available, seen[0].extensions)
+            work.findings += row_findings(work, seen[0], dumped)
         work.findings += accounts.findings(work.legacy, work.new, work.options.link)
         work.findings += account_sync.findings(work.legacy, work.new, user)
+        if work.check or work.options.state == "preflight":
+            work.findings.append(dry_restore.untried(seen[0].extensions))
     work.findings.sort(key=lambda finding: finding.level)
     if strict:
         refuse(work.findings)
+
+
+def refuse_one_server(work: Work) -> None:
+    """Before the run lock, which one server cannot give twice."""
+    text = "SELECT system_identifier::text || ' ' || pg_postmaster_start_time()::text FROM pg_control_system()"
+    if work.legacy.admin.value(text) == work.new.admin.value(text):
+        refuse([rules.one_server()])
 
 
 def judge_planned(work: Work) -> None:
@@ -79,10 +91,23 @@ def judge_planned(work: Work) -> None:
     seen = survey.look(work.legacy, link_account.link_role, user)
     work.findings = [*work.choice.findings, *rules.judge(work.options, "empty", seen, None)]
     work.findings += owner_code_findings(work, [seen], work.choice.engine == "dump")
+    if seen.database is not None:
+        work.findings += row_findings(work, seen, work.choice.engine == "dump")
     work.findings += weak_tls((work.options.legacy, work.options.new), work.options.link)
     work.findings += accounts.findings(work.legacy, None, work.options.link)
     if work.options.state != "preflight":
         refuse(work.findings)
+
+
+def restart_findings(work: Work) -> list[Finding]:
+    """Of the one restart, which comes behind everything else: whether it would be that server's."""
+    if not work.choice.restart or work.choice.findings:
+        return []
+    try:
+        restart.same_server(work.legacy, Control(work.options.legacy, work.runner))
+    except FleetError as error:
+        return [Finding(error.code, "fail", "legacy", error.message, error.remedy)]
+    return []
 
 
 def owner_code_findings(work: Work, seen: t.Sequence[survey.Seen], dumped: bool) -> list[Finding]:
@@ -93,6 +118,12 @@ def owner_code_findings(work: Work, seen: t.Sequence[survey.Seen], dumped: bool)
     return owner_code.findings(used, work.options.accept_owner_code)
 
 
+def row_findings(work: Work, legacy: survey.Seen, dumped: bool) -> list[Finding]:
+    """What of the rows would be refused, and what could not be looked at."""
+    found = rows.look(work.legacy, legacy.owner_code, dumped=dumped)
+    return [*found.findings, *([rows.untried(found.untried)] if found.untried else [])]
+
+
 def size(work: Work) -> dict[str, int]:
     """Bytes of the database that is to be moved, which the role's preflight compares with the room on the target."""
     if work.options.state != "preflight":
@@ -101,13 +132,22 @@ def size(work: Work) -> dict[str, int]:
     return {"size_bytes": int(work.legacy.admin.value(text, work.legacy.dbname))}
 
 
-def refuse(findings: t.Sequence[Finding]) -> None:
+def try_schema(work: Work) -> None:
+    """The last look before the first write on legacy, and the first that writes on new. Raises FleetError "schema_unfit"."""
+    dumped = work.choice.engine == "dump"
+    found = dry_restore.findings(work.legacy, work.new, work.options, work.runner, work.link.user, dumped=dumped)
+    if found:
+        work.findings = [*dry_restore.told(found), *work.findings]
+        refuse(work.findings, "Nothing was written on legacy.")
+
+
+def refuse(findings: t.Sequence[Finding], unchanged: str = "Nothing was changed.") -> None:
     """Raise with all findings when one of them is fatal. A single one gives its own code, several share "preflight_failed"."""
     wrong = rules.fatal(findings)
     if not wrong:
         return
     codes = {finding.code for finding in wrong}
     details = {"findings": [finding.as_dict() for finding in findings]}
-    message = " ".join(finding.message for finding in wrong) + " Nothing was changed."
-    remedy = " ".join(finding.remedy for finding in wrong if finding.remedy)
+    message = " ".join(finding.message for finding in wrong) + f" {unchanged}"
+    remedy = " ".join(dict.fromkeys(finding.remedy for finding in wrong if finding.remedy))
     raise FleetError(codes.pop() if len(codes) == 1 else "preflight_failed", message, remedy=remedy, details=details)

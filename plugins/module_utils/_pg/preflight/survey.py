@@ -57,7 +57,12 @@ _OBJECTS: dict[str, str] = {
     " JOIN pg_collation l ON l.oid = o WHERE l.collcollate IS DISTINCT FROM 'C' AND l.collcollate IS DISTINCT FROM 'POSIX') ORDER BY 1",
     "user_tables": f"SELECT {TABLE} AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     f" WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {IN_USER_SCHEMA} AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid"
-    " AND e.deptype = 'e') ORDER BY 1",
+    " AND e.deptype = 'e') UNION ALL SELECT i.type || ' ' || i.identity FROM (SELECT 'pg_namespace'::regclass AS class, oid FROM pg_namespace"
+    " UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typtype IN ('d', 'e', 'r')"
+    " UNION ALL SELECT 'pg_operator'::regclass, oid FROM pg_operator UNION ALL SELECT 'pg_collation'::regclass, oid FROM pg_collation) o"
+    " CROSS JOIN LATERAL pg_identify_object(o.class, o.oid, 0) i WHERE o.oid >= 16384 AND i.identity !~ '^pg_(temp|toast)'"
+    " AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i'))"
+    " AND i.identity <> 'pgcut' AND i.identity !~ '^pgcut\\.' ORDER BY 1",
 }
 
 

@@ -20,7 +20,7 @@ from ..faults import hit
 from ..model import FORWARD, REVERSE, Link
 from ..server import catalog
 from ..server.postgres import Server, ident, literal
-from . import reasons
+from . import reading, reasons
 
 # Rows of pgcut.marker. All four exist before the copy and are only updated later, so they never conflict.
 PING_FORWARD, PING_REVERSE, WINDOW, LATE = 1, 2, 3, 4
@@ -100,6 +100,20 @@ def hba_line(link: Link, database: str, follower: str) -> str:
     return f"{kind} {database} {link.user} <address of {follower}> scram-sha-256"
 
 
+def before_the_role(attempt: t.Callable[[], None]) -> None:
+    """Run ``attempt`` to reach a server whose account may not be there yet. Raises what it would be refused for then as well.
+
+    With sslmode prefer there are two reasons in one failure.
+    """
+    words, cured = ("pg_hba.conf", "no password supplied"), ("password authentication failed", 'role "', "permission denied for database")
+    try:
+        attempt()
+    except FleetError as error:
+        lasting = any(word in error.message for word in words) and not any(word in error.message for word in cured)
+        if error.code != "link_auth" or lasting:
+            raise FleetError(error.code, f"{error.message} Nothing was written on legacy.", remedy=error.remedy, details=error.details) from error
+
+
 def link_failure(follower: Server, source: Server, link: Link, error: FleetError) -> FleetError:
     """The failure of a connection that a server opened, in words of this cutover."""
     if error.details.get("sqlstate", "")[:2] not in ("08", ""):
@@ -152,6 +166,7 @@ def subscribe(follower: Server, source: Server, link: Link, name: str, *, copy: 
         name,
     ):
         return
+    reading.keep(follower)
     word = "true" if copy else "false"
     create = (
         f"CREATE SUBSCRIPTION {ident(name)} CONNECTION {literal(conninfo(link, source, name))} PUBLICATION {ident(first or name)}"

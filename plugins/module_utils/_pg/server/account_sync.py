@@ -219,11 +219,14 @@ def _grants(described: t.Mapping[str, t.Any]) -> dict[tuple[t.Optional[str], str
 def copy(legacy: Server, new: Server, link: Link) -> None:
     """For the first time: refused before anything is written, FleetError "role_unsafe", when somebody would become more on new."""
     accounts.refuse(accounts.findings(legacy, new, link))
-    follow(legacy, new, link)
+    follow(legacy, new, link, quietly=True)
 
 
-def follow(source: Server, target: Server, link: Link) -> tuple[list[str], list[str]]:
-    """Make ``target`` equal; what was changed, and which accounts only it has. Raises FleetError "accounts_differ" with what remains."""
+def follow(source: Server, target: Server, link: Link, *, quietly: bool = False) -> tuple[list[str], list[str]]:
+    """Make ``target`` equal; what was changed, and which accounts only it has. Raises FleetError "accounts_differ" with what remains.
+
+    ``quietly``: ``source`` is only read, and the link's account is left for later.
+    """
     here, there = _quiet(source), _quiet(target)
     try:
         wanted = read(here, source.dbname, link.user)
@@ -240,7 +243,7 @@ def follow(source: Server, target: Server, link: Link) -> tuple[list[str], list[
             seen = read(there, target.dbname, link.user)
         else:
             refuse(target.side, changes(wanted, seen))
-        for session, dbname in ((here, source.dbname), (there, target.dbname)):
+        for session, dbname in () if quietly else ((here, source.dbname), (there, target.dbname)):
             link_account.keep_connect(session, dbname, link.user)
         return list(dict.fromkeys(done)), left(wanted, seen)
     finally:

@@ -191,61 +191,63 @@ def stored_columns(session: Session, table: tuple[str, str]) -> list[str]:
 
 _NOT_OF_EXTENSION = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = {0}.oid AND e.classid = '{1}'::regclass AND e.deptype = 'e')"
 
+# Ours is made on each side, or not yet.
+_COMPARED = f"{IN_USER_SCHEMA} AND n.nspname <> 'pgcut'"
 # NOT NULL constraints stay out: they are rows since 18.
 _FINGERPRINT = f"""
 SELECT 'column ' || n.nspname || '.' || c.relname || '.' || a.attname AS object,
   concat_ws(' ', a.attnum - (SELECT count(*) FROM pg_attribute g WHERE g.attrelid = a.attrelid AND g.attnum < a.attnum
     AND g.attnum > 0 AND g.attisdropped), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated) AS text
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND c.relpersistence <> 't' AND {_COMPARED}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'table ' || n.nspname || '.' || c.relname, concat_ws(' ', c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
   pg_get_expr(c.relpartbound, c.oid))
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {_COMPARED}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'constraint ' || n.nspname || '.' || coalesce(c.relname, t.typname) || '.' || k.conname, pg_get_constraintdef(k.oid)
 FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_type t ON t.oid = k.contypid
-WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND c.relpersistence IS DISTINCT FROM 't' AND {IN_USER_SCHEMA}
+WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND c.relpersistence IS DISTINCT FROM 't' AND {_COMPARED}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')} AND {_NOT_OF_EXTENSION.format('t', 'pg_type')}
 UNION ALL
 SELECT 'index ' || n.nspname || '.' || i.relname, pg_get_indexdef(x.indexrelid)
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
-WHERE x.indisvalid AND i.relpersistence <> 't' AND {IN_USER_SCHEMA}
+WHERE x.indisvalid AND i.relpersistence <> 't' AND {_COMPARED}
   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = x.indrelid AND e.classid = 'pg_class'::regclass AND e.deptype = 'e')
 UNION ALL
 SELECT 'trigger ' || n.nspname || '.' || c.relname || '.' || g.tgname, pg_get_triggerdef(g.oid) || g.tgenabled::text
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT g.tgisinternal AND g.tgname <> 'pgcut_closed' AND c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+WHERE NOT g.tgisinternal AND g.tgname <> 'pgcut_closed' AND c.relpersistence <> 't' AND {_COMPARED}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'event trigger ' || evtname, concat_ws(' ', evtevent, evtenabled) FROM pg_event_trigger WHERE evtname NOT LIKE 'pgcut\\_%'
 UNION ALL
 SELECT 'identity ' || n.nspname || '.' || c.relname, c.relreplident::text
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {IN_USER_SCHEMA}
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {_COMPARED}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'sequence ' || n.nspname || '.' || c.relname,
   concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle)
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+WHERE c.relpersistence <> 't' AND {_COMPARED}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'type ' || n.nspname || '.' || t.typname, concat_ws(' ', t.typtype, CASE WHEN t.typtype = 'd' THEN
   format_type(t.typbasetype, t.typtypmod) END, t.typnotnull, (SELECT string_agg(quote_literal(l.enumlabel), ',' ORDER BY l.enumsortorder)
   FROM pg_enum l WHERE l.enumtypid = t.oid), (SELECT r.rngsubtype::regtype FROM pg_range r WHERE r.rngtypid = t.oid))
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE t.typtype IN ('d', 'e', 'r') AND {IN_USER_SCHEMA} AND {_NOT_OF_EXTENSION.format('t', 'pg_type')}
+WHERE t.typtype IN ('d', 'e', 'r') AND {_COMPARED} AND {_NOT_OF_EXTENSION.format('t', 'pg_type')}
 UNION ALL
 SELECT 'function ' || p.oid::regprocedure::text, concat_ws(' ', p.prokind, p.prosecdef, p.proretset, md5(p.prosrc))
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE {IN_USER_SCHEMA} AND n.nspname <> 'pgcut' AND {_NOT_OF_EXTENSION.format('p', 'pg_proc')}
+WHERE {_COMPARED} AND {_NOT_OF_EXTENSION.format('p', 'pg_proc')}
 UNION ALL
 SELECT 'policy ' || n.nspname || '.' || c.relname || '.' || o.polname, concat_ws(' ', o.polcmd, o.polpermissive,
   (SELECT string_agg(quote_ident(pg_get_userbyid(u)), ',' ORDER BY pg_get_userbyid(u)) FROM unnest(o.polroles) u WHERE u <> 0))
-FROM pg_policy o JOIN pg_class c ON c.oid = o.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {IN_USER_SCHEMA}
+FROM pg_policy o JOIN pg_class c ON c.oid = o.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_COMPARED}
 UNION ALL
 SELECT 'extension ' || extname, '' FROM pg_extension WHERE extname <> 'plpgsql'
 """
@@ -254,16 +256,16 @@ SELECT 'extension ' || extname, '' FROM pg_extension WHERE extname <> 'plpgsql'
 _EXPRESSIONS = f"""
 SELECT 'default ' || n.nspname || '.' || c.relname || '.' || a.attname AS object, pg_get_expr(d.adbin, d.adrelid) AS text
 FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA}
+JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE c.relpersistence <> 't' AND {_COMPARED}
   AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'rule ' || n.nspname || '.' || c.relname || '.' || r.rulename, md5(pg_get_ruledef(r.oid))
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relpersistence <> 't' AND {IN_USER_SCHEMA} AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
+WHERE c.relpersistence <> 't' AND {_COMPARED} AND {_NOT_OF_EXTENSION.format('c', 'pg_class')}
 UNION ALL
 SELECT 'policy of ' || n.nspname || '.' || c.relname || '.' || o.polname,
   concat_ws(' / ', pg_get_expr(o.polqual, o.polrelid), pg_get_expr(o.polwithcheck, o.polrelid))
-FROM pg_policy o JOIN pg_class c ON c.oid = o.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {IN_USER_SCHEMA}
+FROM pg_policy o JOIN pg_class c ON c.oid = o.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_COMPARED}
 """
 
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ..._core.errors import FleetError
@@ -25,6 +26,8 @@ _HAS_PROVIDERS = 150000
 _OURS = ("pgcut.", "default_transaction_read_only=")
 # CONNECT that the link's account was given by name, and by nobody else: taken back at the end, and no right of the application.
 LINK_CONNECT = "pgcut.link_connect="
+# What the account that subscribes had of its own in the database, before workers of it needed something else.
+READING = "pgcut.reading="
 
 
 def describe(session: Session, dbname: str, without: str = "") -> dict[str, t.Any]:
@@ -52,7 +55,7 @@ def describe(session: Session, dbname: str, without: str = "") -> dict[str, t.An
             " LEFT JOIN pg_authid a ON a.oid = s.setrole WHERE d.datname = %s ORDER BY 1",
             dbname,
         )
-        for entry in found["setconfig"]
+        for entry in as_before(found["setconfig"])
         if not entry.startswith(_OURS if found["rolname"] is None else _OURS[0]) and (not without or found["rolname"] != without)
     ]
     grants = session.rows(
@@ -76,6 +79,22 @@ def describe(session: Session, dbname: str, without: str = "") -> dict[str, t.An
         "settings": settings,
         "grants": grants,
     }
+
+
+def noted(entries: t.Sequence[str]) -> dict[str, t.Optional[str]]:
+    """What was there before, by setting; None where there was nothing. Whoever may write this note for an account may change its settings."""
+    text = next((entry[len(READING) :] for entry in entries if entry.startswith(READING)), "{}")
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(name): None if value is None else str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def as_before(entries: t.Sequence[str]) -> list[str]:
+    """Settings of one account, as they were before the move."""
+    was = noted(entries)
+    return [entry for entry in entries if entry.partition("=")[0] not in was] + [f"{name}={value}" for name, value in was.items() if value is not None]
 
 
 def link_connect(session: Session, dbname: str) -> str:

@@ -66,6 +66,12 @@ _LINK_SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
+    # As the workers of the other side read it (`reading`).
+    "lc_monetary": "C",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    # Since PostgreSQL 15 the other side asks for this by itself (libpqrcv_connect).
+    "extra_float_digits": "3",
 }
 
 

@@ -31,6 +31,11 @@ _ATTACH = "INDEX ATTACH "
 _INSTALL = "Install the client programs of that version (apt install postgresql-client-{0}), or name their folder with new.bindir."
 _NEWER = "An archive of a newer pg_dump needs a newer pg_restore: name its directory with bindir. If it is damaged, run again, or take another one."
 _OURS = re.compile(r"EVENT TRIGGER - pgcut_|TRIGGER .* pgcut_closed ")
+# pg_restore commits each statement; the log is written in order, so what its caller notes afterwards, by a commit that waits, puts all of them
+# on disk (https://www.postgresql.org/docs/15/wal-async-commit.html). What a server could not do is read from its words; what a text means does
+# not hang on settings of the database.
+_PROGRAM = ("pgcut.bypass=on", "session_replication_role=replica", "lc_messages=C", "array_nulls=on", "xmloption=content", "transform_null_equals=off",
+            "synchronous_commit=off")
 _ENTRY = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 
 
@@ -53,8 +58,9 @@ def _number(text: str) -> float:
 class Programs:
     """Runs PostgreSQL's programs against one server. Passwords go through a passfile of mode 0600, never through argv."""
 
-    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path, application: str = _SCHEMA, major: int = 0) -> None:
+    def __init__(self, runner: Runner, bindirs: t.Sequence[str], folder: Path, application: str = _SCHEMA, major: int = 0, more: t.Sequence[str] = ()) -> None:
         self._runner = runner
+        self._more = more
         self._application = application
         self._bindirs = list(bindirs)
         self._major = major
@@ -99,12 +105,16 @@ class Programs:
         """The statements of these entries of ``archive``, which are not run. Raises FleetError "restore_failed"."""
         if not lines:
             return ""
-        listing = self.folder / "text.list"
-        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        done = self._runner([self.path("pg_restore"), f"--use-list={listing}", "--file=-", str(archive)])
+        done = self._runner([self.path("pg_restore"), self.chosen(lines, "text.list"), "--file=-", str(archive)])
         if done.rc != 0:
             raise FleetError("restore_failed", f"pg_restore could not read {archive.name}: {done.err.strip()[-400:]}.", remedy=_NEWER)
         return done.out
+
+    def chosen(self, lines: t.Sequence[str], name: str = "restore.list") -> str:
+        """A word for pg_restore with a file of these entries. Names of a database without an encoding may be no text at all."""
+        listing = self.folder / name
+        listing.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
+        return f"--use-list={listing}"
 
     def _environment(self, endpoint: Endpoint) -> dict[str, str]:
         values = {
@@ -115,10 +125,7 @@ class Programs:
             "PGPASSFILE": endpoint.passfile,
             "PGCONNECT_TIMEOUT": "10",
             "PGAPPNAME": self._application,
-            # What a server could not do is read from its words.
-            # pg_restore commits each statement; the log is written in order, so what its caller notes afterwards, by a commit that waits, puts
-            # all of them on disk (https://www.postgresql.org/docs/15/wal-async-commit.html).
-            "PGOPTIONS": start_options("pgcut.bypass=on", "session_replication_role=replica", "lc_messages=C", "synchronous_commit=off"),
+            "PGOPTIONS": start_options(*_PROGRAM, *self._more),
             "LC_ALL": "C.UTF-8",
         }
         if endpoint.password:
@@ -135,15 +142,15 @@ class Programs:
 
 
 @contextmanager
-def programs(runner: Runner, *bindirs: str, major: int = 0, application: str = _SCHEMA) -> t.Iterator[Programs]:
+def programs(runner: Runner, *bindirs: str, major: int = 0, application: str = _SCHEMA, more: t.Sequence[str] = ()) -> t.Iterator[Programs]:
     """`Programs` for a server of ``major``, with a private folder that is gone afterwards; that of a run that was killed goes now, it may hold
-    rows or a password."""
+    rows or a password. ``more`` are settings of their sessions."""
     for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
         pid = left.name[len(_FOLDER) :].split("-")[0]
         if left.lstat().st_uid == os.geteuid() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
-        yield Programs(runner, bindirs, Path(folder), application, major)
+        yield Programs(runner, bindirs, Path(folder), application, major, more)
 
 
 def unfit(runner: Runner, bindirs: t.Sequence[str], legacy: int, new: int) -> list[Finding]:

@@ -16,10 +16,12 @@ _MORE = re.compile(r"^(?:DETAIL|CONTEXT):  (.*)$")
 # A run that was killed had made it already.
 _THERE = "already exists"
 _SHOWN = 120
+# What is said about an object that exists.
+_BELONGS = re.compile(r"(?:ALTER|COMMENT ON|GRANT|REVOKE) ")
 
 
-def errors(said: str) -> list[tuple[str, str]]:
-    """The statement (its beginning, in one line) and the server's reason, for each error but "already exists"."""
+def errors(said: str, *, there: bool = False) -> list[tuple[str, str]]:
+    """The statement (its beginning, in one line) and the server's reason, for each error but "already exists", unless ``there``."""
     found: list[list[str]] = []
     inside = False
     for line in said.splitlines():
@@ -33,7 +35,18 @@ def errors(said: str) -> list[tuple[str, str]]:
         elif inside and line.strip() and not line.startswith("pg_restore: "):
             found[-1][0] += f" {line}"
         inside = bool(statement) or (inside and not error and bool(line.strip()))
-    return [(" ".join(statement.split())[:_SHOWN], reason) for statement, reason in found if _THERE not in reason]
+    return [(" ".join(statement.split())[:_SHOWN], reason) for statement, reason in found if there or _THERE not in reason]
+
+
+def roots(found: t.Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without what failed only because something else did: an owner, a comment or a right of what could not be made."""
+    kept: list[tuple[str, str]] = []
+    for statement, reason in found:
+        missing = re.search(r'"?([^" ]+)"? does not exist', reason) if _BELONGS.match(statement) else None
+        if missing and any(missing[1] in made for made, _reason in kept):
+            continue
+        kept.append((statement, reason))
+    return kept
 
 
 def told(found: t.Sequence[tuple[str, str]], limit: int = 5) -> str:

@@ -2,13 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What stands around the restore of a schema, whichever engine brings it."""
+"""A schema, dumped and restored, and what stands around that, whichever engine brings it."""
 
 from __future__ import annotations
 
-from ..model import Options
+import typing as t
+from pathlib import Path
+
+from ..._core.errors import FleetError
+from ..._core.runner import Completed
+from ..model import Endpoint, Options
 from . import freeze, helper, owner_code
-from .postgres import Server
+from .postgres import Server, Session
+from .programs import Programs
 
 # The schema pgcut is made on each side, so that the freeze is there before anything else is.
 WITHOUT_HELPER = "--exclude-schema=pgcut"
@@ -23,6 +29,35 @@ def prepare(legacy: Server, new: Server, options: Options, *, everything: bool) 
     helper.make(new, rows=False)
     if options.ddl_freeze:
         freeze.on(new)
+
+
+def encoding(session: Session, *, names: bool = False) -> str:
+    """A word for pg_dump, which would else write in the client_encoding that a setting of the database asks for.
+
+    That of the database, so that no value is converted; for ``names``, which are looked for in the table of contents, UTF-8 where it can be.
+    """
+    own = str(session.value("SELECT getdatabaseencoding()"))
+    return f"--encoding={'UTF8' if names and own != 'SQL_ASCII' else own}"
+
+
+def dump(tools: Programs, server: Server, snapshot: str = "") -> tuple[Path, list[str]]:
+    """An archive of the schema of ``server``, and the lines of its table of contents. Raises FleetError "seed_error"."""
+    archive = tools.folder / "schema.dump"
+    words = [f"--dbname={server.dbname}", "--format=custom", "--schema-only", encoding(server.db, names=True), WITHOUT_HELPER]
+    words += [f"--snapshot={snapshot}"] if snapshot else []
+    done = tools.run("pg_dump", server.endpoint, [*words, "--lock-wait-timeout=60s", f"--file={archive}"])
+    if done.rc != 0:
+        raise FleetError(
+            "seed_error",
+            f"pg_dump of the schema of {server.endpoint} ended with {done.rc}: {done.err.strip()[-600:]}.",
+            remedy="A pg_dump older than the server cannot read it: name the newer one with new.bindir.",
+        )
+    return archive, tools.listing(archive)
+
+
+def restore(tools: Programs, endpoint: Endpoint, dbname: str, archive: Path, lines: t.Sequence[str], words: t.Sequence[str] = ()) -> Completed:
+    """Make the entries ``lines`` of ``archive``, in their order."""
+    return tools.run("pg_restore", endpoint, [f"--dbname={dbname}", *words, tools.chosen(lines), str(archive)])
 
 
 def analyze(server: Server) -> None:

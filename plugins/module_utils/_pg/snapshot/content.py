@@ -99,6 +99,7 @@ class Reading:
         except FleetError as error:
             if error.details.get("sqlstate") != "55P03":
                 raise
+            session.run("ROLLBACK TO SAVEPOINT pgcut_scan")
             copied = True
         try:
             return scan.total(session, name, _MODE, copied=copied)

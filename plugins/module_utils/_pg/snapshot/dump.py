@@ -20,7 +20,7 @@ from pathlib import Path
 from ..._core.errors import FleetError
 from ..._core.runner import Runner
 from ..model import MAINTENANCE, Order
-from ..server import accounts, database
+from ..server import accounts, database, schema
 from ..server.postgres import Server
 from ..server.programs import Programs, programs
 from . import content as snapshot_content, files as snapshot_files
@@ -140,6 +140,7 @@ class Maker:
             f"--dbname={self._server.dbname}",
             "--format=custom",
             f"--snapshot={snapshot}",
+            schema.encoding(self._server.db),
             "--exclude-schema=pgcut",
             "--no-publications",
             "--no-subscriptions",

@@ -30,7 +30,7 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
     Raises FleetError "active_transactions" or "control_failed"; until the stop nothing has changed for anybody, and after it the server
     runs again or the failure says that it does not.
     """
-    _same_server(legacy, control)
+    same_server(legacy, control)
     legacy.admin.run("ALTER SYSTEM SET wal_level = 'logical'")
     # The stop writes a checkpoint; what is written now is not written while clients wait.
     legacy.admin.run("CHECKPOINT")
@@ -71,7 +71,7 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
     return round((time.monotonic() - began) * 1000, 1)
 
 
-def _same_server(legacy: Server, control: Control) -> None:
+def same_server(legacy: Server, control: Control) -> None:
     """What would be restarted has to be the server that the control connection talks to."""
     if not control.running():
         raise _other(legacy, control, "does not run")
@@ -85,7 +85,7 @@ def _same_server(legacy: Server, control: Control) -> None:
 def _other(legacy: Server, control: Control, what: str) -> FleetError:
     return FleetError(
         "control_failed",
-        f"What legacy.{control.manner.replace('pg_ctl', 'data_directory')} names {what}, but {legacy.endpoint} answers. Nothing was changed.",
+        f"What legacy.{control.manner.replace('pg_ctl', 'data_directory')} names {what}, but {legacy.endpoint} answers.",
         remedy="Name the container, unit or data directory of that server; behind legacy.command_prefix when it is on another host.",
     )
 

@@ -15,10 +15,9 @@ from ..._core.result import Step
 from ..._core.wait import Deadline
 from .. import facts, plan
 from ..engines.dump import copy_window
-from ..engines.logical import seed
-from ..model import COPYING, OUTLINE, Order
-from ..replication import pair, sync
-from ..server import account_sync, barrier, fence, materialized_views, sessions
+from ..model import COMPLETE, COPYING, OUTLINE, Order
+from ..replication import pair, reading, sync
+from ..server import account_sync, barrier, fence, materialized_views, sessions, target_database
 from ..server.postgres import Server
 from ..server.process import Control
 from ..snapshot import run as snapshot
@@ -127,7 +126,9 @@ def ready(work: Work, road: pair.Course) -> None:
 
 def carry_accounts(work: Work, road: pair.Course) -> list[str]:
     """Make the side that follows equal in what is no row; the accounts that only it has."""
-    return account_sync.follow(road.source, road.target, work.link)[1]
+    alone = account_sync.follow(road.source, road.target, work.link)[1]
+    reading.keep(road.target)
+    return alone
 
 
 def account_steps(work: Work, found: str) -> tuple[Step, ...]:
@@ -181,7 +182,7 @@ def cleanup(work: Work, serves: str) -> None:
             sessions.end_now(target, sessions.now_on(target))
         work.clients.serve(serves)
     if serves == "new" and copied:
-        copy_window.stage(target, seed.STAGE_COMPLETE)
+        target_database.stage(target, COMPLETE)
     pair.cleanup(road, fence.new_epoch())
     if not copied:
         # Else the views came with the copy, or the copy was given up and no side was opened.

@@ -23,8 +23,7 @@ from ...._core.wait import Deadline
 from ...model import COPYING, OUTLINE, Finding, Options
 from ...replication import pair
 from ...replication.pair import Course
-from ...server import catalog, large_objects, materialized_views, owner_code, schema, sessions
-from ...server.postgres import Server, ident, literal
+from ...server import catalog, large_objects, materialized_views, owner_code, schema, sessions, target_database
 from ...server.programs import Programs, programs, without, without_helper, without_views
 from ...window.window import Window
 
@@ -73,11 +72,6 @@ def findings(options: Options, size: int, free: int) -> list[Finding]:
     return found
 
 
-def stage(new: Server, reached: str) -> None:
-    """Note in the catalog of ``new`` how far the copy is."""
-    new.admin.run(f"ALTER DATABASE {ident(new.dbname)} SET pgcut.stage = {literal(reached)}")
-
-
 def free_bytes() -> int:
     """Room where the dump will be written."""
     return shutil.disk_usage(tempfile.gettempdir()).free
@@ -98,20 +92,17 @@ class Copy:
             sessions.end_copies(server)
         schema.prepare(source, target, self._options, everything=True)
         with self._programs() as tools:
-            archive = tools.folder / "schema.dump"
-            words = ["--schema-only", schema.WITHOUT_HELPER, *self._dump_words(archive, "custom")]
-            self._ran("pg_dump", tools.run("pg_dump", source.endpoint, words))
-            words = ["--section=pre-data", *self._restore_words(tools, archive, tools.listing(archive))]
-            self._ran("pg_restore", tools.run("pg_restore", target.endpoint, words))
+            archive, lines = schema.dump(tools, source)
+            self._restore(tools, archive, lines, ["--section=pre-data"], None)
         large_objects.carry(source.db, target.db)
-        stage(target, OUTLINE)
+        target_database.stage(target, OUTLINE)
 
     def ready(self) -> None:
         """Refuse a window whose rows would not fit the outline. Raises FleetError "schema_drift"; keys and indexes are made in the window."""
         drifted = [name for name in catalog.drift(self._road.source, self._road.target) if name.startswith(("column ", "sequence "))]
         if drifted:
             # A copy that was given up is cleaned away and made anew by the next run; this one shall be, too.
-            stage(self._road.target, COPYING)
+            target_database.stage(self._road.target, COPYING)
             raise _drift(drifted)
         for server in (self._road.source, self._road.target):
             owner_code.refuse(server.db, self._options.accept_owner_code, everything=True)
@@ -121,7 +112,7 @@ class Copy:
         source, target = self._road.source, self._road.target
         limit = Deadline(seconds)
         # The slot would keep the log of the whole copy, and decode it; it is made again behind it.
-        stage(target, COPYING)
+        target_database.stage(target, COPYING)
         pair.drop_slot(target, self._road.back)
         holder = source.fresh(source.dbname)
         try:
@@ -150,21 +141,20 @@ class Copy:
             "--section=post-data",
             "-B",
             "--no-unlogged-table-data",
-            *self._dump_words(archive, "directory"),
+            f"--dbname={self._road.source.dbname}",
+            "--format=directory",
+            schema.encoding(self._road.source.db),
+            "--lock-wait-timeout=60s",
+            f"--file={archive}",
         ]
-        source, target = self._road.source.endpoint, self._road.target.endpoint
-        self._ran("pg_dump", tools.run("pg_dump", source, words, timeout=_some(limit)))
+        self._ran("pg_dump", tools.run("pg_dump", self._road.source.endpoint, words, timeout=_some(limit)))
         # Views are filled as after every other switch, not by their entries: a function in one may need the search_path of the database.
-        words = [jobs, *self._restore_words(tools, archive, without_helper(without_views(tools.listing(archive))))]
-        self._ran("pg_restore", tools.run("pg_restore", target, words, timeout=_some(limit)))
+        self._restore(tools, archive, without_helper(without_views(tools.listing(archive))), [jobs], limit)
 
-    def _dump_words(self, archive: Path, form: str) -> list[str]:
-        return [f"--dbname={self._road.source.dbname}", f"--format={form}", "--lock-wait-timeout=60s", f"--file={archive}"]
-
-    def _restore_words(self, tools: Programs, archive: Path, lines: t.Sequence[str]) -> list[str]:
-        listing = tools.folder / "restore.list"
-        listing.write_text("\n".join(without(lines, [])) + "\n", encoding="utf-8")
-        return [f"--dbname={self._road.target.dbname}", "--exit-on-error", f"--use-list={listing}", str(archive)]
+    def _restore(self, tools: Programs, archive: Path, lines: t.Sequence[str], words: t.Sequence[str], limit: Deadline | None) -> None:
+        target, timeout = self._road.target, None if limit is None else _some(limit)
+        words = [*words, f"--dbname={target.dbname}", "--exit-on-error", tools.chosen(without(lines, [])), str(archive)]
+        self._ran("pg_restore", tools.run("pg_restore", target.endpoint, words, timeout=timeout))
 
     def _ran(self, name: str, done: t.Any) -> None:
         if done.rc == 124:
@@ -182,7 +172,7 @@ class Copy:
 
     def _programs(self) -> t.ContextManager[Programs]:
         bindirs = (self._options.new.bindir, self._options.legacy.bindir)
-        return programs(self._runner, *bindirs, major=self._road.target.admin.version // 10000, application=sessions.COPIES)
+        return programs(self._runner, *bindirs, major=self._road.target.admin.version // 10000, application=sessions.COPIES, more=("lc_monetary=C",))
 
 
 class CopyWindow(Window):

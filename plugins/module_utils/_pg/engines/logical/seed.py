@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import select
 import typing as t
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ...._core.errors import FleetError
 from ...._core.runner import Runner
 from ...._core.wait import Deadline, wait_for
-from ...model import COPY_FAILED, FORWARD, REST_FAILED, REVERSE, Link, Options
+from ...model import COMPLETE, COPY_FAILED, FORWARD, REST_FAILED, REVERSE, Link, Options
 from ...replication import identities, pair, reasons
 from ...server import (
     account_sync,
@@ -34,13 +34,12 @@ from ...server import (
     restore_errors,
     scan,
     schema,
+    target_database,
 )
-from ...server.postgres import Server, ident, literal
+from ...server.postgres import Server, ident
 from ...server.programs import Programs, keys, passes, programs, without
 from ...window import carry
 from . import small_tables
-
-STAGE_SCHEMA, STAGE_COMPLETE = "schema", "complete"
 
 
 # What says that a step fails for good, and what the next run finds then.
@@ -59,11 +58,6 @@ def thawing(legacy: Server) -> t.Iterator[None]:
         raise
 
 
-def draft(name: str) -> str:
-    """The name of a database that is being made; as long as a name may be."""
-    return "pgcut_draft_" + hashlib.sha256(name.encode()).hexdigest()[:16]
-
-
 class Seed:
     """Runs the steps by name. ``legacy`` stays open for its clients all the time."""
 
@@ -80,18 +74,14 @@ class Seed:
                 getattr(self, f"_{step}")()
             except FleetError as error:
                 if error.code in _FAILURES and step in _FAILED:
-                    self._stage(_FAILED[step], self._new.dbname)
+                    target_database.stage(self._new, _FAILED[step])
                 raise
 
     def _link_role(self) -> None:
         """A server that does not reach the other one is found before anything is written; the login is tried once the role is there."""
         ways = ((self._new, self._legacy), (self._legacy, self._new))
         for follower, source in ways:
-            try:
-                pair.try_link(follower, source, self._link)
-            except FleetError as error:
-                if error.code != "link_auth":
-                    raise
+            pair.before_the_role(partial(pair.try_link, follower, source, self._link))
         # What legacy has is noted before it is changed, so that state absent can give it back.
         self._note()
         link_account.keep_link_role(self._legacy, self._link, lambda what, was: helper.note(self._legacy, what, was))
@@ -138,37 +128,20 @@ class Seed:
         pair.unsubscribe(self._legacy, REVERSE)
         self._new.forget()
         if settings is not None and "pgcut.stage" in settings:
-            force = " WITH (FORCE)" if self._new.admin.version >= 130000 else ""
-            self._new.admin.run(f"DROP DATABASE {ident(name)}{force}")
+            target_database.drop(self._new, name)
             settings = None
         if settings is None:
-            self._create(name)
+            target_database.create(self._new, name, database.describe(self._legacy.admin, self._legacy.dbname))
         else:
-            self._close(name)
+            target_database.close(self._new, name)
         described = database.describe(self._legacy.admin, self._legacy.dbname, self._link.user)
         database.give(self._new.admin, name, described, "seed_error")
         link_account.keep_connect(self._new.admin, name, self._link.user)
 
-    def _create(self, name: str) -> None:
-        """Under its own name a database is fenced from its first moment on: one statement makes it, another one closes it, and a kill may
-        come in between, or while the server is still at the first."""
-        made = draft(name)
-        self._new.admin.run(f"DROP DATABASE IF EXISTS {ident(made)}")
-        self._new.admin.run(database.create_text(made, database.describe(self._legacy.admin, self._legacy.dbname), self._new.admin.version))
-        self._close(made)
-        self._new.admin.run(f"ALTER DATABASE {ident(made)} RENAME TO {ident(name)}")
-
-    def _close(self, name: str) -> None:
-        self._stage(STAGE_SCHEMA, name)
-        fence.turn(self._new.admin, name, f"{fence.new_epoch()}:seed", True)
-
-    def _stage(self, stage: str, name: str) -> None:
-        self._new.admin.run(f"ALTER DATABASE {ident(name)} SET pgcut.stage = {literal(stage)}")
-
     def _schema(self) -> None:
         schema.prepare(self._legacy, self._new, self._options, everything=False)
         with self._programs() as tools:
-            archive, lines = self._dump(tools)
+            archive, lines = schema.dump(tools, self._legacy)
             self._restore(tools, archive, ["--exit-on-error", "--section=pre-data"], lines)
             self._restore(tools, archive, ["--exit-on-error"], self._keys(lines))
         # Rows that an extension's script has put into its own tables arrive with the copy as well.
@@ -228,7 +201,7 @@ class Seed:
 
     def _rest(self) -> None:
         with self._programs() as tools:
-            archive, lines = self._dump(tools)
+            archive, lines = schema.dump(tools, self._legacy)
             # Not by --section: pg_restore takes a comment for a part of the section of the entry before it in the list that it is given
             # (ProcessArchiveRestoreOptions in pg_backup_archiver.c), and keys and indexes, which it may belong to, are not in this one.
             behind = set(tools.listing(archive, section="post-data"))
@@ -253,7 +226,7 @@ class Seed:
         carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db), self._options.accept_owner_code)
         materialized_views.refresh_views(self._legacy, self._new)
         schema.analyze(self._new)
-        self._stage(STAGE_COMPLETE, self._new.dbname)
+        target_database.stage(self._new, COMPLETE)
 
     def _refuse(self, failed: t.Sequence[tuple[str, str]]) -> None:
         """Whatever could not be made on new is missing there, whether the comparison of both schemas sees it or not."""
@@ -271,34 +244,10 @@ class Seed:
     def _programs(self) -> t.ContextManager[Programs]:
         return programs(self._runner, self._options.new.bindir, self._options.legacy.bindir, major=self._new.admin.version // 10000)
 
-    def _dump(self, tools: Programs) -> tuple[Path, list[str]]:
-        archive = tools.folder / "schema.dump"
-        done = tools.run(
-            "pg_dump",
-            self._options.legacy,
-            [
-                f"--dbname={self._legacy.dbname}",
-                "--format=custom",
-                "--schema-only",
-                schema.WITHOUT_HELPER,
-                "--lock-wait-timeout=60s",
-                f"--file={archive}",
-            ],
-        )
-        if done.rc != 0:
-            raise FleetError(
-                "seed_error",
-                f"pg_dump of the schema of {self._legacy.endpoint} ended with {done.rc}: {done.err.strip()[-600:]}.",
-                remedy="A pg_dump older than the server cannot read it: name the newer one with new.bindir.",
-            )
-        return archive, tools.listing(archive)
-
     def _restore(self, tools: Programs, archive: Path, words: t.Sequence[str], lines: t.Sequence[str], *, strict: bool = True) -> str:
         if not lines:
             return ""
-        listing = tools.folder / "restore.list"
-        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        done = tools.run("pg_restore", self._options.new, [f"--dbname={self._new.dbname}", *words, f"--use-list={listing}", str(archive)])
+        done = schema.restore(tools, self._options.new, self._new.dbname, archive, lines, words)
         if done.rc != 0 and strict:
             raise FleetError(
                 "seed_error",
@@ -310,7 +259,7 @@ class Seed:
 
 def is_complete(new: Server) -> bool:
     """Whether a copy was finished once, so that both schemas were equal then."""
-    return (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.stage") == STAGE_COMPLETE
+    return (fence.settings_of(new.admin, new.dbname) or {}).get("pgcut.stage") == COMPLETE
 
 
 def nobody_listens() -> bool:

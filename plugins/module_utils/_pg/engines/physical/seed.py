@@ -10,6 +10,8 @@ complete. Configuration stays each server's own: files ending in .conf in the da
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...._core.errors import FleetError
 from ...._core.wait import Deadline, wait_for
 from ...faults import hit
@@ -73,9 +75,13 @@ class Seed:
         {"link_role": self._role, "slot": self._slot, "backup": self._backup, "replace": self._replace, "copy": self._copy}[action]()
 
     def _role(self) -> None:
+        """A way that cannot be gone is found before anything is written; the login is tried once the role is there."""
+        ways = ((self._new, self._legacy), (self._legacy, self._new))
+        for follower, source in ways:
+            pair.before_the_role(partial(try_stream, follower, source, self._link))
         for site in (self._legacy, self._new):
             link_account.keep_link_role(site.server, self._link)
-        for follower, source in ((self._new, self._legacy), (self._legacy, self._new)):
+        for follower, source in ways:
             try_stream(follower, source, self._link)
 
     def _slot(self) -> None:
