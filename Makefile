@@ -9,7 +9,7 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback lab lab-status lab-down lab-purge test lint sanity unit integration suite faults bench-pg build docs lock dev runtime clean
+.PHONY: help cutover rollback cancel lab lab-status lab-down lab-purge test lint sanity unit integration suite faults bench-pg build docs lock dev runtime clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ cutover: runtime ## Move the lab's stack to its new home (CHECK=1: only say what
 
 rollback: runtime ## Take it back (CHECK=1: only say what would be done)
 	@exec $(PYTHON) tests/lab/run.py rollback $(CHECKING) $(ARGS)
+
+cancel: runtime ## Give the move up while the old side serves (CHECK=1: only say what would be taken away)
+	@exec $(PYTHON) tests/lab/run.py cancel $(CHECKING) $(ARGS)
 
 lab: runtime ## Start the lab: compose stack, target host, name servers, writers
 	@exec $(PYTHON) tests/lab/lab.py up

@@ -52,6 +52,9 @@ class ActionModule(FleetAction):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         outcome = super().run(tmp, task_vars)
+        if outcome.get("failed") and self._task.args.get("state") == "refused":
+            # The message has each finding on a line of its own. Ansible shows an invocation with -vvv only, so that they are not read twice.
+            outcome["invocation"] = {"module_args": {"findings": outcome["failure"]["details"].pop("findings", [])}}
         journal = self._task.args.get("journal")
         if outcome.get("failed") and isinstance(journal, dict):
             # The result is registered over the journal, and the rescue of the play still needs it.
@@ -83,9 +86,10 @@ class ActionModule(FleetAction):
             recorded = self._mark(params, task_vars, failure)
         except FleetError as error:
             # The first cause is what the operator needs; that it could not be recorded is said beside it.
-            recorded = {}
+            recorded = _journal(_document(params["journal"]))
             failure["message"] += f" The journal could not record this: {error.message}"
-        return {**recorded, **failed(FleetError(**failure))}
+        # Recording a failure is no failure; the step ends with a task of its own.
+        return {**recorded, "failure": failed(FleetError(**failure))["failure"]}
 
     def _mark(self, params: dict[str, t.Any], task_vars: dict[str, t.Any], failure: dict[str, t.Any] | None) -> dict[str, t.Any]:
         host, step, reports = task_vars["inventory_hostname"], params["step"], reports_of(params["reports"])

@@ -55,8 +55,8 @@ from ansible.utils.color import colorize, hostcolor
 
 from ..module_utils._core.redact import redact
 from ..module_utils._core.report.data import operation_result, told
-from ..module_utils._core.report.lines import failure_lines, heartbeat_line, plan_lines, step_line, summary_line
-from ..module_utils._core.visible import visible
+from ..module_utils._core.report.lines import brief, failure_lines, heartbeat_line, plan_lines, step_line, summary_line
+from ..module_utils._core.visible import one_line, visible
 from ..module_utils._store.journal import failure_of
 
 _OPERATION = "bowline.fleet.operation"
@@ -89,6 +89,8 @@ class CallbackModule(CallbackBase):
         self._failure: dict[str, t.Any] | None = None
         self._result: dict[str, t.Any] | None = None
         self._check = False
+        self._told = ""
+        self._ended_as = ""
         self._running: _Running | None = None
         self._beating: threading.Thread | None = None
         self._ended = threading.Event()
@@ -178,6 +180,12 @@ class CallbackModule(CallbackBase):
             self._result = facts["report_result"]
         changed = bool(document.get("changed"))
         asked = bool(document.get("_ansible_verbose_always")) and not document.get("_ansible_verbose_override")
+        said = document.get("msg") if asked and not self._display.verbosity and self._operation else None
+        if isinstance(said, str):
+            # What a play wants to be read, unless the line of the step has just said it.
+            if said != self._told:
+                self._say(said)
+            return
         if self._display.verbosity or asked or (changed and not self._operation):
             self._task("changed" if changed else "ok", result, C.COLOR_CHANGED if changed else C.COLOR_OK)
             if asked or self._display.verbosity > 1:
@@ -188,8 +196,12 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         document = dict(result.result)
-        if result.task.resolved_action == _OPERATION and (document.get("step") or {}).get("status") == "failed":
-            self._journal(result.host.get_name(), document)
+        if self._ended_as and document.get("msg") == self._ended_as:
+            # The end of a step whose failure has been shown.
+            return
+        if self._told and self._told in str(document.get("msg")):
+            # The end of the run, whose cause has been shown, too.
+            self._say(f"        {one_line(document['msg'])}", C.COLOR_ERROR)
             return
         name = f"{result.task.get_name().strip()} [{self.host_label(result)}]"
         if ignore_errors:
@@ -260,7 +272,7 @@ class CallbackModule(CallbackBase):
             return
         waiting.discard(host)
         # A failure ends the step for all; the other hosts only follow.
-        if self._running is not None and (document.get("failed") or not waiting):
+        if self._running is not None and (document["step"]["status"] == "failed" or not waiting):
             self._finish(step, document)
 
     def _begin(self, step: dict[str, t.Any]) -> None:
@@ -274,12 +286,14 @@ class CallbackModule(CallbackBase):
         self._running = None
         colour = C.COLOR_ERROR if step["status"] == "failed" else C.COLOR_CHANGED if step["changed"] else C.COLOR_OK
         self._say(step_line(step, len(self._steps), ended=True), colour)
+        self._told = brief(step.get("evidence") or {})
         if step["status"] == "failed":
             failure = document.get("failure") or step.get("failure") or {}
             last = self._held[-1][1] if self._held else {}
             for line in failure_lines(failure, last, said=self._held[-1][0] if self._held else None):
                 self._say(line, C.COLOR_ERROR)
             self._failure = failure
+            self._ended_as = f"{step['id']} failed with {failure.get('code')}."
         # A failure that a role has rescued itself is none.
         self._held.clear()
 

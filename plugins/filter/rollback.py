@@ -12,8 +12,8 @@ from ..module_utils._core.redact import redact
 from ..module_utils._core.standing import edges_to_release, serving_of, standing
 
 
-def rollback_standing(looks: t.Any, kind: str, sources: t.Sequence[str], check: bool = False) -> dict[str, t.Any]:
-    return t.cast("dict[str, t.Any]", redact(standing(looks, kind, [str(source) for source in sources], check)))
+def rollback_standing(looks: t.Any, kind: str, sources: t.Sequence[str], check: bool = False, good: bool = False) -> dict[str, t.Any]:
+    return t.cast("dict[str, t.Any]", redact(standing(looks, kind, [str(source) for source in sources], check, good=good)))
 
 
 class FilterModule:

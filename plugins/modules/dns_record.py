@@ -22,10 +22,12 @@ options:
       - V(present) has exactly these O(values) and this O(ttl), or what O(previous) says.
       - V(settled) keeps the values and raises the TTL to what it was before V(prepared) lowered it, or sets O(ttl) if that is given. Without
         an O(owner), beside which it is recorded, and without O(ttl), the TTL stays.
+      - V(released) is V(settled) for a move that is given up; the O(owner) and everything written beside the record go, too, and a record that was
+        made over a wildcard. What another owner holds is left alone.
       - V(absent) has no such RRset.
       - V(verified) changes nothing and fails unless every authoritative server answers the values.
     type: str
-    choices: [prepared, present, settled, absent, verified]
+    choices: [prepared, present, settled, released, absent, verified]
     default: present
   values:
     description:
@@ -201,7 +203,7 @@ from ..module_utils._dns.argspec import RECORD
 from ..module_utils._dns.run import connect, run
 
 SPEC = {
-    "state": {"type": "str", "choices": ["prepared", "present", "settled", "absent", "verified"], "default": "present"},
+    "state": {"type": "str", "choices": ["prepared", "present", "settled", "released", "absent", "verified"], "default": "present"},
     "values": {"type": "list", "elements": "str"},
     "ttl": {"type": "int"},
     "ttl_during": {"type": "int", "default": 60},

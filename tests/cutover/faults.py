@@ -10,6 +10,7 @@ tests/fault. Each test walks through all moments, so every kill but the first on
 
 from __future__ import annotations
 
+import old_host
 import pytest
 from world import MOMENTS, PARTS
 
@@ -62,6 +63,35 @@ def test_playbook_killed_at_each_moment_is_continued_by_the_same_command(under_l
         print(f"killed at {moment}")
     assert_nothing_is_left_to_do(under_load)
     assert under_load.verdict()["failed_requests"] == 0
+
+
+# Each is ended as soon as the next one begins; C9 ends of its own accord.
+PREPARING = {"C1": "C2", "C2": "C3", "C3": "C4", "C4": "C5", "C5": "C6", "C6": "C9", "C9": ""}
+
+
+def test_a_move_is_given_up_behind_each_step_and_the_old_host_is_as_it_was(lab):
+    """Each cutover but the first one meets a target that the one before it has left. Every second cancel is killed in its midst, too."""
+    lab.reset()
+    before = old_host.look(lab)
+    for number, (step, following) in enumerate(PREPARING.items()):
+        if following:
+            run = lab.start("cutover")
+            lab.until(f"{following} to begin", lambda: f"] {following} " in run.text() or run.process.poll() is not None)  # noqa: B023
+            run.kill()
+            lab.settle()
+        else:
+            assert lab.run("cutover", "-e", "cutover_until=armed").process.returncode == 0
+        if number % 2:
+            run = lab.start("cancel")
+            lab.until("K3 to begin", lambda: "] K3 " in run.text() or run.process.poll() is not None)  # noqa: B023
+            run.kill()
+            lab.settle()
+        done = lab.run("cancel")
+        assert done.process.returncode == 0, (step, done.text()[-4000:])
+        assert old_host.differing(before, old_host.look(lab)) == {}, step
+        again = lab.run("cancel")
+        assert [entry["id"] for entry in again.figures()["steps"] if entry["changed"]] == [], step
+        print(f"given up behind {step}: 0 bytes differ")
 
 
 @pytest.mark.parametrize("part", PARTS)

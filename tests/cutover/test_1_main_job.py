@@ -11,6 +11,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import old_host
 import pytest
 from commands import CommandLines
 from prints import unchanged
@@ -78,6 +79,21 @@ def test_plan_writes_nothing_anywhere(world):
         done = world.make("cutover", "--check")
         assert done.returncode == 0, done.stdout[-4000:]
     STORY["plan"] = json.loads((ROOT / "build" / "cutover" / "check.json").read_text(encoding="utf-8"))
+
+
+def test_a_move_that_is_given_up_leaves_the_old_host_as_it_was(world):
+    """Behind C9, with everything prepared. What comes after it begins anew, on a target that was used before. All steps: `make faults`."""
+    before = old_host.look(world)
+    run = world.run("cutover", "-e", "cutover_until=armed")
+    assert run.process.returncode == 0, run.text()[-4000:]
+    assert "bowline.fleet.cutover goes on from here" in run.figures()["standing"]["next"]
+    assert old_host.differing(before, old_host.look(world))
+    done = world.make("cancel")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert old_host.differing(before, old_host.look(world)) == {}
+    result = json.loads((ROOT / "build" / "cancel" / "result.json").read_text(encoding="utf-8"))
+    assert (result["outcome"], result["serving"], result["standing"]["held"]) == ("succeeded", "legacy", False)
+    assert [step["id"] for step in result["steps"] if step["changed"]] == ["K2", "K3", "K4", "K5"]
 
 
 def test_cutover_loses_nothing(world):

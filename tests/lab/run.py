@@ -6,6 +6,7 @@
 
     tests/lab/run.py cutover [--check] [ARGUMENTS FOR ansible-playbook]
     tests/lab/run.py rollback
+    tests/lab/run.py cancel
 
 The ledger's verdict comes from the file of acknowledged writes and the database that serves now, never from what the playbook says.
 """
@@ -31,7 +32,7 @@ WRITES_DEADLINE = 30.0
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=["cutover", "rollback"])
+    parser.add_argument("kind", choices=["cutover", "rollback", "cancel"])
     parser.add_argument("--check", action="store_true", help="read the plan: --check --diff, nothing is written")
     options, more = parser.parse_known_args()
     subprocess.run([sys.executable, str(LAB / "lab.py"), "up"], check=True, cwd=ROOT)
@@ -100,6 +101,8 @@ def _conclude(path: Path, verdict: dict, code: int) -> int:
 def _next(kind: str, good: bool, serving: str | None) -> str:
     if not good:
         return f"read the report and {kind}/result.json, mend the cause, and run the same command again"
+    if kind == "cancel":
+        return "make cutover begins anew; make lab-purge removes the lab"
     if kind == "cutover" and serving == "legacy":
         return "make cutover goes on from here"
     return "make rollback takes it back; make lab-purge removes the lab" if kind == "cutover" else "make cutover moves it again; no table is copied"

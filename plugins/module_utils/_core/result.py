@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 
 from .errors import FleetError
 from .redact import redact
-from .visible import visible
+from .visible import one_line, visible
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -95,5 +95,19 @@ def finish(module: AnsibleModule, work: t.Callable[[], dict[str, t.Any]], secret
 def failed(error: FleetError, secrets: t.Sequence[str] = ()) -> dict[str, t.Any]:
     """A failed result with ``msg`` and ``failure``. Ansible hands both to the terminal as they are, so nothing unseen is in them."""
     failure = visible(redact(error.as_failure(), secrets))
+    findings = [finding for finding in failure["details"].get("findings") or [] if isinstance(finding, t.Mapping)]
+    if findings:
+        # A line each, which Ansible's own callback keeps. A message that is made of them would say them twice.
+        twice = any(str(finding.get("message")) in failure["message"] for finding in findings)
+        head = f"{len(findings)} {'finding' if len(findings) == 1 else 'findings'}:" if twice else failure["message"]
+        return {"failed": True, "msg": "\n  ".join([f"[{failure['code']}] {head}", *map(finding_line, findings)]), "failure": failure}
     message = f"{failure['message']} Remedy: {failure['remedy']}" if failure["remedy"] else failure["message"]
     return {"failed": True, "msg": f"[{failure['code']}] {message}", "failure": failure}
+
+
+def finding_line(finding: t.Mapping[str, t.Any]) -> str:
+    """``fail: port_taken: cutover_preflight_ports: Port … answers. Remedy: …`` on one line."""
+    where = finding.get("field") or finding.get("object")
+    words = [finding.get("level", "fail"), finding.get("code"), *([where] if where else []), finding.get("message")]
+    text = one_line(": ".join(str(word) for word in words))
+    return f"{text} Remedy: {one_line(finding['remedy'])}" if finding.get("remedy") else text

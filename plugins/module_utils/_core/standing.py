@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a run that failed leaves the world: who serves, whether clients are held, and what to type next. Pure."""
+"""How a run leaves the world, whether it ended well or not: who serves, whether clients are held, and what to type next. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 SIDES = ("legacy", "new")
 # Phases in which every further command could cost rows.
 CONTRADICTIONS = ("split_brain", "inconsistent")
-_NOTHING = "run nothing; pg_cutover_info names the facts of both servers, and docs/runbooks/cutover.md says which one to fence by hand"
+NOTHING = "run nothing; pg_cutover_info names the facts of both servers, and docs/runbooks/cutover.md says which one to fence by hand"
 
 Look = t.Mapping[str, t.Any]
 
@@ -35,19 +35,21 @@ def edges_to_release(looks: t.Sequence[Look], step: str) -> list[str]:
     return [side for side in SIDES if _flag(edges.get(side), "inserted") and (step != "C4" or _flag(edges.get(side), "running"))]
 
 
-def standing(looks: t.Sequence[Look], kind: str, sources: t.Sequence[str], check: bool = False, now: t.Optional[float] = None) -> dict[str, t.Any]:
+def standing(
+    looks: t.Sequence[Look], kind: str, sources: t.Sequence[str], check: bool = False, now: t.Optional[float] = None, good: bool = False
+) -> dict[str, t.Any]:
     """``said`` (one sentence), ``serving``, ``held`` (None when it could not be read), ``next`` (a command) and ``unread``.
 
     ``looks`` has for each side what its host answered: ``pair`` from pg_cutover_info, ``edge`` from traffic_edge_info. ``sources`` are the
-    inventories of the run, ``kind`` is cutover or rollback.
+    inventories of the run, ``kind`` is cutover, rollback or cancel; ``good`` is whether the run did what it was told to.
     """
     moment = time.time() if now is None else now
     serving = serving_of(looks)
     held, clients = _clients(looks, moment)
-    unread = _unread(looks) if serving == "unknown" or held is None else []
+    unread = not_read(looks) if serving == "unknown" or held is None else []
     odd = next((str(look["pair"]["phase"]) for look in looks if (look.get("pair") or {}).get("phase") in CONTRADICTIONS), "")
-    command = _NOTHING if odd else _command(serving, kind, sources)
-    words = [f"the facts of both servers contradict each other ({odd})" if odd else _served(serving, kind, check, moment), clients]
+    command = NOTHING if odd else _onwards(serving, kind, sources) if good else _command(serving, kind, sources)
+    words = [f"the facts of both servers contradict each other ({odd})" if odd else _served(serving, kind, check, moment, good), clients]
     holder = next((look["pair"]["holder"] for look in looks if (look.get("pair") or {}).get("holder")), None)
     if holder:
         # A job goes on without its playbook.
@@ -58,11 +60,11 @@ def standing(looks: t.Sequence[Look], kind: str, sources: t.Sequence[str], check
     return {"said": f"{said}.{reasons} Next: {command}", "serving": serving, "held": held, "next": command, "unread": unread}
 
 
-def _served(serving: str, kind: str, check: bool, now: float) -> str:
+def _served(serving: str, kind: str, check: bool, now: float, good: bool) -> str:
     at = f"at {datetime.fromtimestamp(now, timezone.utc):%H:%M:%S} UTC"
     if serving in SIDES:
-        before = {"cutover": "legacy", "rollback": "new"}.get(kind)
-        return f"{serving} serves {at}" + (" as before" if serving == before else "") + (", nothing was changed" if check else "")
+        before = {"cutover": "legacy", "rollback": "new", "cancel": "legacy"}.get(kind)
+        return f"{serving} serves {at}" + (" as before" if serving == before and not good else "") + (", nothing was changed" if check else "")
     if serving == "nobody":
         return f"nobody takes writes {at}"
     return f"which side serves could not be read {at}, and nothing was changed for it"
@@ -87,19 +89,42 @@ def _clients(looks: t.Sequence[Look], now: float) -> tuple[t.Optional[bool], str
     return False, "clients are not held"
 
 
+def _inventory(sources: t.Sequence[str]) -> str:
+    return "".join(f" -i {shlex.quote(source)}" for source in sources)
+
+
+def play(sources: t.Sequence[str]) -> str:
+    """The command of a playbook with the inventories of the run, up to the dot before its name."""
+    return f"ansible-playbook{_inventory(sources)} bowline.fleet"
+
+
 def _command(serving: str, kind: str, sources: t.Sequence[str]) -> str:
-    inventory = " ".join(f"-i {shlex.quote(source)}" for source in sources)
-    play = f"ansible-playbook {inventory} bowline.fleet".replace("  ", " ")
+    """What to type behind a run that failed."""
+    command = play(sources)
     if serving == "unknown":
-        return f"{f'ansible {inventory}'.strip()} legacy,target -m ansible.builtin.ping, and when both answer, {play}.{kind}"
+        return f"ansible{_inventory(sources)} legacy,target -m ansible.builtin.ping, and when both answer, {command}.{kind}"
     if serving == "new" and kind == "cutover":
-        return f"{play}.cutover to go on, or {play}.rollback to go back"
+        return f"{command}.cutover to go on, or {command}.rollback to go back"
+    if serving == "new" and kind == "cancel":
+        return f"{command}.rollback, which loses no row, then {command}.cancel"
     if serving == "nobody" and kind == "cutover":
-        return f"{play}.rollback, which gives the writes back to legacy"
-    return f"correct the cause, then {play}.{kind}"
+        return f"{command}.rollback, which gives the writes back to legacy"
+    return f"correct the cause, then {command}.{kind}"
 
 
-def _unread(looks: t.Sequence[Look]) -> list[str]:
+def _onwards(serving: str, kind: str, sources: t.Sequence[str]) -> str:
+    """What can be typed behind a run that did what it was told to."""
+    command = play(sources)
+    if serving == "new":
+        return f"nothing; {command}.rollback takes it back without losing a row"
+    if serving == "legacy" and kind == "cancel":
+        return f"nothing; {command}.cutover begins anew"
+    if serving == "legacy":
+        return f"{command}.cutover goes on from here, {command}.cancel gives the move up"
+    return _command(serving, kind, sources)
+
+
+def not_read(looks: t.Sequence[Look]) -> list[str]:
     """Why a host, or a server seen from it, could not be read: each reason once."""
     found: list[str] = []
     for look in looks:

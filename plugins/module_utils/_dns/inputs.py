@@ -36,7 +36,7 @@ def read_wanted(params: t.Mapping[str, t.Any], provider: Provider) -> Wanted:
         ttl_during=ttl_during,
         expect=_expected(key, params.get("expect_current")),
         owner=(params.get("owner") or None) if provider.can_own else None,
-        disown=back is not None and back.get("owner") is None,
+        disown=state == "released" or (back is not None and back.get("owner") is None),
         max_changes=params["max_changes"],
         keep_ttl=keep_ttl and back is None,
         goal=normal_values(key.type, params["values"] or ()) if state == "prepared" else (),

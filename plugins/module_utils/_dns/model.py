@@ -87,13 +87,14 @@ class Ownership:
     """Who may change an RRset, and how long caches may still hold an earlier form of it.
 
     ``lowered`` is when its TTL was last lowered, ``stale_until`` when the last earlier form has left every cache; both are Unix seconds.
-    ``ttl`` is the TTL before it was lowered. None if unknown.
+    ``ttl`` is the TTL before it was lowered; None if unknown. ``made`` is true when the RRset was made over what a wildcard showed.
     """
 
     owner: str
     lowered: int | None = None
     stale_until: int | None = None
     ttl: int | None = None
+    made: bool = False
 
     def text(self) -> str:
         """The text of the ownership record."""
@@ -103,6 +104,7 @@ class Ownership:
             for word, number in (("lowered", self.lowered), ("stale_until", self.stale_until), ("ttl", self.ttl))
             if number is not None
         ]
+        words += ["made=1"] if self.made else []
         return " ".join(words)
 
     @classmethod
@@ -116,7 +118,8 @@ class Ownership:
             return None
         if words["v"] != OWNER_MARK or not words.get("owner"):
             return cls(owner=f"unknown text {text!r}")
-        return cls(unquote(words["owner"]), *(_number(words.get(word)) for word in ("lowered", "stale_until", "ttl")))
+        lowered, stale_until, ttl = (_number(words.get(word)) for word in ("lowered", "stale_until", "ttl"))
+        return cls(unquote(words["owner"]), lowered, stale_until, ttl, words.get("made") == "1")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ def plan(before: Record, wanted: Wanted, now: int) -> Change:
 
     Raises FleetError apex_cname, conflict, not_owner, cname_conflict or too_many_changes; nothing is ever planned in part.
     """
+    if wanted.state == "released" and before.ownership and before.ownership.owner != wanted.owner:
+        # Nothing here is ours, so there is nothing to take away.
+        return Change(before, before, (), _stale_until(before, wanted, now, changes=False))
     rrset = _rrset(before, wanted)
     _refuse_foreign(before, rrset, wanted)
     if rrset != before.rrset:
@@ -45,10 +48,10 @@ def plan(before: Record, wanted: Wanted, now: int) -> Change:
 
 def _rrset(before: Record, wanted: Wanted) -> RRset | None:
     shown = before.shown
-    if wanted.state not in ("prepared", "settled"):
+    if wanted.state not in ("prepared", "settled", "released"):
         return with_ttl(wanted.rrset, shown.ttl) if wanted.rrset and shown and wanted.keep_ttl else wanted.rrset
     if shown is None:
-        if wanted.state == "prepared" and wanted.expect == ():
+        if wanted.state == "released" or (wanted.state == "prepared" and wanted.expect == ()):
             return None
         raise FleetError(
             "conflict",
@@ -56,7 +59,9 @@ def _rrset(before: Record, wanted: Wanted) -> RRset | None:
             remedy="Correct name, type or zone; or say expect_current: absent when the RRset is to be created later.",
             details={"expected": "some values", "seen": "absent"},
         )
-    if wanted.state == "settled":
+    if wanted.state == "released" and before.ownership and before.ownership.made:
+        return None
+    if wanted.state in ("settled", "released"):
         return before.rrset and with_ttl(before.rrset, _settled(before.rrset, before.ownership, wanted))
     if shown.values == wanted.goal:
         # It has been moved already: there is nothing left to prepare for.
@@ -157,7 +162,7 @@ def _ownership(before: Record, rrset: RRset | None, wanted: Wanted, now: int, st
         return None
     if not wanted.owner:
         return before.ownership
-    own = before.ownership or Ownership(wanted.owner, stale_until=stale_until)
+    own = before.ownership or Ownership(wanted.owner, stale_until=stale_until, made=before.rrset is None and before.wildcard is not None)
     if before.shown is None or rrset == before.rrset:
         return own
     old = before.shown.ttl

@@ -54,11 +54,12 @@ def failure_of(result: t.Optional[t.Mapping[str, t.Any]], task: t.Optional[str])
     result = result or {}
     own = result.get("failure")
     if isinstance(own, t.Mapping) and own.get("code"):
+        findings = ((result.get("invocation") or {}).get("module_args") or {}).get("findings")
         return {
             "code": str(own["code"]),
             "message": str(own.get("message", "")),
             "remedy": str(own.get("remedy", "")),
-            "details": dict(own.get("details") or {}),
+            "details": {**({"findings": findings} if findings else {}), **(own.get("details") or {})},
         }
     for item in result.get("results") or []:
         if isinstance(item, t.Mapping) and item.get("failed"):
@@ -76,17 +77,12 @@ def failure_of(result: t.Optional[t.Mapping[str, t.Any]], task: t.Optional[str])
 
 
 def refusal(code: str, findings: t.Sequence[t.Mapping[str, t.Any]]) -> FleetError:
-    """The failure that names all findings of level fail at once."""
+    """The failure with all findings; the message counts those of level fail."""
     blocking = [finding for finding in findings if finding.get("level", "fail") == "fail"]
-    sentences = [f"{finding.get('code')}: {finding.get('field')}: {finding.get('message')}" for finding in blocking]
     count = f"{len(blocking)} findings" if len(blocking) != 1 else "1 finding"
-    remedies = list(dict.fromkeys(str(finding["remedy"]) for finding in blocking if finding.get("remedy")))
-    return FleetError(
-        code,
-        f"{count}, nothing was changed. " + " | ".join(sentences),
-        remedy=" | ".join(remedies),
-        details={"findings": [dict(f) for f in findings]},
-    )
+    remedies = {str(finding["remedy"]) for finding in blocking if finding.get("remedy")}
+    remedy = remedies.pop() if len(remedies) == 1 else "Follow the remedy of each finding, then run again."
+    return FleetError(code, f"{count}, nothing was changed.", remedy=remedy, details={"findings": [dict(f) for f in findings]})
 
 
 def checked(

@@ -36,7 +36,9 @@ class Absent:
             runs.refuse_others()
         recorded, outdated = place.recorded(self.directory), place.outdated(self.directory)
         insertion = self._insertion(recorded, outdated)
-        there = proxy.of(insertion, self.directory, self.run) if insertion else None
+        # A proxy that went together with its configuration sends nowhere, and there is nothing to give back.
+        gone = insertion is not None and bool(insertion.config) and not os.path.exists(insertion.config)
+        there = proxy.of(insertion, self.directory, self.run) if insertion and not gone else None
         text = there.seen() if there else None
         restored = there.restored(text or "") if there else None
         # Another stack on this host may hold its requests with the same command.
@@ -46,7 +48,7 @@ class Absent:
         taken = recorded["digest"] if recorded else "unknown" if outdated else None
         observed = Observed(files={}, proxy_text=text, proxy_taken=taken, leftovers=leftovers)
         steps = plan_absent(observed, restored, bool(insertion and insertion.reload))
-        if leftovers and os.path.exists(self.edge.map_path) and self.edge.state().route == "peer" and self.edge.haproxy.running():
+        if not gone and leftovers and os.path.exists(self.edge.map_path) and self.edge.state().route == "peer" and self.edge.haproxy.running():
             raise FleetError(
                 "edge_forwards",
                 f"The edge in {self.directory} sends requests to the peer; without it the application here gets them. Nothing was changed.",

@@ -47,12 +47,12 @@ if state in ("new", "legacy") and not asked.get("_ansible_check_mode"):
     json.dump(facts, open(world + "/facts.json", "w"))
 end(changed=switches, phase_before="x", phase_after=state, serving=facts["serving"], findings=[], predicted_window_ms=200.0, restart_ms=None,
     window_ms=312.4 if switches else None, hold={"from": now - 1, "until": now} if switches else {}, engine="logical", steps=[], drained={},
-    sequences=3, verify={"equal": True, "rows": 7} if switches else None, snapshot=None, loss=None, rollback={"armed": state == "armed"})
+    sequences=3, plan=[], verify={"equal": True, "rows": 7} if switches else None, snapshot=None, loss=None, rollback={"armed": state == "armed"})
 """
 BODIES = {
     "pg_cutover": SWITCH,
     "pg_cutover_info": """
-end(changed=False, phase="p", serving=facts["serving"], epoch={}, holder=None, rollback={"armed": facts["serving"] == "new"},
+end(changed=False, phase="p", serving=facts["serving"], epoch=facts.get("epoch", {}), holder=None, rollback={"armed": facts["serving"] == "new"},
     failures={"legacy": {"message": "refused"}, "new": {"message": "refused"}} if facts["serving"] == "unknown" else {})
 """,
     "traffic_edge_info": """
@@ -73,7 +73,9 @@ ROLE = """\
     stage_noted: "{{{{ lookup('ansible.builtin.pipe', 'echo ' ~ (noted | to_json | quote) ~ ' >> ' ~ world ~ '/calls') }}}}"
   vars:
     world: "{{{{ lookup('ansible.builtin.env', 'STAGE_WORLD') }}}}"
-    noted: ["{role}/{entry}", {{serving: "{{{{ edge_serving | default('') }}}}", keep: "{{{{ edge_keep | default('') }}}}"}}]
+    noted:
+      - "{role}/{entry}"
+      - {{serving: "{{{{ edge_serving | default('') }}}}", keep: "{{{{ edge_keep | default('') }}}}", absent: "{{{{ edge_absent | default('') }}}}"}}
   when: not ansible_check_mode
 
 - name: Refuse
@@ -92,10 +94,11 @@ ROLE = """\
     {role}_step: {{changed: false, evidence: {{}}}}
 """
 ROLES = {
-    "cutover_preflight": ("main",), "native_stack": ("main", "services"), "dns": ("main", "prepared", "settled"), "edge": ("main",), "pg_link": ("main",),
+    "cutover_preflight": ("main",), "native_stack": ("main", "services", "absent"), "dns": ("main", "prepared", "settled", "released"),
+    "edge": ("main", "absent"), "pg_link": ("main", "absent"),
     "snapshot": ("main",), "smoke": ("main", "dark", "legacy"),
 }  # fmt: skip
-REAL_ROLES = ("operation", "pg_move", "rollback", "traffic_probe", "report")
+REAL_ROLES = ("operation", "pg_move", "rollback", "cancel", "traffic_probe", "report")
 
 
 class Stage:
@@ -168,6 +171,19 @@ class Stage:
     def calls(self, name: str) -> list[dict[str, t.Any]]:
         lines = (self.world / "calls").read_text().splitlines() if (self.world / "calls").exists() else []
         return [asked for known, asked in map(json.loads, lines) if known == name]
+
+    def order(self) -> list[str]:
+        """Names of everything that was called, in its order."""
+        lines = (self.world / "calls").read_text().splitlines() if (self.world / "calls").exists() else []
+        return [json.loads(line)[0] for line in lines]
+
+    def unreachable(self, host: str) -> None:
+        """From now on no connection to this host is made."""
+        known = json.loads((self.base / "hosts.json").read_text())
+        for group in known["all"]["children"].values():
+            if host in group["hosts"]:
+                group["hosts"][host] |= {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9, "ansible_ssh_timeout": 1}
+        (self.base / "hosts.json").write_text(json.dumps(known))
 
     def said(self, step: str) -> dict[str, dict[str, t.Any]]:
         """What the roles of a step said in the last operation, by role."""

@@ -70,7 +70,7 @@ def test_a_window_is_aborted_and_what_stood_in_the_way_is_said(stage):
 
 
 def test_a_variable_that_is_missing_does_not_fail_the_rescue(stage):
-    """With Ansible's own callback. A probe that an earlier run left is ended, too."""
+    """With Ansible's own callback, which shows a finding on a line of its own and once in its result. A probe of an earlier run is ended."""
     stage.facts(fails=["cutover_preflight/main"])
     missing = "{{ lookup('ansible.builtin.file', '/nowhere/secret') }}"
     code, out = stage.run("cutover", callback="ansible.builtin.default", pg_move_legacy=missing)
@@ -78,6 +78,8 @@ def test_a_variable_that_is_missing_does_not_fail_the_rescue(stage):
     assert "C1 failed with staged; which side serves could not be read" in words(out) and "/nowhere/secret" in out and "Next: ansible -i" in out, out
     assert [call["state"] for call in stage.calls("traffic_probe")] == ["stopped"]
     assert not stage.calls("edge/main")
+    assert "\n  fail: staged: x: cutover_preflight/main was told to Remedy: none\n" in out
+    assert out.count("cutover_preflight/main was told to") == 2, "it was shown twelve times"
 
 
 def test_a_rollback_that_fails_ends_its_probe_and_says_how_it_stands(stage):

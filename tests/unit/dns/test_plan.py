@@ -25,6 +25,10 @@ def wanted(state: str = "present", new: RRset | None = None, **more: object) -> 
     return Wanted(state=state, rrset=new, **fields)
 
 
+def released() -> Wanted:
+    return wanted("released", owner=OWNER, disown=True, expect=("10.0.0.1",), keep_ttl=True)
+
+
 def owned(seen: RRset | None, owner: str = OWNER, **times: int) -> Record:
     return Record(seen, Ownership(owner, **times))
 
@@ -54,6 +58,12 @@ def owned(seen: RRset | None, owner: str = OWNER, **times: int) -> Record:
         ),
         pytest.param(Record(rrset()), wanted(new=rrset(), owner=OWNER), ["own"], rrset(), id="equal values need not be named"),
         pytest.param(owned(rrset()), wanted("absent", owner=OWNER), ["remove", "disown"], None, id="ownership goes with the record"),
+        pytest.param(owned(rrset(ttl=60), ttl=900), released(), ["set_ttl", "disown"], rrset(ttl=900), id="given up"),
+        pytest.param(owned(rrset(ttl=60)), released(), ["disown"], rrset(ttl=60), id="given up, and nobody knows the TTL"),
+        pytest.param(owned(rrset(ttl=60), made=True), released(), ["remove", "disown"], None, id="given up over a wildcard"),
+        pytest.param(Record(rrset()), released(), [], rrset(), id="given up before it began"),
+        pytest.param(Record(None), released(), [], None, id="given up where nothing is"),
+        pytest.param(owned(rrset(), "other"), released(), [], rrset(), id="given up beside another owner"),
         pytest.param(owned(rrset()), wanted(new=rrset(), disown=True, owner=OWNER), ["disown"], rrset(), id="back to nobody's"),
         pytest.param(
             Record(rrset("10.0.0.2")),

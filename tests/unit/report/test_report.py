@@ -150,9 +150,12 @@ def test_secrets_and_markup_never_get_through(render):
 def test_the_result_has_the_agreed_keys_and_null_for_what_was_not_measured():
     result = operation_result(GOOD, "/srv/report.html")
     assert result == {
+        "schema_version": 1,
         "outcome": "succeeded",
+        "kind": "cutover",
         "operation": "20261121T100000Z-aaaaaa",
         "serving": "new",
+        "standing": None,
         "phase": "new",
         "window_ms": 187.4,
         "seconds": 30.0,

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.result import failed
 from ansible_collections.bowline.fleet.plugins.module_utils._store import dsn, process, sqlite
 from ansible_collections.bowline.fleet.plugins.module_utils._store.journal import checked, failure_of, planned, refusal, reports_of
 from ansible_collections.bowline.fleet.plugins.module_utils._store.migrations import MIGRATIONS
@@ -201,8 +202,18 @@ def test_a_refusal_names_all_findings_at_once():
         {"code": "auth", "field": "c", "message": "wrong", "remedy": "free some", "level": "fail"},
     ]
     error = refusal("preflight_failed", findings)
-    assert error.message == "2 findings, nothing was changed. no_space: a: full | auth: c: wrong"
+    assert error.message == "2 findings, nothing was changed."
     assert (error.remedy, len(error.details["findings"])) == ("free some", 3)
+    lines = failed(error)["msg"].split("\n")
+    assert lines[0] == "[preflight_failed] 2 findings, nothing was changed." and len(lines) == 4
+    assert lines[1] == "  fail: no_space: a: full Remedy: free some"
+    findings[2]["remedy"] = "ask"
+    assert refusal("preflight_failed", findings).remedy == "Follow the remedy of each finding, then run again."
+
+
+def test_findings_that_only_a_longer_output_shows_are_kept():
+    shown = {"failure": {"code": "x", "message": "m", "remedy": "r", "details": {}}, "invocation": {"module_args": {"findings": [{"code": "a"}]}}}
+    assert failure_of(shown, "T")["details"] == {"findings": [{"code": "a"}]}
 
 
 def test_a_plan_has_only_the_steps_of_this_run():

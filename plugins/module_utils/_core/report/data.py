@@ -12,9 +12,13 @@ from datetime import datetime, timezone
 
 from ..errors import FleetError
 from ..redact import redact
+from ..result import finding_line
 from ..visible import visible
 
 Document = t.Mapping[str, t.Any]
+
+# Raised when a key of the result goes or changes its meaning; a new key does not raise it. docs/result.md has the shape.
+SCHEMA_VERSION = 1
 
 # Which role's evidence a part of the document stands in.
 _ROLES = {"pg": "pg_move", "probe": "traffic_probe", "dns": "dns", "edges": "edge"}
@@ -82,6 +86,7 @@ def read(data: t.Any) -> Run:
     pg = data["pg"] if isinstance(data.get("pg"), t.Mapping) else {}
     # What was said before somebody else served is stale, so a phase counts only when it was said last.
     last = next((words for words in reversed(words_of(steps, "pg_move")) if "serving" in words or "phase" in words), {})
+    stands = (_standing(steps) or {}).get("serving")
     start, closed = unix(operation.get("started_at")), unix(operation.get("ended_at"))
     moments = [moment for step in steps for moment in (step.start, step.end) if moment is not None]
     end = closed if closed is not None else max(moments, default=start)
@@ -99,7 +104,7 @@ def read(data: t.Any) -> Run:
         end=end,
         seconds=round(end - start, 3) if start is not None and end is not None else None,
         steps=steps,
-        serving=side_name(data.get("serving") or pg.get("serving") or last.get("serving")),
+        serving=side_name(data.get("serving") or (stands if stands != "unknown" else None) or pg.get("serving") or last.get("serving")),
         phase=data.get("phase") or pg.get("phase_after") or pg.get("phase") or last.get("phase"),
         failure=failure if isinstance(failure, t.Mapping) else None,
     )
@@ -142,9 +147,12 @@ def operation_result(data: t.Any, report: t.Optional[str] = None) -> dict[str, t
     ran = [step for step in run.steps if step.status != "planned"]
     check = run.id == "check"
     return {
+        "schema_version": SCHEMA_VERSION,
         "outcome": run.outcome,
+        "kind": run.kind,
         "operation": run.id,
         "serving": run.serving,
+        "standing": _standing(run.steps),
         "phase": run.phase,
         "window_ms": pg.get("window_ms"),
         "seconds": run.seconds,
@@ -156,6 +164,19 @@ def operation_result(data: t.Any, report: t.Optional[str] = None) -> dict[str, t
         "failure": run.failure,
         "report": report,
     }
+
+
+def _standing(steps: t.Iterable[StepView]) -> t.Optional[dict[str, t.Any]]:
+    """What the last step said of the world: the sentence, who serves, whether clients are held, and what to type next."""
+    words = next((words for words in reversed(words_of(steps)) if "held" in words and "next" in words), None)
+    return None if words is None else {key: words.get(key) for key in ("said", "serving", "held", "next")}
+
+
+def findings_of(run: Run) -> list[str]:
+    """Each finding of the failure on one line, unless its message says them already."""
+    failure = run.failure or {}
+    found = [entry for entry in (failure.get("details") or {}).get("findings") or [] if isinstance(entry, t.Mapping)]
+    return [finding_line(entry) for entry in found if str(entry.get("message")) not in str(failure.get("message"))]
 
 
 def outcome_of(data: t.Any) -> str:

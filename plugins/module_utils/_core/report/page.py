@@ -10,14 +10,14 @@ import json
 import typing as t
 from html import escape
 
-from .data import RUNBOOK, Document, Run, clock, duration, observations, read, said_by, unix
+from .data import RUNBOOK, Document, Run, clock, duration, findings_of, observations, read, said_by, unix
 from .figures import availability_chart, names_chart, steps_chart, window_chart
 from .style import STYLE
 
 # Longer values of evidence are cut; result.json and the journal hold them whole.
 _LONGEST = 600
 
-_TITLES = {"cutover": "Cutover", "rollback": "Rollback"}
+_TITLES = {"cutover": "Cutover", "rollback": "Rollback", "cancel": "Move given up"}
 _OUTCOMES = {
     "succeeded": ("good", "Succeeded"),
     "failed": ("bad", "Failed"),
@@ -76,9 +76,10 @@ def _failure(run: Run) -> str:
     step = next((step for step in run.steps if step.status == "failed"), None)
     where = f"<p>In step {escape(step.id)} {escape(step.name)}.</p>" if step else ""
     remedy = run.failure.get("remedy")
+    findings = "".join(f"<li>{escape(line)}</li>" for line in findings_of(run))
     return (
         f'<div class="note bad"><h2>{escape(str(run.failure.get("code", "failed")))}</h2>'
-        f"<p>{escape(str(run.failure.get('message', '')))}</p>{where}"
+        f"<p>{escape(str(run.failure.get('message', '')))}</p>{f'<ul>{findings}</ul>' if findings else ''}{where}"
         + (f"<p><b>Remedy:</b> {escape(str(remedy))}</p>" if remedy else "")
         + "</div>"
     )

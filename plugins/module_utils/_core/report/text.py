@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .data import RUNBOOK, Document, Run, clock, duration, read, said_by
+from .data import RUNBOOK, Document, Run, clock, duration, findings_of, read, said_by
 
 _ROLLBACK_OBJECTIVE = 30.0
 
@@ -103,7 +103,8 @@ def _because(run: Run) -> str:
     if run.failure is None:
         return ""
     remedy = f" Remedy: {_cell(run.failure.get('remedy'))}" if run.failure.get("remedy") else ""
-    return f" ({_cell(run.failure.get('code'))}: {_cell(run.failure.get('message'))}{remedy})"
+    findings = "".join(f" {_cell(line)}" for line in findings_of(run))
+    return f" ({_cell(run.failure.get('code'))}: {_cell(run.failure.get('message'))}{findings}{remedy})"
 
 
 def _probe(probe: Document, bullet: str = "") -> list[str]:
