@@ -4,7 +4,7 @@
 
 """Write the generated documentation anew; ``--check`` only says what is stale and then ends with 1.
 
-- docs/failures.md: every failure code that the code can raise, with its meaning.
+- docs/failures.md: every failure code that the code can raise: what it means, why it comes, what to do, what is unchanged.
 - docs/surface.md: what exists, between its two marks; the rest of the page is written by hand.
 - docs/adr/README.md: the list of decisions, in the same way.
 - roles/*/README.md: entry points and variables, in the same way; a page is made where there is none, one without marks is left alone.
@@ -116,24 +116,88 @@ def failures() -> tuple[dict[str, set[str]], dict[str, str], list[str]]:
     silent = [code for code in sorted(rooms) if code not in meanings]
     complaints = [f"{code} ({', '.join(sorted(rooms[code]))}): no meaning in FAILURES of the room's model.py" for code in silent]
     complaints += [f"{code}: a code is lower_snake" for code in sorted(rooms) if not re.fullmatch(r"[a-z][a-z0-9_]*", code)]
-    return rooms, meanings, complaints
+    return rooms, meanings, complaints + advice_complaints(rooms, advice())
+
+
+# Room -> code -> (why, do, unchanged).
+Advice = dict[str, dict[str, tuple[str, str, str]]]
+
+
+def advice() -> Advice:
+    """What failures.py of each room says. Those of _core hold wherever a room has none of its own."""
+    found: Advice = {}
+    shared: dict[str, str] = {}
+    paths = sorted((PLUGINS / "module_utils").glob("*/failures.py"), key=lambda path: path.parent.name != "_core")
+    for path in paths:
+        names, tree = dict(shared), parsed(path)
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if name == "ADVICE" and isinstance(node.value, ast.Dict):
+                    found[path.parent.name] = {
+                        str(ast.literal_eval(code)): tuple(spoken(word, names) for word in entry.args)  # type: ignore[misc]
+                        for code, entry in zip(node.value.keys, node.value.values)
+                        if code is not None and isinstance(entry, ast.Call)
+                    }
+                elif isinstance(node.value, (ast.Constant, ast.BinOp)):
+                    names[name] = spoken(node.value, names)
+        shared = shared or names
+    return found
+
+
+def spoken(node: ast.expr, names: t.Mapping[str, str]) -> str:
+    """The text of a literal, a name that is bound to one, or their sum."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return spoken(node.left, names) + spoken(node.right, names)
+    return names[node.id] if isinstance(node, ast.Name) else str(ast.literal_eval(node))
+
+
+def advice_complaints(rooms: dict[str, set[str]], known: Advice) -> list[str]:
+    """Codes of a room that nobody advises on, fields that say nothing, and advice on codes that do not exist."""
+    complaints = []
+    for code in sorted(rooms):
+        silent = [room for room in sorted(rooms[code]) if code not in known.get(room, {}) and code not in known.get("_core", {})]
+        # What controller plugins raise is of the room that they are the door of.
+        silent = [room for room in silent if room.startswith("_") or not any(code in one for one in known.values())]
+        if silent:
+            complaints.append(f"{code} ({', '.join(silent)}): no advice in failures.py of the room")
+    for room, codes in known.items():
+        for code, fields in codes.items():
+            if code not in rooms or (room != "_core" and room not in rooms[code]):
+                complaints.append(f"{code}: {room}/failures.py advises on it, and nothing there raises it")
+            complaints += [f"{code} ({room}): {name} says nothing" for name, text in zip(FIELDS, fields) if len(text) < MIN_WORDS]
+    return complaints
+
+
+FIELDS = ("why", "do", "unchanged")
+# Shorter than "Nothing." would be no sentence.
+MIN_WORDS = 8
 
 
 def failures_page() -> str:
     rooms, meanings, _complaints = failures()
+    known = advice()
     lines = [
         "# Failure codes",
         "",
         "Generated from the code by `make docs`; a test fails when it is stale. A failed task returns `failure: {code, message, remedy,",
         "details}`: `code` is one of these names and stays stable, `message` says what was seen and what is unchanged, `remedy` names the",
-        "next command or option.",
+        "next command or option. Each message ends with the link to its part of this page.",
         "",
-        "| code | meaning | raised in |",
-        "|---|---|---|",
+        "Before anything else: who serves and whether clients are held stands in the last line of each run.",
+        "",
+        ", ".join(f"[`{code}`](#{code})" for code in sorted(rooms)),
     ]
     for code in sorted(rooms):
         where = ", ".join(f"`{room}`" for room in sorted(rooms[code]))
-        lines.append(f"| `{code}` | {meanings.get(code, '')} | {where} |")
+        lines += ["", f"## `{code}`", "", f"{meanings.get(code, '')} Raised in {where}."]
+        own = [(room, known[room][code]) for room in sorted(rooms[code]) if code in known.get(room, {}) and room != "_core"]
+        if code in known.get("_core", {}) and len(own) < len(rooms[code]):
+            own.insert(0, ("", known["_core"][code]))
+        own = own or [("", one[code]) for one in known.values() if code in one][:1]
+        for room, (why, do, unchanged) in own:
+            lines += ["", *([f"In `{room}`:", ""] if room and len(own) > 1 else [])]
+            lines += [f"- **Why:** {why}", f"- **Do:** {do}", f"- **Unchanged:** {unchanged}"]
     return "\n".join(lines) + "\n"
 
 

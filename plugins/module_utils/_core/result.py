@@ -17,6 +17,9 @@ from .visible import one_line, visible
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+# In the folder of the collection, and below the address that galaxy.yml calls documentation.
+PAGE = "docs/failures.md"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -100,9 +103,15 @@ def failed(error: FleetError, secrets: t.Sequence[str] = ()) -> dict[str, t.Any]
         # A line each, which Ansible's own callback keeps. A message that is made of them would say them twice.
         twice = any(str(finding.get("message")) in failure["message"] for finding in findings)
         head = f"{len(findings)} {'finding' if len(findings) == 1 else 'findings'}:" if twice else failure["message"]
-        return {"failed": True, "msg": "\n  ".join([f"[{failure['code']}] {head}", *map(finding_line, findings)]), "failure": failure}
+        lines = [f"[{failure['code']}] {head}", *map(finding_line, findings), f"Each code: {PAGE}"]
+        return {"failed": True, "msg": "\n  ".join(lines), "failure": failure}
     message = f"{failure['message']} Remedy: {failure['remedy']}" if failure["remedy"] else failure["message"]
-    return {"failed": True, "msg": f"[{failure['code']}] {message}", "failure": failure}
+    return {"failed": True, "msg": f"[{failure['code']}] {message} ({page(failure['code'])})", "failure": failure}
+
+
+def page(code: t.Any) -> str:
+    """Where to read why a failure comes, what to do, and what is unchanged."""
+    return f"{PAGE}#{code}"
 
 
 def finding_line(finding: t.Mapping[str, t.Any]) -> str:

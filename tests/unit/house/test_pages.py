@@ -73,8 +73,27 @@ def test_every_role_has_its_specs(clone):
     assert sorted(roles) == [name for name, _entries, _text in docs.roles()]
 
 
-def test_every_failure_code_has_a_meaning():
+def test_every_failure_code_has_a_meaning_and_advice():
+    """What you see, why, what to do, what is unchanged: FAILURES of the room's model.py and ADVICE of its failures.py."""
     assert docs.failures()[2] == []
+
+
+def test_a_code_without_advice_is_seen():
+    rooms, advice = {"a": {"_x"}, "b": {"_x", "_y"}, "c": {"action"}}, {"_core": {"b": ("why it is", "do this", "unchanged")}, "_x": {}}
+    assert docs.advice_complaints(rooms, advice)[:2] == [
+        "a (_x): no advice in failures.py of the room", "c (action): no advice in failures.py of the room"]  # fmt: skip
+    said = ("why it is so", "do something", "all of it")
+    assert docs.advice_complaints({"a": {"_x"}}, {"_x": {"a": said}}) == []
+    assert docs.advice_complaints({"a": {"_x"}}, {"_x": {"a": (said[0], "", said[2])}}) == ["a (_x): do says nothing"]
+    assert docs.advice_complaints({}, {"_x": {"a": said}}) == ["a: _x/failures.py advises on it, and nothing there raises it"]
+
+
+def test_each_code_has_its_place_on_the_page(clone):
+    page = clone.text(Path("docs/failures.md"))
+    rooms = docs.failures()[0]
+    assert re.findall(r"^## `(\w+)`$", page, flags=re.M) == sorted(rooms)
+    parts = page.split("\n## ")[1:]
+    assert [part.split("\n", 1)[0] for part in parts if not all(f"- **{name}:** " in part for name in ("Why", "Do", "Unchanged"))] == []
 
 
 def test_failure_codes_are_found_wherever_they_stand():

@@ -205,7 +205,7 @@ def test_a_refusal_names_all_findings_at_once():
     assert error.message == "2 findings, nothing was changed."
     assert (error.remedy, len(error.details["findings"])) == ("free some", 3)
     lines = failed(error)["msg"].split("\n")
-    assert lines[0] == "[preflight_failed] 2 findings, nothing was changed." and len(lines) == 4
+    assert lines[0] == "[preflight_failed] 2 findings, nothing was changed." and len(lines) == 5
     assert lines[1] == "  fail: no_space: a: full Remedy: free some"
     findings[2]["remedy"] = "ask"
     assert refusal("preflight_failed", findings).remedy == "Follow the remedy of each finding, then run again."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..result import page
 from ..visible import one_line, visible
 from .data import Document, duration, said_by
 
@@ -63,6 +64,8 @@ def failure_lines(failure: Document, result: t.Optional[Document] = None, said: 
         lines += [f"{_INDENT}  {line}" for line in _lines(failure.get("message", ""))]
         if failure.get("remedy"):
             lines.append(f"{_INDENT}  remedy: {one_line(failure['remedy'])}")
+    codes = [entry.get("code") for entry in findings if entry.get("level", "fail") == "fail"] or [failure.get("code", "failed")]
+    lines.append(f"{_INDENT}  see: {', '.join(page(one_line(code)) for code in dict.fromkeys(codes))}")
     if said:
         lines.append(f"{_INDENT}  task: {one_line(said)}")
     if failure.get("code") == "task_failed":

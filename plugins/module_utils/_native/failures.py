@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What to do about failures of units and manifests; see _core/failures.py."""
+
+from __future__ import annotations
+
+from .._core.failures import NOTHING_WRITTEN, STEP, Advice
+
+ADVICE = {
+    "capability_conflict": Advice(
+        "The modules of the stack do not fit together: two provide the same, one needs what none has, or one is privileged and not approved.",
+        "Change the set of modules, or approve the one that is named (`native_stack_approved`).",
+        NOTHING_WRITTEN,
+    ),
+    "manifest_invalid": Advice(
+        "A manifest has a key or value that schema_version 1 does not know, or a path that the profile of its module hides.",
+        "Correct every path that is named; they come all at once.",
+        NOTHING_WRITTEN,
+    ),
+    "not_owner": Advice(
+        "A unit of this name exists and carries another stack's mark, or none.",
+        "Rename the stack (`native_stack_name`), or remove the other unit after looking at it.",
+        NOTHING_WRITTEN,
+    ),
+    "status_unreadable": Advice(
+        "systemd did not answer a question about a unit, so nobody knows whether it runs.",
+        "`systemctl status` on the host says what is wrong with systemd itself; then run again.",
+        STEP,
+    ),
+    "unit_cycle": Advice(
+        "Services wait for each other in a circle, which is named.", "Remove one of the dependencies from the manifests.", NOTHING_WRITTEN
+    ),
+    "unit_failed": Advice(
+        "The service did not reach its condition: it ended at once, could not bind, or could not read something. Its last lines stand in the message.",
+        "Mend what they say; `journalctl -u <unit>` on the target has the rest. Then run the same playbook again.",
+        "The old side serves as before; of the target's units those that ran go on. " + STEP,
+    ),
+    "unit_invalid": Advice(
+        "systemd refuses the text that would be written; most often a value that this version does not know.",
+        "Correct the key of the manifest that is named.",
+        "The unit that was there is untouched and goes on.",
+    ),
+}
