@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 name: timeline
 type: stdout
 short_description: Show the steps of an operation while it runs
-version_added: 1.0.0
+version_added: 0.9.0
 author: The bowline contributors (@bowline)
 description:
   - Shows each step with its number, how long it took, how long it was expected to take, and the last evidence.

@@ -13,7 +13,7 @@ description:
   - An RRset is all records of one name and type. It is replaced as a whole, and only if it still is what was read before.
   - After a change every address of every authoritative server is asked, without recursion, until all of them show it.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer, bowline.fleet.wait, bowline.fleet.dns]
 options:
   state:
@@ -161,39 +161,64 @@ plan:
   returned: success
   type: list
   elements: dict
+  sample: [{"action": "replace", "reason": "hub.example.org. A: 192.0.2.10 becomes 192.0.2.20", "disruptive": true}]
 record:
   description: The RRset after the run (predicted in check mode) as C(present), C(records), C(ttl), C(proxied) and C(owner).
   returned: success
   type: dict
+  sample: {"present": true, "records": ["192.0.2.20"], "ttl": 60, "proxied": false, "owner": "cutover/hub-1"}
 previous:
   description: The RRset before the run in the same form; feed it back as O(previous) to restore it.
   returned: success
   type: dict
+  sample: {"present": true, "records": ["192.0.2.10"], "ttl": 60, "proxied": false, "owner": "cutover/hub-1"}
 ready_at:
   description: Unix second from which no cache holds the old TTL.
   returned: success and O(state=prepared)
   type: int
+  sample: 1795834542
 max_stale_until:
   description: Unix second until which a cache that keeps to the TTL may answer an earlier form.
   returned: success and not O(state=prepared)
   type: int
+  sample: 1795834541
 instructions:
   description: What somebody has to change and by which name servers the RRset is seen how, as sentences; empty when nothing is left to do.
   returned: success and O(provider=none)
   type: list
   elements: str
+  sample: ["Change hub.example.org. from 900 IN A 192.0.2.10 to 60 IN A 192.0.2.20."]
 verified:
   description: Whether all servers that were asked show the RRset. False in check mode when there is something to change.
   returned: success
   type: bool
+  sample: true
 evidence:
   description: What each server answered, which of them differ, and the end of staleness as text.
   returned: success
   type: dict
+  sample:
+    servers:
+    - name: ns1.example.org.
+      address: 192.0.2.53
+      port: 53
+      records: [192.0.2.20]
+      ttl: 60
+      serial: 7
+      error: ''
+    lagging: []
+    stale_until: '2026-11-28T02:55:41Z'
 failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
+  sample:
+    code: conflict
+    message: hub.example.org. A is 192.0.2.7; expected 192.0.2.10. Nothing was changed.
+    remedy: Find out who changed it; then set expect_current to what is there now, or change it back.
+    details:
+      expected: [192.0.2.10]
+      seen: [192.0.2.7]
 """
 from ansible.module_utils.basic import AnsibleModule
 

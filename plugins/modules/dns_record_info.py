@@ -12,7 +12,7 @@ description:
   - Asks the provider, every address of every authoritative server without recursion, and the resolvers that are named.
   - A server that does not answer is an entry with an error and a difference, never an empty RRset.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.reader, bowline.fleet.dns]
 """
 EXAMPLES = r"""
@@ -29,42 +29,51 @@ record:
   description: The RRset at the provider as C(present), C(records), C(ttl), C(proxied) and C(owner).
   returned: success
   type: dict
+  sample: {"present": true, "records": ["192.0.2.20"], "ttl": 60, "proxied": false, "owner": "cutover/hub-1"}
 servers:
   description: Per authoritative address C(name), C(address), C(port), C(records), C(ttl), C(serial) and C(error).
   returned: success
   type: list
   elements: dict
+  sample: [{"name": "ns1.example.org.", "address": "192.0.2.53", "port": 53, "records": ["192.0.2.20"], "ttl": 60, "serial": 7, "error": ""}]
 resolvers:
   description: The same per resolver.
   returned: success
   type: list
   elements: dict
+  sample: [{"name": "192.0.2.1", "address": "192.0.2.1", "port": 53, "records": ["192.0.2.20"], "ttl": 60, "serial": null, "error": ""}]
 serials:
   description: The different SOA serials that were seen; more than one means that a transfer is under way.
   returned: success
   type: list
   elements: int
+  sample: [7]
 differences:
   description: One sentence per server that does not show the RRset of the provider.
   returned: success
   type: list
   elements: str
+  sample: []
 consistent:
   description: Whether there are no differences.
   returned: success
   type: bool
+  sample: true
 max_stale_until:
   description: Unix second until which a cache may answer an earlier form; null if it has no owner, so that nobody recorded it.
   returned: success
   type: int
+  sample: 1795834541
 stale_seconds:
   description: Seconds left until then, 0 when it has passed.
   returned: success
   type: int
+  sample: 0
 failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
+  sample: {"code": "zone_not_found", "message": "192.0.2.53 does not hold the zone example.org.", "remedy": "Correct zone or server.", "details": {}}
 """
 from ansible.module_utils.basic import AnsibleModule
 

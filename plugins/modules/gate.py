@@ -13,7 +13,7 @@ description:
   - Closed by default. An empty answer, an error, a missing tool or an answer that cannot be read is a failed check.
   - All checks are run, in order, also after one has failed. Misspelt keys are refused before any is run.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 attributes:
   check_mode:
     description: Checks that only read are run; those that may write are listed as RV(planned) and not run.
@@ -91,24 +91,40 @@ passed:
   description: How many checks passed.
   returned: success
   type: int
+  sample: 2
 total:
   description: How many checks there are. The same as RV(passed) unless some were only planned.
   returned: success
   type: int
+  sample: 2
 planned:
   description: Names of the checks that check mode did not run.
   returned: success
   type: list
   elements: str
+  sample: []
 checks:
   description: Per check C(name), C(type), C(ok) (null if planned), C(evidence), C(findings) and C(seconds).
   returned: success
   type: list
   elements: dict
+  sample:
+    - name: up
+      type: http
+      ok: true
+      evidence: {url: 'https://hub.example.org/up', method: GET, status: 200, ms: 31, bytes: 17}
+      findings: []
+      seconds: 0.031
 failure:
   description: Code, message, remedy and details; the details hold the same as a success, and the names that C(failed).
   returned: failure
   type: dict
+  sample:
+    code: check_failed
+    message: '1 of 2 checks failed: up: status 502, expected 200.'
+    remedy: Look at what the check saw.
+    details:
+      failed: [up]
 """
 from ..module_utils._core.checkers import CHECKERS
 from ..module_utils._core.gates import Tools, run_gates

@@ -16,7 +16,7 @@ description:
     of restarts count from this run on.
   - Units carry the marks C(X-Bowline-Stack), C(X-Bowline-Module) and C(X-Bowline-Digest) and are found by them.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer, bowline.fleet.wait]
 requirements:
   - systemd 250 or newer
@@ -153,33 +153,44 @@ plan:
   returned: success
   type: list
   elements: dict
+  sample: [{"action": "start", "reason": "hub-backend-web.service is inactive, active is wanted", "disruptive": false}]
 units:
   description: Units in start order with C(name), C(module), C(service), C(order) and the C(condition) asked for.
   returned: success
   type: list
   elements: dict
+  sample: [{"name": "hub-backend-web.service", "module": "backend", "service": "web", "order": 2, "condition": "active"}]
 bookmark:
   description: Condition of each unit before the run, C(active), C(inactive), C(masked) or C(absent).
   returned: success
   type: dict
+  sample: {"hub-backend-web.service": "inactive"}
 restarted:
   description: Units that were restarted.
   returned: success
   type: list
   elements: str
+  sample: []
 extra:
   description: Units of the stack that no manifest names and that were left alone.
   returned: success
   type: list
   elements: str
+  sample: []
 evidence:
   description: States of the units after the run (before it in check mode).
   returned: success
   type: dict
+  sample: {"states": {"hub-backend-web.service": {"active": "active", "file": "enabled", "restarts": 0}}}
 failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
+  sample:
+    code: unit_failed
+    message: hub-backend-web.service is failed, expected active.
+    remedy: Look at its last lines, which stand in the details.
+    details: {unit: hub-backend-web.service}
 """
 from ..module_utils._core.argspec import WAIT
 from ..module_utils._core.module import FleetModule

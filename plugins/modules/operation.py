@@ -16,7 +16,7 @@ description:
   - Never reports RV(ignore:changed), because the journal is no part of the world that a play changes.
   - Playbooks use the role P(bowline.fleet.operation#role), which calls this module.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.controller, bowline.fleet.store]
 options:
   state:
@@ -123,6 +123,16 @@ operation:
     outcome: {description: 'How it ended: succeeded, failed, rolled_back, or abandoned when another run took over.', type: str, returned: always}
     takeover: {description: Whether a dead run was taken over., type: bool, returned: after opening}
     previous: {description: The run that was taken over and the last step it came to., type: dict, returned: after opening}
+  sample:
+    id: 20261128T024952Z-3b33cf
+    kind: cutover
+    subjects: [cutover/hub]
+    lease_numbers: {cutover/hub: 3}
+    started_at: '2026-11-28T02:49:52.013Z'
+    ended_at: null
+    outcome: null
+    takeover: false
+    previous: null
 steps:
   description: All steps so far, planned ones included. In check mode each host knows those that it went through itself.
   returned: for opened, step and closed
@@ -139,6 +149,47 @@ steps:
     evidence: {description: 'What its roles saw, by host and role.', type: dict, returned: always}
     bookmark: {description: 'What is needed to go back, by host and role.', type: dict, returned: always}
     failure: {description: 'Code, message, remedy and details of what failed.', type: dict, returned: always}
-step: {description: The step as it is now., returned: for step, type: dict}
-failure: {description: 'Code, message, remedy and details.', returned: failure, type: dict}
+  sample:
+    - id: C6
+      name: Seed
+      position: 6
+      status: done
+      changed: true
+      seconds: 13.347
+      expected_seconds: 12.9
+      evidence:
+        localhost:
+          pg_move: {phase: seeded, serving: legacy}
+      bookmark:
+        localhost:
+          pg_move: {phase: empty}
+      failure: null
+step:
+  description: The step as it is now.
+  returned: for step
+  type: dict
+  sample:
+    id: C6
+    name: Seed
+    position: 6
+    status: done
+    changed: true
+    seconds: 13.347
+    expected_seconds: 12.9
+    evidence:
+      localhost:
+        pg_move: {phase: seeded, serving: legacy}
+    bookmark:
+      localhost:
+        pg_move: {phase: empty}
+    failure: null
+failure:
+  description: Code, message, remedy and details.
+  returned: failure
+  type: dict
+  sample:
+    code: locked
+    message: cutover/hub is held by root (pid 4711 on controller) since 12 s.
+    remedy: Wait until that run has ended.
+    details: {subject: cutover/hub}
 """

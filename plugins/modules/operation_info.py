@@ -9,7 +9,7 @@ module: operation_info
 short_description: Read operations from the store
 description: Returns operations with their steps, evidence, bookmarks and events, and who holds a subject now.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.reader, bowline.fleet.store]
 attributes:
   action: {description: Has a corresponding action plugin; runs on the controller., support: full}
@@ -33,9 +33,54 @@ operations:
   returned: success
   type: list
   elements: dict
+  sample:
+    - id: 20261128T024952Z-3b33cf
+      kind: cutover
+      subjects: [cutover/hub]
+      lease_numbers: {cutover/hub: 3}
+      started_at: '2026-11-28T02:49:52.013Z'
+      ended_at: null
+      outcome: null
+      takeover: false
+      previous: null
+      steps:
+      - id: C6
+        name: Seed
+        position: 6
+        status: done
+        changed: true
+        seconds: 13.347
+        expected_seconds: 12.9
+        evidence:
+          localhost:
+            pg_move: {phase: seeded, serving: legacy}
+        bookmark:
+          localhost:
+            pg_move: {phase: empty}
+        failure: null
+      events:
+      - at: '2026-11-28T02:49:52.013Z'
+        kind: opened
+        data: {previous: null}
 lease:
   description: Who holds O(subject) now, with age and seconds to the expiry; null when nobody does or no subject was given.
   returned: success
   type: dict
-failure: {description: 'Code, message, remedy and details.', returned: failure, type: dict}
+  sample:
+    subject: cutover/hub
+    holder: root (pid 4711 on controller)
+    operation_id: 20261128T024952Z-3b33cf
+    since: '2026-11-28T02:49:52.013Z'
+    age: 12.1
+    expires_in: 888.0
+    held_by_number: 3
+failure:
+  description: Code, message, remedy and details.
+  returned: failure
+  type: dict
+  sample:
+    code: store_unavailable
+    message: 'The store cannot be opened: unable to open database file.'
+    remedy: Check its path and rights.
+    details: {}
 """

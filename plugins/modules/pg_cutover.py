@@ -23,7 +23,7 @@ description:
     with and the first superuser of a server are not changed there. Not so under O(engine=physical), where the cluster moves as a whole.
   - "Failure codes: see RV(failure); all findings of the preflight are in its details."
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer, bowline.fleet.pg]
 options:
   state:
@@ -374,6 +374,7 @@ plan:
   returned: success
   type: list
   elements: dict
+  sample: [{"action": "switch", "reason": "legacy serves, new is wanted", "disruptive": true}]
 phase_before:
   description: >-
     Phase at the start: empty, prepared, seeding, seeded, armed, window_forward, window_reverse, switched_cleanup, new, new_armed,
@@ -382,57 +383,70 @@ phase_before:
     not take writes yet; unknown when one server did not answer.
   returned: success
   type: str
+  sample: "armed"
 phase_after:
   description: Phase at the end (predicted in check mode).
   returned: success
   type: str
+  sample: "new"
 serving:
   description: Side that takes writes at the end; nobody inside a window, unknown when the facts do not say.
   returned: success
   type: str
+  sample: "new"
 engine:
   description: The engine that is used; null when none fits.
   returned: success
   type: str
+  sample: "logical"
 engine_reason:
   description: Why it is this one, or what stands against each.
   returned: success
   type: str
+  sample: "wal_level is logical on both servers"
 restart_ms:
   description: Milliseconds for which clients were held while legacy was restarted; null without a restart.
   returned: success
   type: float
+  sample: null
 window_ms:
   description: >-
     Milliseconds from the fence of the source until clients can write on the target: its fence is off, sessions that began under it have
     ended, and the router has routed and released the clients. Null without a switch.
   returned: success
   type: float
+  sample: 312.4
 database_ms:
   description: Milliseconds of it until the fence of the target was off.
   returned: success
   type: float
+  sample: 171.9
 hold:
   description: Unix seconds C(from) which the clients waited, and C(until) which; null without a switch.
   returned: success
   type: dict
+  sample: {"from": 1795834323.04, "until": 1795834323.79}
 pause_ms:
   description: Milliseconds from the moment at which the router begins to hold the clients until it has released them.
   returned: success
   type: float
+  sample: 503.7
 steps:
   description: Every step of the window with its name and milliseconds.
   returned: success
   type: list
   elements: dict
+  sample: [{"name": "W2", "ms": 127.6}, {"name": "W7", "ms": 8.6}]
 drained:
   description: Sessions ended on the source because they were C(idle), after they C(waited) for their transaction, or C(terminated).
   returned: success
   type: dict
+  sample: {"idle": 10, "terminated": 0, "waited": 0}
 sequences:
   description: How many sequences were set exactly and read back; null with engine physical, which brings them along.
   returned: success
   type: int
+  sample: 4
 verify:
   description: >-
     Comparison of all rows as C(mode), C(tables), C(rows), C(equal), C(seconds) and C(mismatches). Null when this run did not switch.
@@ -440,6 +454,7 @@ verify:
     source, up to C(replayed) on C(timeline); no table is read.
   returned: success
   type: dict
+  sample: {"mode": "hash", "equal": true, "tables": 6, "rows": 65502, "mismatches": [], "seconds": 1.44}
 loss:
   description: >-
     With O(accept_loss=true), what legacy knows of the rows that it has: C(guarantee), C(position) in the log of new up to which all has
@@ -448,35 +463,48 @@ loss:
     the failures loss_possible and target_not_fenced.
   returned: success
   type: dict
+  sample: null
 snapshot:
   description: >-
     The dump of the switch point as M(bowline.fleet.pg_snapshot) returns it, or its C(failure). Null when this run took none.
   returned: success
   type: dict
+  sample: null
 findings:
   description: >-
     What the preflight found as C(code), C(level) (fail or warn), C(object), C(message) and C(remedy). Empty when nothing had to be done.
   returned: success
   type: list
   elements: dict
+  sample:
+    - {code: materialized_view, level: warn, object: public.document_states, message: Materialized view public.document_states is filled by a refresh
+        of its own after each switch., remedy: Nothing has to be done.}
 predicted_window_ms:
   description: >-
     What RV(window_ms) of the next switch is expected to be, by the round trips, reads and router of now. Null where it was not asked for
     or could not be measured; a warning says why.
   returned: success
   type: float
+  sample: 344.0
 rollback:
   description: Whether the side that served before can serve again without loss, as C(armed), C(guarantee), C(lag_ms) and C(reason).
   returned: success
   type: dict
+  sample: {"armed": true, "guarantee": "async", "lag_ms": 16.0, "reason": ""}
 evidence:
   description: C(facts) of both catalogs at the end, and C(accepted_owner_code), the functions of O(accept_owner_code) that may have run.
   returned: success
   type: dict
+  sample: {"facts": {"legacy": {"exists": true, "fenced": true, "epoch": "1795834131545-5c5d47:commit"}}}
 failure:
   description: Code, message, remedy and details. With rows_differ the switch stays, and details hold C(verify) and C(window_ms).
   returned: failure
   type: dict
+  sample:
+    code: active_transactions
+    message: 'Sessions were still inside a transaction after 2 s: pid 4711 (report, 63.0 s, active). The window was given up.'
+    remedy: 'End them, raise drain_grace, or set on_active: terminate.'
+    details: {}
 """
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner

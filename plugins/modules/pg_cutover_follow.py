@@ -13,7 +13,7 @@ description:
   - Fails as the job fails, with its code. A host that does not answer for a moment is asked again.
   - The role P(bowline.fleet.pg_move#role) uses it. It must run on the host on which the job was started, as the same user.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 attributes:
   check_mode: {description: Only reads., support: full}
   diff_mode: {description: Nothing is changed., support: N/A}
@@ -46,10 +46,38 @@ EXAMPLES = r"""
   register: switched
 """
 RETURN = r"""
-finished: {description: Whether the job has ended., returned: success, type: bool}
-serving: {description: Side that takes writes now., returned: success, type: str}
-phase: {description: 'Phase of the pair, see M(bowline.fleet.pg_cutover).', returned: success, type: str}
-since: {description: Unix seconds since which O(state) serves; null as long as the job has not told it., returned: success, type: float}
-at: {description: Unix seconds at which this was seen., returned: success, type: float}
-failure: {description: 'Code, message, remedy and details, of the job when it failed.', returned: failure, type: dict}
+finished:
+  description: Whether the job has ended.
+  returned: success
+  type: bool
+  sample: false
+serving:
+  description: Side that takes writes now.
+  returned: success
+  type: str
+  sample: "new"
+phase:
+  description: Phase of the pair, see M(bowline.fleet.pg_cutover).
+  returned: success
+  type: str
+  sample: "switched_cleanup"
+since:
+  description: Unix seconds since which O(state) serves; null as long as the job has not told it.
+  returned: success
+  type: float
+  sample: 1795834323.79
+at:
+  description: Unix seconds at which this was seen.
+  returned: success
+  type: float
+  sample: 1795834324.02
+failure:
+  description: Code, message, remedy and details, of the job when it failed.
+  returned: failure
+  type: dict
+  sample:
+    code: job_lost
+    message: The job that switches to new has no result, and for 300 s no process works on the pair; serving is legacy.
+    remedy: Run the same playbook again; it reads both catalogs and goes on from there.
+    details: {serving: legacy}
 """

@@ -17,7 +17,7 @@ description:
     uses. It is data and no SQL. No password is in an argument of a process.
   - The helper schema of M(bowline.fleet.pg_cutover), publications and subscriptions are not part of a dump; RV(snapshot.left_out) names them.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer]
 requirements:
   - psycopg >= 3.1 (Debian package python3-psycopg)
@@ -157,6 +157,7 @@ plan:
   returned: success
   type: list
   elements: dict
+  sample: [{"action": "dump", "reason": "no snapshot of kind before is younger than a day", "disruptive": false}]
 snapshot:
   description: The snapshot. Null after V(absent), for a foreign file, and in check mode when it would be taken.
   returned: success
@@ -184,16 +185,42 @@ snapshot:
         C(passed_over). Null when there is none.
       type: dict
       returned: success
+  sample:
+    name: hub-20261128T024059Z-before
+    host: hub-old
+    directory: /var/backups/bowline
+    path: /var/backups/bowline/hub-20261128T024059Z-before/hub-20261128T024059Z-before.dump
+    kind: before
+    taken_at: '2026-11-28T02:40:59Z'
+    frozen_at_switch: false
+    bytes: 450474
+    database_bytes: 18136423
+    tables: 6
+    rows: 19604
+    compress: gzip
+    seconds: {dump: 0.69, all: 0.97}
+    left_out:
+      publications: []
+      subscriptions: []
+    sums: {hub-20261128T024059Z-before.dump: 7d6a3ef8eabf0357bf353d427af8251e10a77e0fac6a1675ccda0b7a1be3d59d}
+    checked_at: 1795834266.7
+    tested: null
 evidence:
   description: >-
     What was judged before a dump as C(database_bytes), C(free_bytes), C(compress) and C(pg_dump); after a restore C(accepted_owner_code), the
     functions of O(accept_owner_code) that may have run.
   returned: success
   type: dict
+  sample: {"database_bytes": 18136423, "free_bytes": 51539607552, "compress": "gzip", "pg_dump": "15.18"}
 failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
+  sample:
+    code: disk_space
+    message: /var/backups/bowline has 12 MB free; the dump needs 22 MB.
+    remedy: Free space, or name another directory.
+    details: {}
 """
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner

@@ -16,7 +16,7 @@ description:
     process; the result names the command that does.
   - It also writes C(bowline-edge), one file with the very same code, for the watchdog of a switch and for operators.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer, bowline.fleet.wait]
 requirements:
   - haproxy >= 2.6 where the edge runs
@@ -265,10 +265,12 @@ plan:
   returned: success
   type: list
   elements: dict
+  sample: [{"action": "insert", "reason": "the proxy does not send to the edge", "disruptive": false}]
 evidence:
   description: Paths of the files that were written (foreseen in check mode).
   returned: success
   type: dict
+  sample: {"files": ["/var/lib/bowline/edge-hub/haproxy.cfg"]}
 edge:
   description: The edge after the run; check mode leaves out what only a run can tell (epoch, counters). None when it is absent.
   returned: success
@@ -287,10 +289,29 @@ edge:
     old_workers: {description: Processes that a reload left behind., type: int, returned: when running}
     inserted: {description: Whether the proxy sends to the edge., type: bool, returned: always}
     start: {description: Command that starts the process in the foreground., type: list, elements: str, returned: always}
+  sample:
+    side: legacy
+    directory: /var/lib/bowline/edge-hub
+    running: true
+    route: local
+    serves: legacy
+    epoch: 1795834141436
+    hold: 0.0
+    in_step: true
+    in_flight: 0
+    upgraded: 0
+    old_workers: 0
+    inserted: true
+    start: [haproxy, -W, -db, -S, '/var/lib/bowline/edge-hub/run/master.sock,mode,600', -f, /var/lib/bowline/edge-hub/haproxy.cfg]
 failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
+  sample:
+    code: edge_not_ready
+    message: '200 from the edge itself for GET /up; the proxy is unchanged was not seen in 300 s; last: 503.'
+    remedy: Start the edge and the application behind it.
+    details: {}
 """
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.argspec import WAIT

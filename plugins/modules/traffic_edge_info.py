@@ -10,7 +10,7 @@ module: traffic_edge_info
 short_description: Read what an edge does now
 description: Reads route, hold and counters of an edge, from its files and its running process, and can try both sides through it.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.reader]
 options:
   directory:
@@ -83,10 +83,25 @@ edge:
   description: As returned by M(bowline.fleet.traffic_edge); None when the directory has no edge.
   returned: success
   type: dict
+  sample:
+    side: legacy
+    directory: /var/lib/bowline/edge-hub
+    running: true
+    route: local
+    serves: legacy
+    epoch: 1795834141436
+    hold: 0.0
+    in_step: true
+    in_flight: 0
+    upgraded: 0
+    old_workers: 0
+    inserted: true
+    start: [haproxy, -W, -db, -S, '/var/lib/bowline/edge-hub/run/master.sock,mode,600', -f, /var/lib/bowline/edge-hub/haproxy.cfg]
 reach:
   description: For C(legacy) and C(new) C(ok) (the request was answered with 200), C(status), C(ms), C(error). Empty unless asked for.
   returned: success
   type: dict
+  sample: {"legacy": {"ok": true, "status": 200, "ms": 7, "error": ""}, "new": {"ok": true, "status": 200, "ms": 12, "error": ""}}
 findings:
   description: >-
     What stands against an insertion (C(level) V(fail)) or should be known of it (V(warn)), each with C(code), C(level), C(object), C(message),
@@ -94,18 +109,26 @@ findings:
   returned: success
   type: list
   elements: dict
+  sample: []
 proxy_timeout:
   description: Seconds that the proxy waits for an answer of what is behind it, None for no limit or when it does not tell. A hold has to be shorter.
   returned: success
   type: float
+  sample: 60.0
 labels:
   description: Labels that the container of the edge needs for O(proxy); empty for every driver but V(traefik_labels).
   returned: success
   type: dict
+  sample: {"traefik.enable": "true", "traefik.http.routers.hub-edge.rule": "Host(`hub.example.org`)"}
 failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
+  sample:
+    code: edge_state_unreadable
+    message: /var/lib/bowline/edge-hub/edge.json is no JSON.
+    remedy: Take the edge out and run again.
+    details: {}
 """
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.result import finish

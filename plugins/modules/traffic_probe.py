@@ -13,7 +13,7 @@ description:
     playbook, even one that is killed, and ends by itself after O(max_seconds) or when O(directory) is removed.
   - Each worker keeps connections open as browsers do. One with an address stays with it; one without follows the name in O(url).
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer]
 options:
   state:
@@ -97,14 +97,17 @@ plan:
   returned: success
   type: list
   elements: dict
+  sample: [{"action": "start", "reason": "no probe runs", "disruptive": false}]
 probe:
   description: C(directory), C(lines) (path of the lines) and C(alive).
   returned: success
   type: dict
+  sample: {"alive": true, "silence": 0.1, "lines": "/var/lib/probe/lines.jsonl"}
 failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
+  sample: {"code": "probe_failed", "message": "The probe did not write a line in 10 s.", "remedy": "Look at the last lines of its log.", "details": {}}
 """
 from ..module_utils._core.module import FleetModule
 from ..module_utils._core.result import finish

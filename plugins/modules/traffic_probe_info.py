@@ -10,7 +10,7 @@ module: traffic_probe_info
 short_description: Read what a probe measured
 description: Reads the lines of a probe, running or ended, and says what they mean.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.reader]
 options:
   directory:
@@ -76,7 +76,25 @@ probe:
       returned: when O(series=true)
       type: list
       elements: dict
-failure: {description: 'Code, message, remedy and details.', returned: failure, type: dict}
+  sample:
+    alive: true
+    silence: 0.1
+    lines: /var/lib/probe/lines.jsonl
+    requests: 10999
+    failed: 0
+    again: 0
+    failures: []
+    p50_ms: 11.2
+    p99_ms: 63.0
+    max_ms: 857.2
+    gaps:
+    - {worker: writer, from: 1795834323.45, to: 1795834324.24, ms: 797.9}
+    longest_write_gap_ms: 797.9
+failure:
+  description: Code, message, remedy and details.
+  returned: failure
+  type: dict
+  sample: {"code": "option_invalid", "message": "since: 'noon' is no unix time and no ISO 8601 time.", "remedy": "Give one of both.", "details": {}}
 """
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.result import finish

@@ -19,6 +19,7 @@ import time
 import typing as t
 from pathlib import Path
 
+import jsonschema
 import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,8 +85,9 @@ class Run:
         return self.log.read_text(encoding="utf-8")
 
     def figures(self) -> dict[str, t.Any]:
-        """result.json of this run."""
+        """result.json of this run, which is as it is documented."""
         value: dict[str, t.Any] = json.loads(self.result.read_text(encoding="utf-8"))
+        jsonschema.validate(value, json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8")))
         return value
 
 

@@ -15,8 +15,10 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+ROOT = Path(__file__).resolve().parents[3]
 ROLE = """\
 ---
 - name: Work of {name}
@@ -124,7 +126,9 @@ class Toy:
 
     @property
     def result(self) -> dict:
-        return json.loads((self.base / "result.json").read_text())
+        value = json.loads((self.base / "result.json").read_text())
+        jsonschema.validate(value, json.loads((ROOT / "docs" / "result.schema.json").read_text()))
+        return value
 
     def started(self, step: str) -> bool:
         if not self.store.exists():

@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
@@ -20,6 +23,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.report.lines i
 from ansible_collections.bowline.fleet.plugins.module_utils._core.report.page import report_html
 from ansible_collections.bowline.fleet.plugins.module_utils._core.report.text import cutover_log, incident
 
+SCHEMA = json.loads((Path(__file__).resolve().parents[3] / "docs" / "result.schema.json").read_text(encoding="utf-8"))
 AT = "2026-11-21T10:00:{:06.3f}Z"
 VOID = {"br", "meta", "link", "img", "hr", "input"}
 
@@ -175,6 +179,27 @@ def test_the_result_has_the_agreed_keys_and_null_for_what_was_not_measured():
     empty = operation_result(EMPTY)
     assert set(empty) == set(result)
     assert (empty["serving"], empty["window_ms"], empty["probe"], empty["rollback"]) == (None, None, None, {"armed": None, "seconds_to_200": None})
+
+
+@pytest.mark.parametrize("data", ALL)
+def test_the_result_is_as_it_is_documented(data):
+    """docs/result.schema.json; the results of real runs are held against it in tests/cutover and tests/integration/operation."""
+    jsonschema.validate(operation_result(data), SCHEMA)
+
+
+@pytest.mark.parametrize("wrong", [{"schema_version": 2}, {"serving": "target"}, {"unknown_key": 1}, {"standing": {"said": "x"}}])
+def test_a_result_that_is_not_as_documented_is_seen(wrong):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**operation_result(GOOD), **wrong}, SCHEMA)
+
+
+def test_how_it_stands_is_what_the_last_step_saw():
+    stands = {"said": "legacy serves. Next: nothing", "serving": "legacy", "held": False, "next": "nothing", "unread": []}
+    data = {**GOOD, "steps": [*GOOD["steps"], step("end", "done", 30, 31, said={"rollback": stands})]}
+    result = operation_result(data)
+    jsonschema.validate(result, SCHEMA)
+    assert result["standing"] == {key: stands[key] for key in ("said", "serving", "held", "next")}
+    assert result["serving"] == "legacy"
 
 
 def test_a_failed_request_is_shown_with_its_cause():
