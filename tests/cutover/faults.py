@@ -69,29 +69,38 @@ def test_playbook_killed_at_each_moment_is_continued_by_the_same_command(under_l
 PREPARING = {"C1": "C2", "C2": "C3", "C3": "C4", "C4": "C5", "C5": "C6", "C6": "C9", "C9": ""}
 
 
-def test_a_move_is_given_up_behind_each_step_and_the_old_host_is_as_it_was(lab):
-    """Each cutover but the first one meets a target that the one before it has left. Every second cancel is killed in its midst, too."""
+@pytest.fixture(scope="module")
+def fresh(lab):
+    """The world before the first cutover, and how the old host is then."""
     lab.reset()
-    before = old_host.look(lab)
-    for number, (step, following) in enumerate(PREPARING.items()):
-        if following:
-            run = lab.start("cutover")
-            lab.until(f"{following} to begin", lambda: f"] {following} " in run.text() or run.process.poll() is not None)  # noqa: B023
-            run.kill()
-            lab.settle()
-        else:
-            assert lab.run("cutover", "-e", "cutover_until=armed").process.returncode == 0
-        if number % 2:
-            run = lab.start("cancel")
-            lab.until("K3 to begin", lambda: "] K3 " in run.text() or run.process.poll() is not None)  # noqa: B023
-            run.kill()
-            lab.settle()
-        done = lab.run("cancel")
-        assert done.process.returncode == 0, (step, done.text()[-4000:])
-        assert old_host.differing(before, old_host.look(lab)) == {}, step
-        again = lab.run("cancel")
-        assert [entry["id"] for entry in again.figures()["steps"] if entry["changed"]] == [], step
-        print(f"given up behind {step}: 0 bytes differ")
+    return lab, old_host.look(lab)
+
+
+@pytest.mark.parametrize("step", PREPARING)
+def test_a_move_is_given_up_behind_each_step_and_the_old_host_is_as_it_was(fresh, step):
+    """Each cutover but the first one meets a target that the one before it has left. Every second cancel is killed in its midst, too."""
+    world, before = fresh
+    following = PREPARING[step]
+    if following:
+        killed_at(world, "cutover", following)
+    else:
+        assert world.run("cutover", "-e", "cutover_until=armed").process.returncode == 0
+    if step in ("C2", "C4", "C9"):
+        killed_at(world, "cancel", "K3")
+    done = world.run("cancel")
+    assert done.process.returncode == 0, done.text()[-4000:]
+    assert old_host.differing(before, old_host.look(world)) == {}
+    again = world.run("cancel")
+    assert [entry["id"] for entry in again.figures()["steps"] if entry["changed"]] == []
+
+
+def killed_at(world, kind, step):
+    """A run that is killed as soon as ``step`` begins."""
+    run = world.start(kind)
+    world.until(f"{step} to begin", lambda: f"] {step} " in run.text() or run.process.poll() is not None)
+    assert run.process.poll() is None, run.text()[-3000:]
+    run.kill()
+    world.settle()
 
 
 @pytest.mark.parametrize("part", PARTS)
