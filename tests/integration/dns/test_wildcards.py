@@ -79,3 +79,16 @@ def test_what_a_wildcard_shows_is_expected_like_a_record(pair):
         do(pair, name="a.wild", values=["10.0.0.2"], expect_current=["10.0.0.7"])
     assert failure.value.code == "conflict"
     assert failure.value.details["seen"] == ["10.9.9.9"]
+
+
+def test_a_move_that_is_given_up_leaves_the_zone_as_it_was(pair):
+    """A record of its own keeps its values and gets its TTL back; one that was made over a wildcard goes."""
+    for name, values, before in (("hub", ["10.0.0.1"], pair.primary.dig("hub.bowline.test", "A")), ("a.wild", ["10.9.9.9"], ["300 A 10.9.9.9"])):
+        do(pair, name=name, state="prepared", expect_current=values, owner=OWNER, wait=False)
+        assert pair.primary.dig(f"{name}.bowline.test", "A") == [before[0].replace("300", "60", 1)]
+        predicted = do(pair, name=name, state="released", expect_current=values, owner=OWNER, wait=False, check_mode=True)
+        given_up = do(pair, name=name, state="released", expect_current=values, owner=OWNER, wait=False)
+        assert predicted["plan"] == given_up["plan"] and given_up["plan"][-1]["action"] == "disown"
+        assert pair.primary.dig(f"{name}.bowline.test", "A") == before
+        assert pair.primary.dig(f"_bowline-a.{name}.bowline.test", "TXT") == []
+        assert do(pair, name=name, state="released", expect_current=values, owner=OWNER, wait=False)["changed"] is False

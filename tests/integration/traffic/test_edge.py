@@ -413,6 +413,29 @@ def test_an_edge_that_forwards_is_not_removed(world):
     assert failure.value.code == "edge_forwards"
 
 
+def test_an_edge_whose_proxy_is_gone_with_its_configuration_is_removed_whatever_its_route(world):
+    """A side that is to serve nobody: its stack was taken away first. With the proxy there, its route still counts."""
+    assert world.cli("legacy", "route", "new")[0] == 0
+    absent = {"state": "absent", "proxy": world.proxy("legacy")}
+    with pytest.raises(FleetError) as failure:
+        world.run("legacy", **absent)
+    assert failure.value.code == "edge_forwards"
+    site, text = world.legacy.site, world.legacy.site.read_bytes()
+    site.unlink()
+    try:
+        predicted = world.run("legacy", check=True, **absent)
+        real = world.run("legacy", **absent)
+    finally:
+        site.write_bytes(text)
+    assert [step["action"] for step in real["plan"]] == [step["action"] for step in predicted["plan"]] == ["remove_files"]
+    assert not os.path.exists(world.legacy.directory) and not os.path.exists(world.legacy.directory + ".private")
+    # For the next test, whose proxy still sends to it.
+    world.run("legacy", route="local")
+    world.legacy.edge.stop()
+    world.legacy.start_edge(world.legacy.edge.argv, world.user)
+    world.run("legacy", proxy=world.proxy("legacy"))
+
+
 def test_bowline_edge_runs_with_a_bare_old_python_and_says_what_is_wrong(world):
     completed = subprocess.run(
         ["/usr/bin/python3", "-I", "-S", str(world.pyz), "--directory", "/nowhere", "status"], capture_output=True, text=True, check=False
