@@ -44,6 +44,8 @@ def test_each_step_says_one_sentence_and_the_job_of_the_way_back_is_found_where_
     stage.facts(serving="new")
     code, out = stage.run("rollback", pg_move_allow_legacy_restart=True)
     assert code == 0, out
+    assert re.search(r"legacy serves at [0-9:]{8} UTC, clients are not held\. Next: ansible-playbook -i \S*hosts.json bowline.fleet.cutover goes on from "
+                     r"here, ansible-playbook -i \S*hosts.json bowline.fleet.cancel gives the move up", words(out)), out  # fmt: skip
     assert re.fullmatch(r"legacy serves since [0-9:]{8} UTC, writes paused 312 ms, 7 rows equal", stage.said("R5")["pg_move"]["said"])
     assert [call["state"] for call in stage.calls("traffic_probe")] == ["started", "stopped"]
 
