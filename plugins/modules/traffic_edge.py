@@ -195,6 +195,12 @@ options:
       - Name of the stack that the edge belongs to. A directory with the edge of another one is refused with C(not_owner), also with O(state=absent).
       - Of an edge that says none O(peer.hostname) tells whose it is.
     type: str
+  given_up:
+    description: >-
+      With O(state=absent), whether the proxy has ended and nobody comes to this side any more. Its configuration is given back without a check or a reload,
+      and the route of the edge does not matter.
+    type: bool
+    default: false
   process:
     description:
       - What runs the process, so that a crash is seen at once (C(edge_crashed), with the line of its log that complains) and a container or unit

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import typing as t
+from dataclasses import replace
 
 from .._core.errors import FleetError
 from .._core.result import result
@@ -36,6 +38,9 @@ class Absent:
             runs.refuse_others()
         recorded, outdated = place.recorded(self.directory), place.outdated(self.directory)
         insertion = self._insertion(recorded, outdated)
+        if insertion and insertion.reload and self.params.get("given_up"):
+            # Its proxy has ended; it reads the file when somebody starts it.
+            insertion = replace(insertion, check=(), reload=())
         # A proxy that went together with its configuration sends nowhere, and there is nothing to give back.
         gone = insertion is not None and bool(insertion.config) and not os.path.exists(insertion.config)
         there = proxy.of(insertion, self.directory, self.run) if insertion and not gone else None
@@ -48,7 +53,8 @@ class Absent:
         taken = recorded["digest"] if recorded else "unknown" if outdated else None
         observed = Observed(files={}, proxy_text=text, proxy_taken=taken, leftovers=leftovers)
         steps = plan_absent(observed, restored, bool(insertion and insertion.reload))
-        if not gone and leftovers and os.path.exists(self.edge.map_path) and self.edge.state().route == "peer" and self.edge.haproxy.running():
+        served = not gone and not self.params.get("given_up")
+        if served and leftovers and os.path.exists(self.edge.map_path) and self.edge.state().route == "peer" and self.edge.haproxy.running():
             raise FleetError(
                 "edge_forwards",
                 f"The edge in {self.directory} sends requests to the peer; without it the application here gets them. Nothing was changed.",
@@ -82,7 +88,7 @@ class Absent:
     def _left(self, recorded: t.Mapping[str, t.Any] | None) -> None:
         """Wait until no request comes through the edge any more: a proxy that reads its file by itself takes its time (Traefik, 2 s)."""
         token, place_of = place.token(self.directory), (recorded or {}).get("door")
-        if token and place_of and self.edge.haproxy.running():
+        if token and place_of and self.edge.haproxy.running() and not self.params.get("given_up"):
             door.left(door.Door(**place_of), door.proof(token), Deadline(self.params["wait_timeout"]))
 
     def _in_flight(self) -> int:
@@ -111,3 +117,8 @@ class Absent:
                 shutil.rmtree(path)
             else:
                 os.unlink(path)
+        # Folders of ours that were made for the edge; another one's keep them.
+        for parent in {os.path.dirname(path) for path in leftovers}:
+            if os.path.basename(parent) == "bowline":
+                with contextlib.suppress(OSError):
+                    os.rmdir(parent)

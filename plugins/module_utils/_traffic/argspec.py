@@ -82,6 +82,7 @@ EDGE: dict[str, t.Any] = {
     "subject": {"type": "str"},
     "process": {"type": "dict", "options": {"container": {"type": "str"}, "unit": {"type": "str"}}},
     "process_renewed": {"type": "bool", "default": False},
+    "given_up": {"type": "bool", "default": False},
     "command": {"type": "path", "default": "/usr/libexec/bowline/bowline-edge.pyz"},
 }
 

@@ -20,6 +20,11 @@ ADVICE = {
     "edge_config_invalid": Advice(
         "HAProxy refuses what would be written, most often an address or a timeout of `edge_sides`.", "Correct the option that is named.", EDGE
     ),
+    "edge_crashed": Advice(
+        "The container or unit of the edge ended by itself; how, and its last words, stand in the message: a port, a user, a file that it cannot read.",
+        "Mend what they say, then run again.",
+        PROXY,
+    ),
     "edge_forwards": Advice(
         "The edge sends requests to the other side; without it the application here would get them.",
         "Route it to its own side first, or give the move up with `bowline.fleet.cancel`, which does it in the right order.",
@@ -43,8 +48,13 @@ ADVICE = {
         "Compare it with the other side's; when it cannot be mended, take the edge out and run again.",
         EDGE,
     ),
+    "file_changed": Advice(
+        "Somebody else wrote the proxy's configuration between our reading and writing.",
+        "Run again when they are done; a configuration management that writes this file has to rest during a move.",
+        "What they wrote stays; nothing of ours is in it.",
+    ),
     "hold_refused": Advice(
-        "The hold would be longer than `edge_hold_max` allows, or it ended before the requests were through.",
+        "The hold would be longer than `edge_hold_max` or than the proxy waits for an answer, or it ended before the requests were through.",
         "Shorten the hold of `pg_move_router`, or raise `edge_hold_max` below the timeout of the proxy.",
         "Clients are served by the side that served before; no window was opened.",
     ),
@@ -53,6 +63,11 @@ ADVICE = {
         "Wait for a quieter minute or raise `--drain` of the hold, then run again.",
         "The hold was released, none of the requests was cut; the side that served goes on.",
     ),
+    "not_owner": Advice(
+        "The directory, container, unit or the marked part of the proxy's configuration is of another stack on this host.",
+        "Leave `directory`, `unit` and `container.name` out of `edge_sides`, so that they are made from `cutover_subject`, or give this stack its own.",
+        NOTHING_WRITTEN,
+    ),
     "option_invalid": Advice(
         "A value of `edge_sides` or of the probe cannot work; every one that is wrong is named.", "Correct the option that is named.", NOTHING_WRITTEN
     ),
@@ -60,6 +75,11 @@ ADVICE = {
         "The process that measures from outside did not start or did not end.",
         "Look at the last lines of its file, which is named; a probe is an instrument, clients do not depend on it.",
         "Proxy, edges and databases: the probe touches none of them.",
+    ),
+    "proxy_bypass": Advice(
+        "Another part of the proxy's configuration leads to the same application past the edge; those requests are not held by a switch.",
+        "Name it in `edge_sides.<side>.proxy.upstreams` as well, unless nobody writes through it.",
+        "Everything; a finding of level warn stops nothing.",
     ),
     "proxy_check_failed": Advice(
         "The proxy's own check or its reload refused the new configuration.",
@@ -71,9 +91,24 @@ ADVICE = {
         "Give the marked part back the form that the message shows, or take the marks out, then run again.",
         "The file is as you left it; the proxy goes on with what it has loaded.",
     ),
+    "proxy_door": Advice(
+        "Nothing answers at the proxy's own door (the public TLS port of this side), so it could not be proven that requests reach the edge.",
+        "Start the proxy, or correct `edge_sides.<other side>.peer`, which is where that door is; then run again.",
+        PROXY,
+    ),
+    "proxy_not_proven": Advice(
+        "Behind the reload not every request through the proxy's door reached the edge: another server block, an old worker, or a limit in between.",
+        "Read which request it was and what came back; docs/guides/proxy.md says what each driver changes. Then run again.",
+        PROXY,
+    ),
+    "proxy_unsupported": Advice(
+        "The proxy reaches the application in a way that an edge cannot stand in: TLS, HTTP/2, FastCGI, or a form that cannot be read safely.",
+        "Let the application answer plain HTTP on its host, or use the driver `command`; docs/guides/proxy.md.",
+        NOTHING_WRITTEN,
+    ),
     "proxy_upstream_missing": Advice(
         "The file has no such upstream, or one in a form that cannot be rewritten safely.",
-        "Correct `edge_sides.<side>.proxy`; docs/runbooks/cutover.md shows the forms that are taken.",
+        "Correct `edge_sides.<side>.proxy`; docs/guides/proxy.md shows the forms that are taken.",
         PROXY,
     ),
     "unreachable": Advice(

@@ -413,7 +413,8 @@ def test_an_edge_that_forwards_is_not_removed(world):
     assert failure.value.code == "edge_forwards"
 
 
-def test_an_edge_whose_proxy_is_gone_with_its_configuration_is_removed_whatever_its_route(world):
+@pytest.mark.parametrize("gone", [True, False], ids=["with its configuration", "given up"])
+def test_an_edge_behind_a_proxy_that_has_ended_is_removed_whatever_its_route(world, gone):
     """A side that is to serve nobody: its stack was taken away first. With the proxy there, its route still counts."""
     assert world.cli("legacy", "route", "new")[0] == 0
     absent = {"state": "absent", "proxy": world.proxy("legacy")}
@@ -421,13 +422,18 @@ def test_an_edge_whose_proxy_is_gone_with_its_configuration_is_removed_whatever_
         world.run("legacy", **absent)
     assert failure.value.code == "edge_forwards"
     site, text = world.legacy.site, world.legacy.site.read_bytes()
-    site.unlink()
+    if gone:
+        site.unlink()
+    else:
+        absent["proxy"] |= {"check": ["false"], "reload": ["false"]}
     try:
-        predicted = world.run("legacy", check=True, **absent)
-        real = world.run("legacy", **absent)
+        predicted = world.run("legacy", check=True, given_up=not gone, **absent)
+        real = world.run("legacy", given_up=not gone, **absent)
+        assert gone or b"edge" not in site.read_bytes()
     finally:
         site.write_bytes(text)
-    assert [step["action"] for step in real["plan"]] == [step["action"] for step in predicted["plan"]] == ["remove_files"]
+    assert [step["action"] for step in real["plan"]] == [step["action"] for step in predicted["plan"]]
+    assert real["plan"][-1]["action"] == "remove_files" and len(real["plan"]) == (1 if gone else 2)
     assert not os.path.exists(world.legacy.directory) and not os.path.exists(world.legacy.directory + ".private")
     # For the next test, whose proxy still sends to it.
     world.run("legacy", route="local")
