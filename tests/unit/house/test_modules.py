@@ -111,7 +111,8 @@ def spec_options(spec: dict) -> set[str]:
 def test_every_option_of_a_module_is_read(clone):
     trees = [clone.tree(path) for path in clone.below("plugins", suffix=".py") if path.parts[1] != "doc_fragments"]
     read = set().union(*(names_read(tree) for tree in trees))
-    asked = {path.stem: spec_options(yaml.safe_load(literal(clone.tree(path), "DOCUMENTATION")).get("options") or {}) for path in returned(clone)}
+    asked = {path.stem: options_of(clone, path) | spec_options(yaml.safe_load(literal(clone.tree(path), "DOCUMENTATION")).get("options") or {})
+             for path in returned(clone)}  # fmt: skip
     assert {f"{name}.{option}" for name, options in asked.items() for option in options if option not in read} == set()
 
 

@@ -132,6 +132,16 @@ def test_every_room_has_its_doors(clone):
     assert [room for room in rooms if "FAILURES" not in clone.text(Path(*UTILS, room, "model.py"))] == []
 
 
+def test_advice_is_carried_to_no_host(clone):
+    """failures.py is for the page; a module that imported it would take all of its text along to every host."""
+    complaints = []
+    for path in clone.below("plugins", suffix=".py"):
+        if path.name != "failures.py":
+            complaints += [f"{path}:{line}" for line, name in imported(path, clone.tree(path)) if name.split(".")[-1] == "failures"]
+    assert complaints == []
+    assert imported(Path("plugins/module_utils/_x/run.py"), ast.parse("from . import failures"))[0][1].endswith("failures")
+
+
 def test_plans_are_pure(clone):
     """A plan decides from what it is given: it neither talks nor looks at a clock."""
     talking = {"socket", "subprocess", "psycopg", "urllib", "http", "dns", "os", "pathlib", "shutil", "tempfile", "time"}
