@@ -63,11 +63,12 @@ def ending(
     answers: bool,
     kept: t.Sequence[str] = (),
     dumps: str = "",
+    check: bool = False,
 ) -> dict[str, t.Any]:
     """The evidence of the last step: how it stands, ``taken`` (what was taken away) and ``left`` (what stays, with the reason).
 
     ``steps`` are those of the journal, ``target`` is the host of the new side and ``answers`` whether it did, ``kept`` are its directories,
-    ``dumps`` is the directory of snapshots.
+    ``dumps`` is the directory of snapshots; ``check`` is true where nothing was done.
     """
     taken = [str(step.get("name")) for step in steps if step.get("changed")]
     left = []
@@ -77,6 +78,7 @@ def ending(
         left.append(f"on {target} {', '.join(kept)}, with what the move copied, and the packages and users; remove them by hand when nobody needs them")
     if dumps:
         left.append(f"the dumps in {dumps} of both hosts, which are yours as long as they are retained")
-    words = [f"taken away: {', '.join(taken)}" if taken else "nothing was there to take away", str(standing.get("said", ""))]
+    away = f"{'would be taken' if check else 'taken'} away: {', '.join(taken)}" if taken else f"nothing {'is' if check else 'was'} there to take away"
+    words = [away, str(standing.get("said", ""))]
     words += [f"Left: {'; '.join(left)}."] if left else []
     return {**standing, "said": "; ".join(words[:2]) + "".join(f". {word}" for word in words[2:]), "taken": taken, "left": left}

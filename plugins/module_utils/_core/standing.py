@@ -48,7 +48,8 @@ def standing(
     held, clients = _clients(looks, moment)
     unread = not_read(looks) if serving == "unknown" or held is None else []
     odd = next((str(look["pair"]["phase"]) for look in looks if (look.get("pair") or {}).get("phase") in CONTRADICTIONS), "")
-    command = NOTHING if odd else _onwards(serving, kind, sources) if good else _command(serving, kind, sources)
+    planned = f"{play(sources)}.{kind} without --check does what was planned"
+    command = NOTHING if odd else _command(serving, kind, sources) if not good else planned if check else _onwards(serving, kind, sources)
     words = [f"the facts of both servers contradict each other ({odd})" if odd else _served(serving, kind, check, moment, good), clients]
     holder = next((look["pair"]["holder"] for look in looks if (look.get("pair") or {}).get("holder")), None)
     if holder:

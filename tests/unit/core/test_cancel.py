@@ -63,6 +63,8 @@ def test_the_end_says_what_was_taken_away_and_what_is_left_and_why():
         "taken away: Pair of databases; legacy serves. Next: nothing. Left: on hub-new /var/lib/x, with what the move copied, and the packages and users; "
         "remove them by hand when nobody needs them; the dumps in /srv/dumps of both hosts, which are yours as long as they are retained."
     )
+    plan = ending({"said": "legacy serves"}, steps, "hub-new", True, check=True)
+    assert plan["said"].startswith("would be taken away: Pair of databases; legacy serves")
     gone = ending({"said": "legacy serves. Next: nothing"}, [], "hub-new", False, kept=["/var/lib/x"])
     assert gone["said"].startswith("nothing was there to take away; legacy serves.")
     assert gone["left"] == ["everything on hub-new, which did not answer; run the same playbook again when it does"]

@@ -108,3 +108,19 @@ def test_only_edges_in_the_path_are_routed(legacy, new, step, kept):
 def test_an_edge_of_a_host_that_is_gone_is_not_waited_for():
     assert edges_to_release([look("legacy"), {"side": "new", "edge": {"unreachable": True}}], "C11") == ["legacy"]
     assert edges_to_release([{"side": "legacy", "edge": {"edge": None}}, {}], "C4") == []
+
+
+@pytest.mark.parametrize(("kind", "serving", "check", "expected"), [
+    ("cutover", "new", False, "nothing; ansible-playbook -i inventories/mine bowline.fleet.rollback takes it back without losing a row"),
+    ("cutover", "legacy", False, "ansible-playbook -i inventories/mine bowline.fleet.cutover goes on from here, "
+                                 "ansible-playbook -i inventories/mine bowline.fleet.cancel gives the move up"),
+    ("rollback", "legacy", False, "ansible-playbook -i inventories/mine bowline.fleet.cutover goes on from here, "
+                                  "ansible-playbook -i inventories/mine bowline.fleet.cancel gives the move up"),
+    ("cancel", "legacy", False, "nothing; ansible-playbook -i inventories/mine bowline.fleet.cutover begins anew"),
+    ("cancel", "legacy", True, "ansible-playbook -i inventories/mine bowline.fleet.cancel without --check does what was planned"),
+])  # fmt: skip
+def test_a_good_end_says_what_can_be_typed_too(kind, serving, check, expected):
+    seen = [{"side": side, "pair": {"serving": serving, "phase": "x"}, "edge": {"edge": None}, "error": ""} for side in ("legacy", "new")]
+    found = standing(seen, kind, ["inventories/mine"], check=check, now=1790000000.0, good=True)
+    assert (found["next"], found["held"]) == (expected, False)
+    assert found["said"].startswith(f"{serving} serves at ") and "as before" not in found["said"]
