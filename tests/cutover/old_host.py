@@ -28,7 +28,7 @@ CATALOGS = {
     "event triggers": "SELECT evtname FROM pg_event_trigger ORDER BY 1",
     "origins": "SELECT roname FROM pg_replication_origin ORDER BY 1",
     "identities": "SELECT oid::regclass::text, relreplident FROM pg_class WHERE relkind IN ('r', 'p') ORDER BY 1",
-    "accounts": "SELECT rolname, rolpassword, rolconfig, shobj_description(oid, 'pg_authid') FROM pg_roles JOIN pg_authid USING (oid, rolname) ORDER BY 1",
+    "accounts": "SELECT rolname, rolpassword, shobj_description(oid, 'pg_authid') FROM pg_authid ORDER BY 1",
     "databases": "SELECT datname, datconnlimit, datacl::text, shobj_description(oid, 'pg_database') FROM pg_database ORDER BY 1",
     "settings of databases": "SELECT setdatabase, setrole, setconfig FROM pg_db_role_setting ORDER BY 1, 2",
 }
