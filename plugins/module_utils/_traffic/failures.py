@@ -43,6 +43,11 @@ ADVICE = {
     "edge_outdated": Advice(
         "An earlier version made this edge, whose pair shares no token.", "Take both edges out (`bowline.fleet.cancel`), then run again.", PROXY + " " + EDGE
     ),
+    "edge_reload_failed": Advice(
+        "HAProxy took the configuration in its check and refused it at the reload: an address that is taken, a file that it may not read.",
+        "Read what it said, which stands in the message; mend that, then run again.",
+        "The edge's old files are back, and its process goes on with them.",
+    ),
     "edge_state_unreadable": Advice(
         "`edge.map` or `edge.json` in the edge's directory is damaged, or was edited by hand.",
         "Compare it with the other side's; when it cannot be mended, take the edge out and run again.",
