@@ -14,6 +14,8 @@ from ..module_utils._core.errors import FleetError
 from ..module_utils._core.result import plain
 from ..module_utils._native.gates import health_gates, smoke_gates, unit_gates
 from ..module_utils._native.inputs import changed_paths, inputs_by_service
+from ..module_utils._native.locales import line, missing
+from ..module_utils._native.packages import missing_packages
 from ..module_utils._native.plan import wanted_states
 from ..module_utils._native.postgresql import configuration
 from ..module_utils._native.recorder import recorded
@@ -73,11 +75,14 @@ class FilterModule:
             "native_unit_names": _spoken(native_unit_names),
             "native_findings": native_findings,
             "native_modules": native_modules,
+            "native_missing_packages": _spoken(missing_packages),
             "native_inputs": _spoken(inputs_by_service),
             "native_changed_paths": _spoken(changed_paths),
             "native_health_gates": _spoken(health_gates),
             "native_unit_gates": _spoken(unit_gates),
             "native_smoke_gates": _spoken(smoke_gates),
             "native_recorded": _spoken(recorded),
+            "native_locale_line": _spoken(line),
+            "native_locale_missing": _spoken(missing),
             "native_postgresql_conf": _spoken(configuration),
         }

@@ -187,6 +187,13 @@ def test_the_check_run_foresees_everything_and_writes_nothing(stack: Stack) -> N
     assert stack.traces() == ""
 
 
+def test_the_check_run_needs_no_library_of_apt(stack: Stack) -> None:
+    """A blank Debian has apt without python3-apt, which the module of that name wants in check mode."""
+    assert "No module named" in stack.shell("/usr/bin/python3 -c 'import apt' 2>&1")
+    _changed, step = stack.play("--check", native_stack_packages=["dpkg", "bowline-nowhere"])
+    assert step["changed"] is True
+
+
 def test_the_first_run_makes_the_services_serve_with_what_they_were_given(stack: Stack) -> None:
     _changed, step = stack.play("--diff")
     assert step["changed"] is True
