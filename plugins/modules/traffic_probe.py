@@ -17,9 +17,12 @@ version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.writer]
 options:
   state:
-    description: Whether the probe runs. One that runs with the same options is left alone, one with other options is started anew.
+    description:
+      - Whether the probe runs. One that runs with the same options is left alone, one with other options is started anew.
+      - V(tried) starts none. It sends the first request of each worker and returns RV(findings) for those that fail. In check mode a worker that may
+        write only connects.
     type: str
-    choices: [started, stopped]
+    choices: [tried, started, stopped]
     default: started
   directory:
     description:
@@ -28,7 +31,7 @@ options:
     type: path
     required: true
   url:
-    description: Scheme, name and port of the service. Whatever the address, the name is Host and SNI. Required with O(state=started).
+    description: Scheme, name and port of the service. Whatever the address, the name is Host and SNI. Required with O(state=started) and O(state=tried).
     type: str
   ca_file:
     description: CA certificates that the service is verified with; without it the system's.
@@ -50,7 +53,7 @@ options:
     type: float
     default: 3600
   workers:
-    description: Streams of requests. Required with O(state=started).
+    description: Streams of requests. Required with O(state=started) and O(state=tried).
     type: list
     elements: dict
     suboptions:
@@ -98,6 +101,12 @@ plan:
   type: list
   elements: dict
   sample: [{"action": "start", "reason": "no probe runs", "disruptive": false}]
+findings:
+  description: With O(state=tried), each failed first request with C(code), C(field), C(message), C(remedy).
+  returned: O(state=tried)
+  type: list
+  elements: dict
+  sample: []
 probe:
   description: C(directory), C(lines) (path of the lines) and C(alive).
   returned: success
@@ -117,7 +126,7 @@ from ..module_utils._traffic.probe import run_probe
 
 
 def main() -> None:
-    required = [("state", "started", ["url", "workers"])]
+    required = [("state", "started", ["url", "workers"]), ("state", "tried", ["url", "workers"])]
     module = FleetModule(PROBE, required_if=required, supports_check_mode=True)
     finish(module, lambda: run_probe(module.params, module_runner(module), module.check_mode))
 

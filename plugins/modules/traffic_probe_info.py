@@ -68,7 +68,7 @@ probe:
     sides: {description: 'Per side number, first and last time of successful answers.', returned: success, type: dict}
     seconds_to_side: {description: 'Per side, seconds from O(since) to its first successful answer.', returned: when O(since) is given, type: dict}
     served_by_old_after_release:
-      description: Answers of O(old_side) that arrived after O(released_at).
+      description: Answers of O(old_side) that arrived after O(released_at). Null, not measured, when no answer has the header that names the side.
       returned: when both options are given
       type: int
     series:

@@ -97,7 +97,7 @@ EDGE_INFO: dict[str, t.Any] = {
 }
 
 PROBE: dict[str, t.Any] = {
-    "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+    "state": {"type": "str", "choices": ["tried", "started", "stopped"], "default": "started"},
     "directory": {"type": "path", "required": True},
     "url": {"type": "str"},
     "ca_file": {"type": "path"},

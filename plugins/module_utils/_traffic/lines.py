@@ -36,32 +36,41 @@ def ended(line: Line) -> float:
 
 
 def summary(lines: t.Sequence[Line], since: float = 0.0) -> dict[str, t.Any]:
-    """The figures of all requests sent at or after ``since`` (unix time). Latencies are of successful ones; None without any."""
+    """The figures of all requests sent at or after ``since`` (unix time). Latencies are of successful ones; None without any.
+
+    Old answers that the probe has summed up count, but for median and percentile; of their gaps the longest of each worker.
+    """
+    sums = [line["sum"] for line in lines if "sum" in line and line["t"] >= since]
     requests = [line for line in lines if "worker" in line and line["t"] >= since]
     good = [line for line in requests if line["ok"]]
     bad = [line for line in requests if not line["ok"]]
     latencies = sorted(line["ms"] for line in good)
-    gaps = _gaps(good)
+    gaps = _gaps(good, sums)
     writes = [line for line in good if "key" in line]
+    write_gaps = _gaps(writes, [known for known in sums if known["writes"]], minimum=0.0)
+    names = {line["worker"] for line in requests} | {known["worker"] for known in sums}
     return {
-        "requests": len(requests),
+        "requests": len(requests) + sum(known["requests"] for known in sums),
         "failed": len(bad),
-        "again": sum(1 for line in requests if line.get("again")),
+        "again": sum(1 for line in requests if line.get("again")) + sum(known["again"] for known in sums),
         "failures": bad[-_KEEP:],
         "p50_ms": _percentile(latencies, 0.50),
         "p99_ms": _percentile(latencies, 0.99),
-        "max_ms": latencies[-1] if latencies else None,
+        "max_ms": max([*latencies[-1:], *(known["max_ms"] for known in sums)], default=None),
         "gaps": sorted(gaps, key=lambda gap: gap["ms"], reverse=True)[:_KEEP],
-        "longest_write_gap_ms": max((gap["ms"] for gap in _gaps(writes, minimum=0.0)), default=None),
-        "workers": {
-            name: _worker([line for line in requests if line["worker"] == name]) for name in sorted({line["worker"] for line in requests})
-        },
-        "sides": _sides(good),
+        "longest_write_gap_ms": max((gap["ms"] for gap in write_gaps), default=None),
+        "workers": {name: _worker(name, requests, sums) for name in sorted(names)},
+        "sides": _sides(good, sums),
     }
 
 
-def served_by_after(lines: t.Sequence[Line], side: str, moment: float) -> int:
-    """Answers of ``side`` that arrived after ``moment`` (unix time), whatever their status, also those sent before it and held."""
+def served_by_after(lines: t.Sequence[Line], side: str, moment: float) -> int | None:
+    """Answers of ``side`` that arrived after ``moment`` (unix time), whatever their status, also those sent before it and held.
+
+    None when no answer at all named a side: then nobody can tell.
+    """
+    if not any(line.get("side") for line in lines):
+        return None
     return sum(1 for line in lines if line.get("side") == side and ended(line) > moment)
 
 
@@ -80,17 +89,23 @@ def series(lines: t.Sequence[Line], since: float = 0.0) -> list[dict[str, t.Any]
     return [buckets[second] for second in sorted(buckets)]
 
 
-def _worker(requests: t.Sequence[Line]) -> dict[str, t.Any]:
+def _worker(name: str, lines: t.Sequence[Line], sums: t.Sequence[Line]) -> dict[str, t.Any]:
+    requests = [line for line in lines if line["worker"] == name]
+    known = [entry for entry in sums if entry["worker"] == name]
     return {
-        "requests": len(requests),
+        "requests": len(requests) + sum(entry["requests"] for entry in known),
         "failed": sum(1 for line in requests if not line["ok"]),
-        "max_ms": max((line["ms"] for line in requests), default=None),
-        "last": max((ended(line) for line in requests if line["ok"]), default=None),
+        "max_ms": max([line["ms"] for line in requests] + [entry["max_ms"] for entry in known], default=None),
+        "last": max([ended(line) for line in requests if line["ok"]] + [entry["last"] for entry in known], default=None),
     }
 
 
-def _sides(good: t.Sequence[Line]) -> dict[str, t.Any]:
+def _sides(good: t.Sequence[Line], sums: t.Sequence[Line]) -> dict[str, t.Any]:
     sides: dict[str, dict[str, t.Any]] = {}
+    for name, told in (pair for known in sums for pair in known["sides"].items()):
+        seen = sides.setdefault(name, {"requests": 0, "first": told["first"], "last": told["last"]})
+        seen["requests"] += told["requests"]
+        seen["first"], seen["last"] = min(seen["first"], told["first"]), max(seen["last"], told["last"])
     for line in good:
         if not line["side"]:
             continue
@@ -102,10 +117,10 @@ def _sides(good: t.Sequence[Line]) -> dict[str, t.Any]:
     return sides
 
 
-def _gaps(good: t.Sequence[Line], minimum: float = GAP_MS) -> list[dict[str, t.Any]]:
+def _gaps(good: t.Sequence[Line], sums: t.Sequence[Line] = (), minimum: float = GAP_MS) -> list[dict[str, t.Any]]:
     """Times longer than ``minimum`` ms without a successful answer, per worker."""
-    last: dict[str, float] = {}
-    gaps = []
+    last: dict[str, float] = {known["worker"]: known["last"] for known in sums}
+    gaps = [known["gap"] for known in sums if known["gap"] and known["gap"]["ms"] > minimum]
     for line in sorted(good, key=ended):
         moment = ended(line)
         before = last.get(line["worker"])

@@ -24,7 +24,7 @@ from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
 from . import lines as figures
-from . import prober
+from . import prober, trial
 
 # A beat is written every quarter of a second; a busy machine is given eight of them.
 _SILENCE = 2.0
@@ -206,7 +206,9 @@ def _worker(asked: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def run_probe(params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> dict[str, t.Any]:
-    """Have the probe running as described, or not running."""
+    """Have the probe running as described, or not running; or only send what it would send first."""
+    if params["state"] == "tried":
+        return _tried(params, check_mode)
     if check_mode:
         return _work(params, run, check_mode)
     with locked(params["directory"], _LIMIT):
@@ -231,6 +233,13 @@ def _work(params: t.Mapping[str, t.Any], run: Runner, check_mode: bool) -> dict[
         "alive": wanted is not None if check_mode else probe.alive(),
     }
     return result(steps, before=before, after=after, probe=shown)
+
+
+def _tried(params: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    probe, config = Probe(params["directory"]), config_from_params(params)
+    lines = trial.try_workers(config, check_mode)
+    shown = {"directory": probe.directory, "lines": probe.path(prober.LINES_FILE), "alive": probe.alive()}
+    return {**result((), before=None, after=None, evidence={"requests": lines}, probe=shown), "findings": trial.findings(config, lines)}
 
 
 def _plan(runs: bool, config: t.Mapping[str, t.Any] | None, wanted: t.Mapping[str, t.Any] | None, alive: bool) -> tuple[Step, ...]:

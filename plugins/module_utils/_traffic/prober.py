@@ -11,6 +11,7 @@ call returns once the process is detached. The folder is ours alone, which `prob
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import http.client
 import json
@@ -34,6 +35,8 @@ ERROR_FILE = "error"
 BEAT = 0.5
 # Requests under way at the end get so long to be answered and written down.
 GRACE = 2.0
+# A probe lives as long as a seed, which may take a day. Good answers older than KEEP seconds are summed up when the file has LIMIT bytes.
+KEEP, LIMIT = 3600.0, 64 << 20
 
 
 class Resolver:
@@ -153,6 +156,25 @@ class Worker:
         self._resolver = None if config["address"] else Resolver(self._host, shared["resolvers"])
         self._threads = [threading.Thread(target=self._work, daemon=True) for dummy in range(config["concurrency"])]
 
+    def once(self, *, send: bool) -> dict[str, t.Any]:
+        """The line of one request that stands for all: resolved, connected and, if ``send``, sent as the stream sends its first one."""
+        if send:
+            line, connection = self._request(f"{self._shared['prefix']}-{self._config['name']}-0", None)
+            if connection is not None:
+                connection.close()
+            return line
+        line = {"worker": self._config["name"], "status": None, "address": None, "side": None, "ok": True}
+        try:
+            line["address"] = self._config["address"] or (self._resolver.address() if self._resolver else "")
+            connection = Connection(self._host, self._port, line["address"], self._context, self._shared["timeout"])
+            try:
+                connection.connect()
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            line.update(ok=False, error=f"{type(error).__name__}: {error}"[:200])
+        return line
+
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
@@ -247,6 +269,63 @@ def _context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
+def folded(lines: t.Sequence[dict[str, t.Any]], until: float) -> list[dict[str, t.Any]]:
+    """``lines`` with the good answers to requests before ``until`` (unix time) summed up, a line ``{t, sum}`` for each worker; failed ones stay."""
+    sums: dict[str, dict[str, t.Any]] = {}
+    rest = []
+    for line in lines:
+        if "sum" in line:
+            sums[line["sum"]["worker"]] = copy.deepcopy(line)
+        elif "worker" not in line or not line["ok"] or line["t"] >= until:
+            rest += [line] if "worker" in line or line["t"] >= until else []
+        else:
+            _add(sums, line)
+    return [*sums.values(), *rest]
+
+
+def _add(sums: dict[str, dict[str, t.Any]], line: t.Mapping[str, t.Any]) -> None:
+    ended = line["t"] + line["ms"] / 1000
+    fresh = {"worker": line["worker"], "requests": 0, "again": 0, "writes": "key" in line, "max_ms": 0.0, "last": ended, "gap": None, "sides": {}}
+    known = sums.setdefault(line["worker"], {"t": line["t"], "sum": fresh})["sum"]
+    gap = {"worker": line["worker"], "from": known["last"], "to": ended, "ms": round((ended - known["last"]) * 1000, 1)}
+    if gap["ms"] > (known["gap"] or {"ms": 0.0})["ms"]:
+        known["gap"] = gap
+    known.update(requests=known["requests"] + 1, again=known["again"] + bool(line.get("again")), max_ms=max(known["max_ms"], line["ms"]))
+    known["last"] = max(known["last"], ended)
+    if line["side"]:
+        side = known["sides"].setdefault(line["side"], {"requests": 0, "first": ended, "last": ended})
+        side.update(requests=side["requests"] + 1, first=min(side["first"], ended), last=max(side["last"], ended))
+
+
+class Lines:
+    """The file of lines. It is ours alone and was not there before: what lay there was moved away."""
+
+    def __init__(self, path: str, keep: float = KEEP, limit: int = LIMIT) -> None:
+        self._path, self._keep, self._limit = path, keep, limit
+        self._lock = threading.Lock()
+        self._file = open(path, "x", encoding="utf-8", buffering=1)
+
+    def write(self, line: t.Mapping[str, t.Any]) -> None:
+        with self._lock:
+            self._file.write(json.dumps(line) + "\n")
+            if self._file.tell() > self._limit:
+                self._fold()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _fold(self) -> None:
+        with open(self._path, encoding="utf-8") as file:
+            lines = folded([json.loads(line) for line in file], time.time() - self._keep)
+        fresh = open(f"{self._path}.folded", "w", encoding="utf-8", buffering=1)
+        fresh.write("".join(json.dumps(line) + "\n" for line in lines))
+        os.replace(f"{self._path}.folded", self._path)
+        self._file.close()
+        self._file = fresh
+        # What cannot be summed up yet must not be read again with every line.
+        self._limit = max(self._limit, 2 * fresh.tell())
+
+
 def probe(directory: str) -> None:
     """Measure until told to stop, until ``max_seconds`` are over, or until the directory is gone."""
     with open(os.path.join(directory, CONFIG_FILE), encoding="utf-8") as file:
@@ -254,26 +333,20 @@ def probe(directory: str) -> None:
     shared = {**config, "prefix": f"probe-{os.getpid()}-{int(time.time())}"}
     path = os.path.join(directory, LINES_FILE)
     end = time.monotonic() + config["max_seconds"]
-    # Made by us: what lay there before was moved away.
-    with open(path, "x", encoding="utf-8", buffering=1) as lines:
-        lock = threading.Lock()
-
-        def write(line: dict[str, t.Any]) -> None:
-            with lock:
-                lines.write(json.dumps(line) + "\n")
-
-        write({"t": round(time.time(), 4), "beat": True})
-        workers = [Worker(worker, shared, write) for worker in config["workers"]]
-        for worker in workers:
-            worker.start()
-        while time.monotonic() < end and os.path.exists(path) and not os.path.exists(os.path.join(directory, STOP_FILE)):
-            time.sleep(BEAT / 2)
-            write({"t": round(time.time(), 4), "beat": True})
-        for worker in workers:
-            worker.stop()
-        until = time.monotonic() + GRACE
-        for worker in workers:
-            worker.join(until)
+    lines = Lines(path)
+    lines.write({"t": round(time.time(), 4), "beat": True})
+    workers = [Worker(worker, shared, lines.write) for worker in config["workers"]]
+    for worker in workers:
+        worker.start()
+    while time.monotonic() < end and os.path.exists(path) and not os.path.exists(os.path.join(directory, STOP_FILE)):
+        time.sleep(BEAT / 2)
+        lines.write({"t": round(time.time(), 4), "beat": True})
+    for worker in workers:
+        worker.stop()
+    until = time.monotonic() + GRACE
+    for worker in workers:
+        worker.join(until)
+    lines.close()
 
 
 def detach(directory: str) -> None:

@@ -92,6 +92,29 @@ def probed(world, names, tmp_path):
         run_probe({**params, "state": "stopped"}, runner, False)
 
 
+def test_the_first_request_of_each_worker_is_sent_before_there_is_a_probe(world, traffic_rig, probed):
+    """Check mode sends nothing that writes, and says nothing of its answer; whether it would get there is tried all the same."""
+    asked = run_probe({**probed, "state": "tried"}, runner, True)
+    assert (asked["changed"], asked["findings"]) == (False, [])
+    assert [line["status"] for line in asked["evidence"]["requests"]] == [200, 200, None]
+    sent = run_probe({**probed, "state": "tried"}, runner, False)
+    assert sent["findings"] == [] and sent["evidence"]["requests"][2]["status"] in (200, 201)
+    assert not os.path.exists(probed["directory"])
+
+
+@pytest.mark.parametrize(("changes", "worker", "code", "field"), [
+    ({}, {"expect_status": [204]}, "check_failed", "workers.it"),
+    ({}, {"address": "127.0.0.9"}, "unreachable", "workers.it"),
+    ({"resolvers": ["127.0.0.1:1"]}, {}, "unreachable", "url, resolvers"),
+    ({"ca_file": None}, {}, "certificate_invalid", "ca_file, url"),
+    ({}, {"method": "POST", "address": "127.0.0.9"}, "unreachable", "workers.it"),
+])  # fmt: skip
+def test_a_first_request_that_fails_names_the_option(world, traffic_rig, probed, changes, worker, code, field):
+    params = {**probed, "state": "tried", **changes, "workers": [{**WORKER, "name": "it", **worker}]}
+    (finding,) = run_probe(params, runner, True)["findings"]
+    assert (finding["code"], finding["field"]) == (code, field) and finding["remedy"]
+
+
 def test_a_switch_seen_from_outside(world, traffic_rig, probed):
     directory = probed["directory"]
     predicted = run_probe(probed, runner, True)

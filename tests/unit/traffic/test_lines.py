@@ -11,6 +11,7 @@ import json
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic import prober
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.lines import parse, series, served_by_after, summary
+from ansible_collections.bowline.fleet.plugins.module_utils._traffic.prober import Lines, folded
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.probe import _plan
 
 
@@ -53,6 +54,11 @@ def test_an_answer_counts_by_the_moment_it_arrives():
     lines = [line(9.9), held_then_old, line(10.1, side="new"), line(10.2, status=503), {"t": 11.0, "beat": True}]
     assert served_by_after(lines, "legacy", 10.0) == 2
     assert served_by_after(lines[:1], "legacy", 10.0) == 0
+
+
+def test_without_a_header_that_names_the_side_nothing_was_measured():
+    assert served_by_after([line(9.9, side=None), line(10.1, side=None)], "legacy", 10.0) is None
+    assert served_by_after([line(9.9), line(10.1, side=None)], "legacy", 10.0) == 0
 
 
 def test_series_has_one_entry_per_second():
@@ -100,3 +106,31 @@ def test_probe_plan():
     ]
     for case, actions in cases:
         assert [step.action for step in _plan(*case)] == actions, case
+
+
+def test_old_answers_that_were_summed_up_give_the_same_figures():
+    """But for median and percentile, which are of the lines that are left. A failed request is never summed up."""
+    lines = [{**line(index / 10, ms=float(index % 7)), "worker": f"w{index % 2}", **({"key": "k"} if index % 2 else {})} for index in range(60)]
+    lines[20]["again"] = True
+    lines[30] = {**lines[30], "ok": False, "status": 503}
+    lines[40]["ms"] = 900.0
+    # As the probe writes them: when they are answered.
+    lines.sort(key=lambda entry: entry["t"] + entry["ms"] / 1000)
+    whole, once = summary(lines), folded(lines, 3.0)
+    twice = folded(once, 5.0)
+    assert len(twice) < len(once) < len(lines)
+    for kept in (once, twice):
+        seen = summary(kept)
+        same = ("requests", "failed", "again", "failures", "max_ms", "longest_write_gap_ms", "workers", "sides")
+        assert {name: seen[name] for name in same} == {name: whole[name] for name in same}
+        assert seen["gaps"][0] == whole["gaps"][0]
+    assert sum(1 for entry in twice if "sum" in entry) == 2 and [entry["status"] for entry in twice if entry.get("ok") is False] == [503]
+
+
+def test_the_file_of_lines_stays_small(tmp_path):
+    file = Lines(str(tmp_path / "lines"), keep=0.0, limit=4000)
+    for index in range(200):
+        file.write(line(float(index)))
+    file.close()
+    text = (tmp_path / "lines").read_text()
+    assert len(text) < 9000 and summary(parse(text))["requests"] == 200
