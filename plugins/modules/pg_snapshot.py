@@ -25,6 +25,8 @@ requirements:
 options:
   state:
     description:
+      - V(preflight) reads only and returns RV(findings), everything that would stop V(present) of O(source), or V(tested) on a server that has none
+        of its accounts yet.
       - V(present) has a snapshot that is younger than O(max_age) and whose sums hold; without O(source), or with O(name), it only has to be
         there. C(<name>.partial) with all files of O(name), as copied from another host, is put in place.
       - V(tested) has one that was restored into a scratch database on O(target) and equals its manifest. The scratch database is removed. Where a
@@ -34,7 +36,7 @@ options:
         O(fenced=false). There is no way back to what is written elsewhere since.
       - V(absent) has O(name) removed, which is refused before O(retention) and for the only good copy.
     type: str
-    choices: [present, tested, restored, absent]
+    choices: [preflight, present, tested, restored, absent]
     default: present
   directory:
     description: Absolute path on the host of this task. Made with mode 0700; one that others can read or exchange is refused.
@@ -48,7 +50,7 @@ options:
     default: before
   name: {description: One snapshot of this subject and kind; the newest one without it. Required with O(state=absent)., type: str}
   source:
-    description: Server and database to dump, as a superuser. With O(state=present).
+    description: Server and database to dump, as a superuser. With O(state=preflight) and O(state=present).
     type: dict
     suboptions: &server
       host: {description: 'Host name, address or directory of the socket.', type: str, required: true}
@@ -205,6 +207,12 @@ snapshot:
     sums: {hub-20261128T024059Z-before.dump: 7d6a3ef8eabf0357bf353d427af8251e10a77e0fac6a1675ccda0b7a1be3d59d}
     checked_at: 1795834266.7
     tested: null
+findings:
+  description: With O(state=preflight), what stands against a snapshot, each with C(code), C(level), C(object), C(message), C(remedy).
+  returned: O(state=preflight)
+  type: list
+  elements: dict
+  sample: []
 evidence:
   description: >-
     What was judged before a dump as C(database_bytes), C(free_bytes), C(compress) and C(pg_dump); after a restore C(accepted_owner_code), the
@@ -229,7 +237,7 @@ from ..module_utils._pg.options import secrets
 from ..module_utils._pg.snapshot.run import run
 
 SPEC = {
-    "state": {"type": "str", "choices": ["present", "tested", "restored", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["preflight", "present", "tested", "restored", "absent"], "default": "present"},
     "directory": {"type": "path", "required": True},
     "subject": {"type": "str", "required": True},
     "kind": {"type": "str", "choices": ["before", "switch"], "default": "before"},
@@ -245,7 +253,7 @@ SPEC = {
 
 
 def main() -> None:
-    required = [("state", "tested", ["target"]), ("state", "restored", ["target"]), ("state", "absent", ["name"])]
+    required = [("state", "preflight", ["source"]), ("state", "tested", ["target"]), ("state", "restored", ["target"]), ("state", "absent", ["name"])]
     module = PairModule({**SNAPSHOT_SERVERS, **SPEC}, required_if=required, supports_check_mode=True)
     finish(module, lambda: run(module.params, module_runner(module), module.check_mode), secrets(module.params))
 

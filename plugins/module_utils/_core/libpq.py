@@ -54,6 +54,19 @@ def is_tls(said: str) -> bool:
     return any(word in said for word in _NO_TLS)
 
 
+def remedy(side: str, said: str) -> str:
+    """What to do about a connection that was not made, by libpq's words (src/interfaces/libpq/fe-connect.c, fe-secure.c)."""
+    if "does not support SSL" in said:
+        return f"Switch ssl on at that server, with a certificate for {side}.host. In a path that you trust, such as loopback, say {side}.sslmode: disable."
+    if "refused" in said:
+        return f"Nobody listens there: start the server, publish the port of its container, or correct {side}.host and {side}.port."
+    if "translate host name" in said or "resolve" in said:
+        return f"Give an address in {side}.host, or a name that this host resolves."
+    if "timeout" in said or "timed out" in said or "No route" in said or "unreachable" in said:
+        return f"Open the way from this host: a firewall, a route, or a wrong {side}.host."
+    return f"Check {side}.host and {side}.port, and that the server runs."
+
+
 def weakness(side: str, host: str, given: t.Optional[str]) -> str:
     """A sentence about a word that is weaker than verify-full; "" when there is nothing to say."""
     word = sslmode(host, given)

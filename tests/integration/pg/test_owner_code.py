@@ -159,7 +159,7 @@ def snapshots(databases, tmp_path):
     def run(state: str, **more) -> dict:
         params = {"state": state, "directory": str(tmp_path / "kept"), "subject": "owned", "kind": "before", "compress": "auto", "max_age": 86400.0,
                   "retention": 90 * 86400.0, "elsewhere": [], "fenced": True, "name": None, "file": None, **more}
-        side, cluster = ("source", databases.legacy) if state == "present" else ("target", databases.new)
+        side, cluster = ("source", databases.legacy) if state in ("present", "preflight") else ("target", databases.new)
         params[side] = {"host": "127.0.0.1", "port": cluster.port, "dbname": BASE, "passfile": str(databases.passfile), "sslmode": "disable",
                         "bindir": str(databases.new.bin)}
         return snapshot.run(params, runner, False)
@@ -199,8 +199,11 @@ def test_a_snapshot_is_restored_only_where_its_code_is_accepted(databases, enemy
         enemy.does(f"{text}; INSERT INTO low.t VALUES (1), (2)")
         if what == "view":
             enemy.does("REFRESH MATERIALIZED VIEW low.m")
-    snapshots("present")
     name = EVIL if arguments == "int" else "low.evil(low.t)"
+    # Before anything is taken, as on a server without the accounts, which a target is when its snapshot is proven.
+    assert [finding["object"] for finding in snapshots("preflight")["findings"]] == [name] and not enemy.won
+    assert snapshots("preflight", accept_owner_code=[name])["findings"] == []
+    snapshots("present")
     # The server builds an index and fills a view as the owner of the table, if there is one.
     if owned and what in ("view", "index"):
         assert snapshots("tested")["evidence"]["accepted_owner_code"] == [] and not enemy.won

@@ -40,6 +40,7 @@ class Snapshots:
 
     def spawn(self, state: str, **more) -> subprocess.Popen:
         servers = {
+            "preflight": {"source": self.server(self.world.legacy, dbname="hub")},
             "present": {"source": self.server(self.world.legacy, dbname="hub")},
             "tested": {"target": self.server(self.world.new)},
             "restored": {"target": self.server(self.world.new, dbname="hub")},
@@ -103,6 +104,9 @@ def test_taken_proven_and_left_alone_the_second_time(snapshots):
     assert tested["snapshot"]["tested"]["restore_seconds"] > 0
     assert databases(snapshots.world.new) == before
     assert snapshots.ok("tested")["changed"] is False
+    # What is there and proven needs nothing that could refuse.
+    asked = snapshots.ok("preflight")
+    assert (asked["changed"], asked["findings"], asked["snapshot"]["name"]) == (False, [], name)
 
 
 def test_what_is_taken_under_load_is_one_moment(snapshots, writers):
@@ -338,6 +342,7 @@ def small(tmp_path):
 
 def test_too_little_room_is_foreseen(snapshots, small):
     snapshots.directory = small("2m") / "snapshots"
+    assert "disk_space" in [finding["code"] for finding in snapshots.ok("preflight")["findings"]]
     for check in (True, False):
         failure = snapshots.failed("present", "disk_space", check_mode=check)
         assert failure["details"]["free_bytes"] <= 2 << 20 < failure["details"]["needed_bytes"]
@@ -374,6 +379,15 @@ def test_a_dump_that_fails_leaves_nothing(snapshots, tmp_path):
     assert "broken" in snapshots.failed("present", "dump_failed", source=source)["message"]
     assert snapshots.files() == []
     assert snapshots.ok("present")["changed"]
+
+
+def test_a_schema_that_cannot_be_dumped_is_foreseen(snapshots, tmp_path):
+    wrapped = wrapper(snapshots, tmp_path, "pg_dump", 'case "$*" in *--schema-only*) echo broken >&2; exit 1;; esac')
+    source = snapshots.server(snapshots.world.legacy, dbname="hub", bindir=str(wrapped))
+    told = [finding for finding in snapshots.ok("preflight", source=source)["findings"] if finding["code"] == "dump_failed"]
+    assert len(told) == 1 and "broken" in told[0]["message"]
+    assert "dump_failed" not in [finding["code"] for finding in snapshots.ok("preflight")["findings"]]
+    assert snapshots.files() == []
 
 
 def wrapper(snapshots, home: Path, name: str, instead: str) -> Path:

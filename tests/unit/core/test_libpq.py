@@ -46,3 +46,15 @@ def test_each_weak_word_is_a_finding_that_names_what_is_lost():
         ("tls_weak", "warn", "new.sslmode"), ("tls_weak", "warn", "link.sslmode")]
     assert "the connection without TLS" in found[0].message and "superuser" in found[0].message and "sslrootcert" in found[0].remedy
     assert len({libpq.weakness("new", "b", word) for word in WORDS}) == len(WORDS)
+
+
+@pytest.mark.parametrize(("said", "word"), [
+    ('connection to server at "x", port 5432 failed: Connection refused', "publish the port of its container"),
+    ('could not translate host name "x" to address: Name or service not known', "a name that this host resolves"),
+    ("connection timeout expired", "a firewall"),
+    ("connection failed: No route to host", "a firewall"),
+    ("server does not support SSL, but SSL was required", "Switch ssl on at that server"),
+    ("server closed the connection unexpectedly", "that the server runs"),
+])
+def test_the_remedy_of_a_connection_is_that_of_its_cause(said, word):
+    assert word in libpq.remedy("legacy", said)

@@ -124,12 +124,16 @@ def row_findings(work: Work, legacy: survey.Seen, dumped: bool) -> list[Finding]
     return [*found.findings, *([rows.untried(found.untried)] if found.untried else [])]
 
 
-def size(work: Work) -> dict[str, int]:
-    """Bytes of the database that is to be moved, which the role's preflight compares with the room on the target."""
+def size(work: Work) -> dict[str, t.Any]:
+    """Bytes and locale of the database that is to be moved, which the role's preflight compares with room and locales of the target.
+
+    A database of another provider than libc needs no locale of the system to sort; what it needs of libc is its ctype.
+    """
     if work.options.state != "preflight":
         return {}
     text = "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE datname = %s"
-    return {"size_bytes": int(work.legacy.admin.value(text, work.legacy.dbname))}
+    known = work.legacy.admin.rows("SELECT datcollate AS collate, datctype AS ctype FROM pg_database WHERE datname = %s", work.legacy.dbname)
+    return {"size_bytes": int(work.legacy.admin.value(text, work.legacy.dbname)), "locale": dict(known[0]) if known else {}}
 
 
 def try_schema(work: Work) -> None:

@@ -370,6 +370,8 @@ def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError
             remedy=f"Check {endpoint.side}.user, its password, that passfile is readable and has mode 0600, and pg_hba.conf of the server.",
             details=details,
         )
+    if "does not support SSL" in said:
+        return FleetError("tls", f"{endpoint} speaks no TLS, so it was sent nothing.", remedy=libpq.remedy(endpoint.side, said), details=details)
     if libpq.is_tls(said):
         return FleetError(
             "tls",
@@ -380,7 +382,7 @@ def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError
         )
     # src/backend/storage/lmgr/proc.c and src/backend/utils/init/postinit.c, errcode 53300
     full = "too many clients" in said or "connection slots are reserved" in said
-    remedy = f"Check {endpoint.side}.host and {endpoint.side}.port, and that the server runs."
+    remedy = libpq.remedy(endpoint.side, said)
     return FleetError(
         "unreachable",
         f"{endpoint} could not be reached for database {dbname}: {message}.",

@@ -17,7 +17,7 @@ from ..._core.runner import Runner
 from ..model import Order, weak_tls
 from ..options import endpoint, misspelt, subject_problem
 from ..server.postgres import Server, load
-from . import files as snapshot_files, plan as snapshot_plan
+from . import files as snapshot_files, foresee, plan as snapshot_plan
 from .dump import Maker
 from .files import PARTIAL, Folder, Kept
 from .restore import Restorer, foreign
@@ -30,7 +30,7 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
     servers = {side: Server(endpoint(side, params[side]), "pg_snapshot") for side in ("source", "target") if params.get(side)}
     try:
         work = Run(params, servers, runner, check_mode)
-        states = {"present": work.present, "tested": work.tested, "restored": work.restored, "absent": work.absent}
+        states = {"preflight": work.preflight, "present": work.present, "tested": work.tested, "restored": work.restored, "absent": work.absent}
         return states[params["state"]]()
     finally:
         for server in servers.values():
@@ -50,6 +50,19 @@ class Run:
         self._evidence: dict[str, t.Any] = {}
 
     # --- states -------------------------------------------------------------------------------------------------------------------
+
+    def preflight(self) -> dict[str, t.Any]:
+        """What would refuse present and tested. A snapshot that is recent, and proven if so, needs no other one."""
+        found = self._folder.kept(self._subject, self._kind)
+        limit = self._params["max_age"]
+        record = snapshot_files.tested(found[0]) if found else None
+        if found and record and time.time() - max(found[0].taken_at, record["unix"]) <= limit:
+            return {**self._told((), "recent", "recent", found[0]), "findings": []}
+        source = self._needed(self._source, "source")
+        maker = Maker(source, Order(self._params["directory"], self._subject, self._kind, self._params["compress"]), self._runner)
+        seen = foresee.findings(source, maker, self._runner, self._params.get("accept_owner_code") or ())
+        self._evidence = maker.told
+        return {**self._told((), "missing", "missing", None), "findings": [finding.as_dict() for finding in seen]}
 
     def present(self) -> dict[str, t.Any]:
         self._folder.judge()
@@ -226,8 +239,9 @@ def _refuse(params: t.Mapping[str, t.Any]) -> None:
         server = params.get(side)
         if server is not None and not server.get("host"):
             wrong.append(f"{side}.host: missing.")
-        if server is not None and params["state"] == state and not server.get("dbname"):
-            wrong.append(f"{side}.dbname: missing, and state {state} needs it.")
+        needing = (state, "preflight") if side == "source" else (state,)
+        if server is not None and params["state"] in needing and not server.get("dbname"):
+            wrong.append(f"{side}.dbname: missing, and state {params['state']} needs it.")
     if params["max_age"] <= 0:
         wrong.append(f"max_age: {params['max_age']:g} is not above 0.")
     if params["retention"] < snapshot_plan.FLOOR:
