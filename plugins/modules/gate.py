@@ -53,6 +53,13 @@ options:
       - "C(disk): C(path), which need not exist yet, C(free_bytes) (both required)."
       - "C(postgres): C(host), C(dbname), C(user) (required), C(port) (5432), C(passfile), C(sslmode) (V(verify-full) unless C(host) is a
         directory of a socket), C(sslrootcert); expected are C(read_write) (true or false), C(version) (V(15) or V(15.6))."
+      - "What a host has, asked before anything is done to it: C(root) (the task runs as root); C(account) with C(account), C(kind) (V(user), or
+        V(group)); C(file) with C(path), C(kind) (V(file), V(directory) or V(any)); C(program) with C(program), a path or a name; C(package) with
+        C(package), which is installed or can be by apt; C(python) with C(module), which the interpreter of this task imports."
+      - "C(certificate) with C(chains), PEM texts of which one holds, C(hostname), C(ca_file) (those of the system); C(image) with C(image), C(pull)
+        (V(missing), V(always) or V(never)), which docker has or can pull; C(locale) with C(locale), which is there or can be made; C(resolves) with
+        C(host); C(reach) with C(host), C(port), C(listening) (true; false: a refused connection is enough), C(postgres_tls) (false; true: a
+        PostgreSQL that speaks TLS)."
     type: list
     elements: dict
     required: true
@@ -126,6 +133,7 @@ failure:
     details:
       failed: [up]
 """
+from ..module_utils._core.askers import ASKERS
 from ..module_utils._core.checkers import CHECKERS
 from ..module_utils._core.gates import Tools, run_gates
 from ..module_utils._core.module import FleetModule
@@ -138,7 +146,7 @@ def main() -> None:
     tools = Tools(module_runner(module))
     finish(
         module,
-        lambda: {"changed": False, **run_gates(module.params["checks"], CHECKERS, tools, check_mode=module.check_mode)},
+        lambda: {"changed": False, **run_gates(module.params["checks"], {**CHECKERS, **ASKERS}, tools, check_mode=module.check_mode)},
         tools.secrets,
     )
 

@@ -114,6 +114,11 @@ def test_cutover_loses_nothing(world):
     assert list((ROOT / "build" / "docs" / "cutover-log").glob("*-hub.md"))
 
 
+def test_a_green_plan_was_followed_by_a_green_run():
+    assert (STORY["plan"]["outcome"], STORY["plan"]["failure"]) == ("succeeded", None)
+    assert (STORY["cutover"]["outcome"], STORY["cutover"]["failure"]) == ("succeeded", None)
+
+
 def test_plan_named_the_steps_that_were_done():
     planned = {step["id"]: step["changed"] for step in STORY["plan"]["steps"]}
     done = {step["id"]: step["changed"] for step in STORY["cutover"]["steps"]}
@@ -139,6 +144,12 @@ def test_second_cutover_changes_nothing(world):
     assert set(changed.values()) == {0}, changed
     assert not [step["id"] for step in run.figures()["steps"] if step["changed"]]
     assert snapshots(world)["legacy"] == sorted(STORY["snapshots"].values())
+
+
+def test_plan_of_the_way_back_asks_everything_and_is_green(world):
+    run = world.run("rollback", "--check")
+    assert run.process.returncode == 0, run.text()[-4000:]
+    assert "preflight" not in run.text() and world.open_sides() == ["target"]
 
 
 def test_rollback_brings_every_row_back(world):

@@ -10,6 +10,7 @@ Pure but for `exposed`, which looks at files of the machine that it runs on, the
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from dataclasses import asdict, dataclass
 
@@ -22,13 +23,40 @@ FAILURES = {
     "unknown_variable": "A variable of the inventory is not one that any role reads.",
     "container_missing": "A container of the legacy stack does not exist or does not run.",
     "port_taken": "A port that a new unit needs is held by something else.",
+    "variable_invalid": "A variable is missing, cannot be resolved, or has a value that no role can work with.",
+    "file_missing": "A file that the run copies or names is not where it is said to be.",
+    "account_missing": "A user or group that owns what the run makes does not exist on the target, and nothing of the inventory makes it.",
+    "image_missing": "The image of a container is not on its host and cannot be pulled.",
+    "network_missing": "A network that a container shall join does not exist.",
+    "package_missing": "A package is not installed on the target, and apt knows no source of it.",
+    "locale_missing": "A locale that the new server needs is not on the target and cannot be made there.",
+    "certificate_invalid": "A certificate is over, does not fit its name, its key or its CA.",
+    "path_closed": "One host cannot reach a port of the other that the move uses; the cause is named.",
+    "target_incomplete": "The inventory says that something is on the target, and nothing of it makes that.",
     "unsafe_path": "A file with secrets can be read or swapped by others; mode, owner and the command that mends it are named.",
     "not_run": "A check gave no answer; that is a failed check.",
 }
 
+# What missing_required_lib of ansible-core says (module_utils/basic.py).
+_LIBRARY = re.compile(r"required Python library \((\w+)")
 # The factor of the design for room on the target: data, indexes built anew, and the log of the copy.
 DISK_FACTOR = 1.2
-_ROOM = "room"
+UNKNOWN = "unknown"
+# What ansible-core says of a host that it logged into, and what the operator has to look at (plugins/connection, executor/interpreter_discovery).
+_CONNECTING = (
+    (
+        r"(missing|incorrect) \w+ password|password is required|privilege escalation|not in the sudoers|may not run sudo",
+        "privileges",
+        "ansible_become_password",
+        "Give the password of sudo for this host: ansible_become_password from a vault, or --ask-become-pass.",
+    ),
+    (
+        r"interpreter|python\S* ?: (command )?not found|no such file or directory.*python",
+        "tool_missing",
+        "ansible_python_interpreter",
+        "Install Python 3.9 or newer on this host, or name the one that is there in ansible_python_interpreter.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -42,62 +70,130 @@ class Finding:
     level: str = "fail"
 
 
+def findings(seen: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
+    """All findings of a preflight, each once, those that stop the run first.
+
+    ``seen`` has ``inputs`` (the result of `preflight_info`), ``hosts`` (see `judge_asked`), ``engine`` (what docker_host_info said), and ``observed``:
+    for each part that the inputs call ready, what its role has seen, as `judge` takes it. Raises KeyError when one is missing.
+    """
+    inputs, observed = seen["inputs"] or {}, seen["observed"]
+    if "findings" not in inputs:
+        return [asdict(finding) for finding in _module({"field": "inventory", "subject": "the variables", "result": inputs})]
+    found: list[dict[str, str]] = list(inputs["findings"])
+    databases: t.Any = None
+    for part, ready in inputs["ready"].items():
+        if not ready or (part == "snapshot" and (databases or {}).get("failure")):
+            continue
+        if not observed.get(part):
+            found.append(asdict(_unanswered({"field": part, "result": {}}, f"the {part} were not asked")))
+            continue
+        found += judge(observed[part])
+        databases = observed[part][0]["result"] if part == "databases" else databases
+    needed = size_of(databases) if inputs["ready"]["databases"] else UNKNOWN
+    found += judge_asked(seen["hosts"], inputs["asked"], needed)
+    found += _locale(databases, seen["hosts"], inputs["asked"])
+    field = "cutover_preflight_containers"
+    names = inputs["containers"]["names"]
+    found += judge([{"kind": "container", "field": field, "subject": name, "result": seen["engine"]} for name in names])
+    unique = list({(entry["code"], entry["message"]): entry for entry in reversed(found)}.values())[::-1]
+    return sorted(unique, key=lambda entry: entry["level"])
+
+
+def _locale(databases: t.Any, answers: t.Sequence[t.Mapping[str, t.Any]], asked: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
+    """The locale of the database that moves has to be on the target; C2 makes the one that native_stack_postgres names."""
+    wanted = (((databases or {}).get("evidence") or {}).get("locale") or {}).get("collate")
+    for answer in answers:
+        for name, check in _checks(answer.get("gate")).items():
+            if check.get("type") == "locale" and wanted and name in asked.get(answer["host"], {}):
+                evidence, made = check["evidence"], same_locale(check["evidence"].get("wanted", ""))
+                if "locales" in evidence and same_locale(wanted) not in (made, *evidence["locales"]):
+                    message = f"{answer['host']}: the database that moves has the locale {wanted}, which is not there, and C2 makes {made}."
+                    remedy = f"native_stack_postgres.locale: {wanted}"
+                    return [asdict(Finding("locale_missing", "native_stack_postgres.locale", message, remedy))]
+    return []
+
+
+def same_locale(name: str) -> str:
+    """One spelling of a locale: glibc lists en_US.UTF-8 as en_US.utf8 (_nl_normalize_codeset), and a modifier behind @ stays."""
+    head, at, modifier = name.partition("@")
+    language, dot, codeset = head.partition(".")
+    return language + dot + codeset.lower().replace("-", "") + at + modifier
+
+
 def judge(observed: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
     """All findings of the observations, in their order.
 
-    An observation is ``{kind, field, subject, result, …}``; ``kind`` is host, container, port, disk, module or servers, ``result`` what the task
-    registered. Raises KeyError for a kind that does not exist, so that a misspelt kind cannot pass.
+    An observation is ``{kind, field, subject, result}``; ``kind`` is container, module or servers, ``result`` what the task registered. Raises
+    KeyError for a kind that does not exist, so that a misspelt kind cannot pass.
     """
     rules: dict[str, t.Callable[[t.Mapping[str, t.Any]], list[Finding]]] = {
-        "host": _host,
         "container": _container,
-        "port": _port,
-        "disk": _disk,
         "module": _module,
         "servers": _servers,
     }
     return [asdict(finding) for entry in observed for finding in rules[entry["kind"]](entry)]
 
 
-def observations(seen: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """The observations behind what the tasks of role cutover_preflight registered.
+def judge_asked(
+    answers: t.Sequence[t.Mapping[str, t.Any]], asked: t.Mapping[str, t.Mapping[str, t.Any]], needed: t.Any
+) -> list[dict[str, str]]:
+    """Findings for what the hosts said to the checks of `preflight_info`.
 
-    ``seen`` has the results ``hosts`` (each with the name of its ``host``), the registered results ``engine`` (docker_host_info), ``target``
-    (a gate with the checks of `gates`), ``edges`` (each with its ``edge_side``), ``databases`` and ``names``, and what they are about: names of
-    ``containers``, ``ports`` and the path ``data_directory``, all as the inventory has them. Raises KeyError when one is missing.
+    ``answers`` has one ``{host, ping, gate}`` for each host that was to be asked, ``asked`` by host and check what a failed one means, and
+    ``needed`` is the size of the data in bytes, None when nobody told it, `UNKNOWN` when the database has a finding of its own. A host that does
+    not answer is one finding, its checks none.
     """
-    databases = seen["databases"] or {}
-    checks = _checks(seen["target"])
-    # What was copied needs no room any more.
-    copied = databases.get("phase_before", "empty") not in ("empty", "prepared")
-    size = 0 if copied else (databases.get("evidence") or {}).get("size_bytes")
-    found: list[dict[str, t.Any]] = []
-    found += [{"kind": "host", "field": "inventory", "subject": result.get("host"), "result": result} for result in seen["hosts"] or [{}]]
-    for name in seen["containers"]:
-        found.append({"kind": "container", "field": "cutover_preflight_containers", "subject": name, "result": seen["engine"]})
-    for port in seen["ports"]:
-        place = {"subject": _place(port), "unit": port["unit"], "result": checks.get(_place(port)) or seen["target"]}
-        found.append({"kind": "port", "field": "cutover_preflight_ports", **place})
-    # A database that cannot be asked is a finding of its own; one that does not tell its size leaves the room unproven.
-    if not databases.get("failure"):
-        place = {"subject": seen["data_directory"], "needed": size, "result": checks.get(_ROOM) or seen["target"]}
-        found.append({"kind": "disk", "field": "cutover_preflight_data_directory", **place})
-    found.append({"kind": "module", "field": "pg_move_legacy, pg_move_new, pg_move_link", "subject": "databases", "result": seen["databases"]})
-    for result in seen["edges"] or [{}]:
-        found.append({"kind": "module", "field": "edge_sides", "subject": f"edge of {result.get('edge_side')}", "result": result})
-    found.append({"kind": "servers", "field": "dns_provider_options, dns_zone, dns_name", "subject": "name servers", "result": seen["names"]})
+    found: list[Finding] = []
+    seen = {str(answer.get("host")): answer for answer in answers}
+    for host in [*seen, *(host for host in asked if host not in seen)]:
+        answer = seen.get(host) or {}
+        silent = _host({"subject": host, "result": answer.get("ping")})
+        found += silent
+        if not silent and asked.get(host):
+            found += _answers(str(host), answer.get("gate"), asked[host], needed)
+    return [asdict(finding) for finding in found]
+
+
+def _answers(host: str, gate: t.Any, asked: t.Mapping[str, t.Any], needed: t.Any) -> list[Finding]:
+    checks = _checks(gate)
+    if not checks:
+        return [_unanswered({"field": f"host {host}", "result": gate}, f"{len(asked)} checks on {host}")]
+    failed = {name for name in asked if (checks.get(name) or {}).get("ok") is False}
+    found = []
+    for name, meaning in asked.items():
+        check = checks.get(name)
+        if check is None or check.get("ok") is None:
+            found.append(_unanswered({"field": meaning["field"], "result": {}}, f"check {name} on {host}"))
+        elif meaning.get("room"):
+            # A database that cannot be asked is a finding of its own.
+            place = {"field": meaning["field"], "subject": check.get("evidence", {}).get("path"), "needed": needed, "result": check}
+            found += [] if needed == UNKNOWN else _disk(place)
+        elif name in failed and meaning.get("behind") not in failed:
+            found.append(_failed(host, check, meaning))
     return found
 
 
-def gates(ports: t.Iterable[t.Mapping[str, t.Any]], data_directory: str) -> list[dict[str, t.Any]]:
-    """Checks of a gate on the target: the room below ``data_directory``, which is only read, and each of ``ports``."""
-    # A port on this very machine answers or refuses at once.
-    free = [{"type": "free", "host": port["address"], "port": port["port"], "unit": port["unit"], "timeout": 1, "name": _place(port)} for port in ports]
-    return [{"name": _ROOM, "type": "disk", "path": data_directory, "free_bytes": 0}, *free]
+def _failed(host: str, check: t.Mapping[str, t.Any], meaning: t.Mapping[str, t.Any]) -> Finding:
+    evidence = check.get("evidence") or {}
+    said = ", ".join(check.get("findings") or ["no reason was given"])
+    remedy = (meaning.get("remedies") or {}).get(evidence.get("cause", "")) or meaning["remedy"]
+    code = meaning["code"]
+    if said.startswith("tool_missing: "):
+        code, said = "tool_missing", said[len("tool_missing: ") :]
+    elif check.get("type") == "free" and not evidence:
+        # Only a refused connection says that a port is free; one that says nothing was not tried.
+        code = "not_run"
+    return Finding(code, meaning["field"], f"{host}: {said.rstrip('.')}.", remedy, meaning.get("level", "fail"))
 
 
-def _place(port: t.Mapping[str, t.Any]) -> str:
-    return f"{port['address']}:{port['port']}"
+def size_of(result: t.Any) -> t.Any:
+    """Bytes that are still to be copied, by the preflight of the databases; None when it does not tell. What was copied needs no room."""
+    databases = result or {}
+    if databases.get("failure"):
+        return UNKNOWN
+    if databases.get("phase_before", "empty") not in ("empty", "prepared"):
+        return 0
+    return (databases.get("evidence") or {}).get("size_bytes")
 
 
 def _checks(gate: t.Any) -> dict[str, t.Any]:
@@ -147,18 +243,17 @@ def _files(place: str) -> list[str]:
 
 
 def _host(entry: t.Mapping[str, t.Any]) -> list[Finding]:
+    """``result`` is that of a ping. How it failed says which variable of the connection is wrong."""
     result = entry.get("result") or {}
+    host = entry["subject"]
     if result.get("ping") == "pong":
         return []
-    seen = result.get("msg") or "no answer"
-    return [
-        Finding(
-            "unreachable",
-            entry["field"],
-            f"{entry['subject']} could not be reached: {str(seen).strip()}",
-            "Check ansible_host, ansible_user and the key of this host, then run again.",
-        )
-    ]
+    said = " ".join(str(result.get("msg") or result.get("module_stderr") or "no answer").split())
+    for pattern, code, field, remedy in _CONNECTING:
+        if not result.get("unreachable") and re.search(pattern, said, re.IGNORECASE):
+            return [Finding(code, f"{field} of {host}", f"{host}: {said}", remedy)]
+    remedy = "Check ansible_host, ansible_user and the key of this host, then run again."
+    return [Finding("unreachable", "inventory", f"{host} could not be reached: {said}", remedy)]
 
 
 def _container(entry: t.Mapping[str, t.Any]) -> list[Finding]:
@@ -166,30 +261,18 @@ def _container(entry: t.Mapping[str, t.Any]) -> list[Finding]:
     result = entry.get("result") or {}
     subject = entry["subject"]
     if result.get("failed") or result.get("unreachable") or "containers" not in result:
-        return [_unanswered(entry, f"container {subject} could not be inspected")]
+        # Without its name, so that one cause is one finding.
+        library = _LIBRARY.search(str(result.get("msg") or ""))
+        if library:
+            message = f"The Python that runs the tasks of the old host lacks {library[1]}, which asks its container engine."
+            return [Finding("tool_missing", entry["field"], message, f"apt install python3-{library[1].lower()}, or pip install it for that Python.")]
+        return [_unanswered(entry, "the containers of the old host could not be listed")]
     status = next((found["State"] for found in result["containers"] if f"/{subject}" in found["Names"]), None)
     if status is None:
         return [Finding("container_missing", entry["field"], f"Container {subject} does not exist.", "Start the legacy stack, or correct the name.")]
     if status != "running":
         return [Finding("container_missing", entry["field"], f"Container {subject} is {status}, expected running.", f"docker start {subject}")]
     return []
-
-
-def _port(entry: t.Mapping[str, t.Any]) -> list[Finding]:
-    """``result`` is that of a check of type free, or of the whole gate when it gave no answer."""
-    result = entry.get("result") or {}
-    if result.get("ok") is True:
-        return []
-    if not (result.get("evidence") or {}).get("listening"):
-        return [_unanswered(entry, f"port {entry['subject']} could not be tried")]
-    return [
-        Finding(
-            "port_taken",
-            entry["field"],
-            f"Port {entry['subject']} answers, but not for unit {entry['unit']}.",
-            "End what listens there, or choose another port.",
-        )
-    ]
 
 
 def _disk(entry: t.Mapping[str, t.Any]) -> list[Finding]:
@@ -249,7 +332,9 @@ def _servers(entry: t.Mapping[str, t.Any]) -> list[Finding]:
 
 def _inner(entry: t.Mapping[str, t.Any], finding: t.Mapping[str, t.Any]) -> Finding:
     where = f"{entry['subject']}: {finding['object']}: " if finding.get("object") else f"{entry['subject']}: "
-    return Finding(finding["code"], entry["field"], where + finding["message"], finding.get("remedy", ""), finding.get("level", "fail"))
+    # A module knows its options, and what its role calls them begins with the role's name.
+    own = [f"{entry['prefix']}{option}" for option in finding["field"].split(", ")] if finding.get("field") and entry.get("prefix") else []
+    return Finding(finding["code"], ", ".join(own) or entry["field"], where + finding["message"], finding.get("remedy", ""), finding.get("level", "fail"))
 
 
 def _unanswered(entry: t.Mapping[str, t.Any], what: str) -> Finding:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from .secret_forms import MASK, hide, names_secret
 
-__all__ = ["MASK", "redact"]
+__all__ = ["MASK", "field_words", "redact"]
 
 # What a mapping says under the name of a secret when there is none.
 _NO_SECRET = ("", "null", "none", "true", "false", "yes", "no", "required", MASK)
@@ -32,6 +32,11 @@ def redact(value: t.Any, secrets: t.Iterable[str] = ()) -> t.Any:
     """
     known = sorted({form for secret in secrets if secret for form in _written(secret)}, key=len, reverse=True)
     return _redact(value, known)
+
+
+def field_words(field: t.Any) -> str:
+    """A field before a colon and what is wrong with it: one that is named after a secret would make the next word look like that."""
+    return f"({field})" if names_secret(str(field)) else str(field)
 
 
 def _written(secret: str) -> set[str]:

@@ -94,7 +94,7 @@ ROLE = """\
     {role}_step: {{changed: false, evidence: {{}}}}
 """
 ROLES = {
-    "cutover_preflight": ("main",), "native_stack": ("main", "services", "absent"), "dns": ("main", "prepared", "settled", "released"),
+    "cutover_preflight": ("findings",), "native_stack": ("main", "services", "absent"), "dns": ("main", "prepared", "settled", "released"),
     "edge": ("main", "absent"), "pg_link": ("main", "absent"),
     "snapshot": ("main",), "smoke": ("main", "dark", "legacy"),
 }  # fmt: skip

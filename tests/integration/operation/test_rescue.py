@@ -73,7 +73,7 @@ def test_a_window_is_aborted_and_what_stood_in_the_way_is_said(stage):
 
 def test_a_variable_that_is_missing_does_not_fail_the_rescue(stage):
     """With Ansible's own callback, which shows a finding on a line of its own and once in its result. A probe of an earlier run is ended."""
-    stage.facts(fails=["cutover_preflight/main"])
+    stage.facts(fails=["cutover_preflight/findings"])
     missing = "{{ lookup('ansible.builtin.file', '/nowhere/secret') }}"
     code, out = stage.run("cutover", callback="ansible.builtin.default", pg_move_legacy=missing)
     assert code == 2

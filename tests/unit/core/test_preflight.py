@@ -10,15 +10,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import exposed, gates, judge, misspelt, observations
+from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import UNKNOWN, exposed, findings, judge, judge_asked, misspelt
 
 ROOT = Path(__file__).resolve().parents[3]
 ENGINE = {"containers": [{"Names": ["/thing"], "State": "running"}, {"Names": ["/db"], "State": "running"}]}
 SERVER = {"name": "ns1.example.org", "address": "192.0.2.53", "port": 53, "error": None}
-ROOM = {"name": "room", "ok": True, "evidence": {"directory": "/data", "free_bytes": 1200}}
-PORT = {"address": "192.0.2.2", "port": 5432, "unit": "pg.service"}
-FREE = {"name": "192.0.2.2:5432", "ok": True, "evidence": {"listening": False}}
-TAKEN = {"name": "192.0.2.2:5432", "ok": False, "evidence": {"listening": True, "active": False}, "findings": ["it answers"]}
+ROOM = {"name": "room", "type": "disk", "ok": True, "evidence": {"path": "/data", "directory": "/data", "free_bytes": 1200}}
+FREE = {"name": "port", "type": "free", "ok": True, "evidence": {"listening": False}}
+TAKEN = {**FREE, "ok": False, "evidence": {"listening": True, "active": False}, "findings": ["it answers"]}
 
 
 def entry(kind, **more):
@@ -28,25 +27,13 @@ def entry(kind, **more):
 @pytest.mark.parametrize(
     ("observation", "codes"),
     [
-        pytest.param(entry("host", result={"ping": "pong"}), [], id="host answers"),
-        pytest.param(entry("host", result={"unreachable": True, "msg": "no route"}), ["unreachable"], id="host unreachable"),
-        pytest.param(entry("host", result=None), ["unreachable"], id="host never asked"),
         pytest.param(entry("container", result=ENGINE), [], id="container runs"),
         pytest.param(entry("container", result={"containers": [{"Names": ["/thing2"], "State": "running"}]}), ["container_missing"], id="container missing"),
         pytest.param(entry("container", result={"containers": [{"Names": ["/thing"], "State": "exited"}]}), ["container_missing"], id="container exited"),
         pytest.param(entry("container", result={"failed": True, "msg": "no engine"}), ["not_run"], id="engine silent"),
         pytest.param(entry("container", result={}), ["not_run"], id="engine: empty answer"),
-        pytest.param(entry("port", result=FREE, unit="x"), [], id="port free"),
-        pytest.param(entry("port", result=TAKEN, unit="x"), ["port_taken"], id="port taken"),
-        pytest.param(entry("port", result={"ok": True, "evidence": {"listening": True, "active": True}}, unit="x"), [], id="port is ours"),
-        pytest.param(entry("port", result={"ok": False, "evidence": {}, "findings": ["TimeoutError"]}, unit="x"), ["not_run"], id="port silent"),
-        pytest.param(entry("port", result={"unreachable": True}, unit="x"), ["not_run"], id="port not tried"),
-        pytest.param(entry("disk", result=ROOM, needed=1000), [], id="disk just large enough"),
-        pytest.param(entry("disk", result=ROOM, needed=1001), ["no_space"], id="disk too small"),
-        pytest.param(entry("disk", result=ROOM, needed=0), [], id="nothing left to copy"),
-        pytest.param(entry("disk", result={"unreachable": True}, needed=1), ["not_run"], id="room not read"),
-        pytest.param(entry("disk", result={}, needed=1), ["not_run"], id="room: empty answer"),
-        pytest.param(entry("disk", result=ROOM), ["not_run"], id="size unknown"),
+        pytest.param(entry("container", result={"msg": "Failed to import the required Python library (requests) on old's Python /usr/bin/python3."}),
+                     ["tool_missing"], id="no library to ask the engine with"),
         pytest.param(entry("module", result={"changed": False}), [], id="module content"),
         pytest.param(entry("module", result={"skipped": True, "changed": False}), [], id="module skipped on purpose"),
         pytest.param(entry("module", result={"failed": True, "failure": {"code": "auth", "message": "m", "remedy": "r"}}), ["auth"], id="module failed"),
@@ -65,11 +52,11 @@ def test_one_observation(observation, codes):
 def test_all_findings_at_once_and_in_order():
     inner = [{"code": "keyless_table", "level": "fail", "object": "public.t", "message": "no key", "remedy": "add one"}]
     seen = judge([
-        entry("host", result={}),
+        entry("module", result={}),
         entry("module", result={"failed": True, "failure": {"code": "preflight_failed", "message": "m", "details": {"findings": inner}}}),
         entry("module", result={"changed": False, "findings": [{**inner[0], "level": "warn"}]}),
     ])  # fmt: skip
-    assert [(finding["code"], finding["level"]) for finding in seen] == [("unreachable", "fail"), ("keyless_table", "fail"), ("keyless_table", "warn")]
+    assert [(finding["code"], finding["level"]) for finding in seen] == [("not_run", "fail"), ("keyless_table", "fail"), ("keyless_table", "warn")]
     assert seen[1]["message"] == "thing: public.t: no key"
 
 
@@ -86,58 +73,113 @@ def test_a_misspelt_variable_is_found_with_its_near_miss():
     assert finding["message"] == "edge_sidse: unknown key. Did you mean edge_sides?"
 
 
+def asked(check, result, needed=None, **meaning):
+    """Findings for one check on one host that answers."""
+    known = {"code": "a_code", "field": "a_field", "remedy": "do", "level": "fail", "room": False, "behind": None, "remedies": {}, **meaning}
+    answer = {"host": "new", "ping": {"ping": "pong"}, "gate": result}
+    return judge_asked([answer], {"new": {check: known}}, needed)
+
+
+@pytest.mark.parametrize(
+    ("ping", "code", "field"),
+    [
+        pytest.param({"ping": "pong"}, None, None, id="answers"),
+        pytest.param({"unreachable": True, "msg": "no route"}, "unreachable", "inventory", id="unreachable"),
+        pytest.param(None, "unreachable", "inventory", id="never asked"),
+        pytest.param({"msg": "Missing sudo password"}, "privileges", "ansible_become_password of new", id="no password of sudo"),
+        pytest.param({"msg": "Task failed: Incorrect sudo password"}, "privileges", "ansible_become_password of new", id="wrong password of sudo"),
+        pytest.param({"module_stderr": "/bin/sh: 1: /usr/bin/python9: not found", "msg": "The module interpreter '/usr/bin/python9' was not found."},
+                     "tool_missing", "ansible_python_interpreter of new", id="no python"),
+    ],
+)  # fmt: skip
+def test_a_host_that_does_not_answer_is_one_finding_with_its_cause(ping, code, field):
+    found = judge_asked([{"host": "new", "ping": ping, "gate": {}}], {"new": {}}, None)
+    assert [(finding["code"], finding["field"]) for finding in found] == ([(code, field)] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("check", "meaning", "needed", "codes"),
+    [
+        pytest.param(FREE, {}, None, [], id="passed"),
+        pytest.param(TAKEN, {}, None, ["a_code"], id="failed"),
+        pytest.param({**TAKEN, "evidence": {}}, {}, None, ["not_run"], id="port that says nothing"),
+        pytest.param({**FREE, "ok": None}, {}, None, ["not_run"], id="only planned"),
+        pytest.param({**TAKEN, "findings": ["tool_missing: docker is not on this host"]}, {}, None, ["tool_missing"], id="no program to ask with"),
+        pytest.param(ROOM, {"room": True}, 1000, [], id="disk just large enough"),
+        pytest.param(ROOM, {"room": True}, 1001, ["no_space"], id="disk too small"),
+        pytest.param(ROOM, {"room": True}, None, ["not_run"], id="size unknown"),
+        pytest.param(ROOM, {"room": True}, UNKNOWN, [], id="the database has a finding of its own"),
+        pytest.param({**ROOM, "evidence": {}}, {"room": True}, 1, ["not_run"], id="room: empty answer"),
+    ],
+)
+def test_one_check(check, meaning, needed, codes):
+    assert [finding["code"] for finding in asked(check["name"], {"checks": [check]}, needed, **meaning)] == codes
+
+
+def test_a_gate_that_gave_no_answer_is_a_finding():
+    assert [finding["code"] for finding in asked("port", {"msg": "traceback"})] == ["not_run"]
+    assert [finding["code"] for finding in asked("port", {"checks": [ROOM]})] == ["not_run"]
+    assert [finding["code"] for finding in judge_asked([], {"new": {"port": {}}}, None)] == ["unreachable"]
+
+
+def test_the_cause_of_a_closed_path_has_its_remedy():
+    said = {"name": "way", "type": "reach", "ok": False, "evidence": {"cause": "no_tls"}, "findings": ["the PostgreSQL there speaks no TLS"]}
+    (finding,) = asked("way", {"failure": {"code": "check_failed", "details": {"checks": [said]}}}, remedies={"no_tls": "switch ssl on"})
+    assert (finding["message"], finding["remedy"]) == ("new: the PostgreSQL there speaks no TLS.", "switch ssl on")
+
+
 def seen(**changes):
+    inputs = {"findings": [], "ready": {"databases": True, "names": True}, "asked": {}, "checks": {}, "hosts": ["old"], "changed": False,
+              "containers": {"host": "old", "names": ["db"]}}
+    databases = {"changed": False, "evidence": {"size_bytes": 10, "locale": {"collate": "de_DE.UTF-8"}}}
     good = {
-        "hosts": [{"host": "old", "ping": "pong"}, {"host": "new", "ping": "pong"}],
+        "inputs": inputs,
+        "hosts": [{"host": "old", "ping": {"ping": "pong"}, "gate": {}}],
         "engine": ENGINE,
-        "target": {"changed": False, "checks": [ROOM, FREE]},
-        "edges": [{"edge_side": "legacy", "changed": False, "findings": []}],
-        "databases": {"changed": False, "evidence": {"size_bytes": 10}},
-        "names": {"changed": False, "servers": [SERVER]},
-        "containers": ["db"],
-        "ports": [PORT],
-        "data_directory": "/var/lib/pg",
+        "observed": {"databases": [entry("module", result=databases)], "names": [entry("servers", result={"changed": False, "servers": [SERVER]})]},
     }
     return {**good, **changes}
 
 
-def test_registered_results_become_observations():
-    assert judge(observations(seen())) == []
-    assert [entry["subject"] for entry in observations(seen())] == [
-        "old", "new", "db", "192.0.2.2:5432", "/var/lib/pg", "databases", "edge of legacy", "name servers",
-    ]  # fmt: skip
+def test_nothing_wrong_is_no_finding():
+    assert findings(seen()) == []
 
 
-@pytest.mark.parametrize("name", ["hosts", "engine", "target", "edges", "databases", "names"])
-def test_a_task_that_never_ran_is_a_finding(name):
-    assert judge(observations(seen(**{name: {}}))) != []
+def test_a_part_that_was_not_asked_is_a_finding_unless_its_variables_say_why():
+    nothing = {"databases": [], "names": seen()["observed"]["names"]}
+    assert [finding["code"] for finding in findings(seen(observed=nothing))] == ["not_run"]
+    why = {"code": "file_missing", "field": "pg_move_legacy.password", "message": "m", "remedy": "r", "level": "fail"}
+    inputs = {**seen()["inputs"], "findings": [why], "ready": {"databases": False, "names": True}}
+    assert findings(seen(observed=nothing, inputs=inputs)) == [why]
 
 
-def test_a_size_that_nobody_told_leaves_the_room_unproven():
-    assert [finding["code"] for finding in judge(observations(seen(databases={"changed": False})))] == ["not_run"]
+def test_inputs_that_could_not_be_read_are_a_finding():
+    assert [finding["code"] for finding in findings(seen(inputs={"failed": True, "msg": "traceback"}))] == ["not_run"]
 
 
-def test_what_was_copied_needs_no_room():
-    large = {"changed": False, "evidence": {"size_bytes": 10**12}}
-    assert [finding["code"] for finding in judge(observations(seen(databases={**large, "phase_before": "prepared"})))] == ["no_space"]
-    assert judge(observations(seen(databases={**large, "phase_before": "new_armed"}))) == []
-
-
-def test_a_missing_part_cannot_pass():
+@pytest.mark.parametrize("name", ["inputs", "hosts", "engine", "observed"])
+def test_a_missing_part_cannot_pass(name):
     without = seen()
-    del without["target"]
+    del without[name]
     with pytest.raises(KeyError):
-        observations(without)
+        findings(without)
 
 
-def test_a_gate_that_failed_tells_each_check():
-    failed = {"failed": False, "msg": "1 of 2 checks failed", "failure": {"code": "check_failed", "details": {"checks": [ROOM, TAKEN]}}}
-    (finding,) = judge(observations(seen(target=failed)))
-    assert (finding["code"], finding["message"]) == ("port_taken", "Port 192.0.2.2:5432 answers, but not for unit pg.service.")
-
-
-def test_the_target_is_asked_once_for_room_and_ports():
-    assert [(check["name"], check["type"]) for check in gates([PORT], "/data")] == [("room", "disk"), ("192.0.2.2:5432", "free")]
+@pytest.mark.parametrize(
+    ("locales", "made", "codes"),
+    [
+        pytest.param(["C", "de_DE.utf8"], "C.UTF-8", [], id="the old one is there"),
+        pytest.param(["C"], "de_DE.utf8", [], id="the old one is made"),
+        pytest.param(["C", "en_US.utf8"], "en_US.UTF-8", ["locale_missing"], id="another one is made"),
+    ],
+)
+def test_the_locale_that_moves_is_on_the_target_after_c2(locales, made, codes):
+    check = {"name": "locale", "type": "locale", "ok": True, "evidence": {"locales": locales, "wanted": made}}
+    meaning = {"code": "c", "field": "f", "remedy": "r", "level": "fail"}
+    hosts = [{"host": "new", "ping": {"ping": "pong"}, "gate": {"checks": [check]}}]
+    told = findings(seen(hosts=hosts, inputs={**seen()["inputs"], "asked": {"new": {"locale": meaning}}}))
+    assert [finding["code"] for finding in told] == codes
+    assert [finding["remedy"] for finding in told] == ["native_stack_postgres.locale: de_DE.UTF-8"] * len(codes)
 
 
 @pytest.mark.parametrize(

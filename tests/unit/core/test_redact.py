@@ -12,7 +12,7 @@ import random
 import time
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._core.redact import MASK, redact
+from ansible_collections.bowline.fleet.plugins.module_utils._core.redact import MASK, field_words, redact
 
 SALT, STORED = "c2FsdHNhbHRzYWx0c2FsdA==", "U3RvcmVkS2V5U3RvcmVkS2V5U3RvcmVkS2V5U3RvcmU="
 SCRAM = f"SCRAM-SHA-256$4096:{SALT}${STORED}:{STORED[::-1].strip('=')}="
@@ -286,3 +286,9 @@ def test_the_work_grows_with_the_text_and_no_faster(kind):
         return best
 
     assert work(1 << 13) <= 24 * work(1 << 10) + 0.01, kind
+
+
+def test_a_field_named_after_a_secret_does_not_hide_what_is_wrong_with_it():
+    line = f"{field_words('pg_move_legacy.password')}: /srv/secrets/old is not on this machine"
+    assert redact(line) == line
+    assert field_words("edge_sides.legacy.host") == "edge_sides.legacy.host"
