@@ -13,7 +13,7 @@ description:
   - From the values it makes the checks for M(bowline.fleet.gate) on each host. What an earlier step of the run makes is not asked for.
   - Reaches no host and changes nothing. The values themselves are not returned, since secrets are among them.
 author: The bowline contributors (@bowline)
-version_added: 1.0.0
+version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.reader]
 attributes:
   action: {description: Has a corresponding action plugin; runs on the controller., support: full}
@@ -74,5 +74,9 @@ ready:
   returned: success
   type: dict
   sample: {databases: true, edges: true, names: true, probe: true, snapshot: true}
-failure: {description: 'Code, message, remedy and details.', returned: failure, type: dict}
+failure:
+  description: Code, message, remedy and details.
+  returned: failure
+  type: dict
+  sample: {code: invalid_value, message: 'roles: edgee is no role of this collection.', remedy: Correct the name., details: {}}
 """

@@ -25,6 +25,16 @@ NOTHING_WRITTEN = "Everything: it is found before the first write."
 STEP = "What earlier steps did stays and is found again by the next run; the step that failed is continued, not repeated from its beginning."
 
 ADVICE = {
+    "account_missing": Advice(
+        "A file or directory shall belong to a user or group that the target does not have, and no package or manifest of the inventory makes it.",
+        "Name an account that is there, or add the package or manifest that makes it.",
+        NOTHING_WRITTEN,
+    ),
+    "certificate_invalid": Advice(
+        "A certificate is over or not yet valid, is for another name, does not fit its key, or its CA is not the one that is named.",
+        "Renew it, or correct the path of the certificate, the key or the CA; `openssl x509 -noout -text -in <file>` shows names and dates.",
+        NOTHING_WRITTEN,
+    ),
     "check_failed": Advice(
         "A gate asked the world (a unit, a port, a page, the probe) and got another answer than the step needs.",
         "Read which check failed and what it saw, mend that, run the same playbook again. A check that asks the wrong thing is corrected in the inventory.",
@@ -45,9 +55,24 @@ ADVICE = {
         "Run the step that makes the record, or take it out of the inventory. Out of a role of this collection it is a defect: report it.",
         STEP,
     ),
+    "file_missing": Advice(
+        "A file that the run copies or names is not at its path, on the controller or on the host that is named.",
+        "Correct the path, or put the file there. A relative path is read from the folder of the playbook.",
+        NOTHING_WRITTEN,
+    ),
+    "image_missing": Advice(
+        "The image is not on the host, and its registry does not give it.",
+        "`docker pull <image>` on the host that is named shows the reason; correct the name, log in, or load the image with `docker load`.",
+        NOTHING_WRITTEN,
+    ),
     "invalid_value": Advice(
         "An option has a value that the program behind it cannot take.",
         "Correct the option that is named; `ansible-doc bowline.fleet.<module>` says what it takes.",
+        NOTHING_WRITTEN,
+    ),
+    "locale_missing": Advice(
+        "The new server is to have a locale that the target does not have, and it cannot be made there.",
+        "Make it on the target (`locale-gen`), or name another one, which has to be that of the old database.",
         NOTHING_WRITTEN,
     ),
     "locked": Advice(
@@ -55,9 +80,24 @@ ADVICE = {
         "Wait until it has ended. If its process is dead on another machine, its lease ends by itself (`operation_lease_ttl`).",
         "Everything: the run that is refused has done nothing.",
     ),
+    "network_missing": Advice(
+        "The edge's container shall join a network that the old host does not have; compose puts the name of the project before it.",
+        "`docker network ls` on the old host shows the names; correct `edge_sides`.",
+        NOTHING_WRITTEN,
+    ),
     "not_run": Advice(
         "A question of the preflight got no answer: the host did not answer, a program is missing, or an earlier question stood in the way.",
         "Mend the finding that stands beside it, then run again; what was seen stands in the message.",
+        NOTHING_WRITTEN,
+    ),
+    "package_missing": Advice(
+        "A package is not on the target, and apt there knows no source of it.",
+        "`apt-get update` on the target, add the source of the package, or correct the name.",
+        NOTHING_WRITTEN,
+    ),
+    "path_closed": Advice(
+        "One host cannot reach a port of the other: nobody listens, a port is not published, a firewall is between, or TLS is not spoken there.",
+        "Try the address from the host that is named; docs/guides/databases.md has a way for each cause.",
         NOTHING_WRITTEN,
     ),
     "port_taken": Advice(
@@ -73,6 +113,11 @@ ADVICE = {
     "privileges": Advice(
         "The account lacks a right: no `become`, no superuser, no permission on a file.",
         "Give the account that is named the right that is named.",
+        NOTHING_WRITTEN,
+    ),
+    "target_incomplete": Advice(
+        "The inventory says that a unit, port or database is on the target, and nothing in it makes that.",
+        "Add the manifest or the setting that makes it, or take the mention out.",
         NOTHING_WRITTEN,
     ),
     "timeout": Advice(
@@ -103,6 +148,11 @@ ADVICE = {
     "unsafe_path": Advice(
         "A file or folder that root trusts can be written, swapped or locked by others, or is a link. Whoever can write there could make root do it.",
         "Give it the owner and mode that the message names, or choose another place.",
+        NOTHING_WRITTEN,
+    ),
+    "variable_invalid": Advice(
+        "A variable is missing, or what it is made of cannot be resolved: most often a file of a secret that is not there, or a misspelt name inside it.",
+        "Correct the variable that is named; the message has Ansible's own reason.",
         NOTHING_WRITTEN,
     ),
 }

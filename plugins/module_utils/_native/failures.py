@@ -14,6 +14,11 @@ ADVICE = {
         "Change the set of modules, or approve the one that is named (`native_stack_approved`).",
         NOTHING_WRITTEN,
     ),
+    "locale_unknown": Advice(
+        "Debian has no locale of this name: most often a misspelt one, or one of another system.",
+        "Name one of `/usr/share/i18n/SUPPORTED`; `SELECT datcollate FROM pg_database` on the old server says which the database has.",
+        NOTHING_WRITTEN,
+    ),
     "manifest_invalid": Advice(
         "A manifest has a key or value that schema_version 1 does not know, or a path that the profile of its module hides.",
         "Correct every path that is named; they come all at once.",

@@ -178,6 +178,11 @@ ADVICE = {
         "Free room there, or put the data directory on a larger disk.",
         NOTHING_WRITTEN,
     ),
+    "not_tried": Advice(
+        "Some things can only be found by making them on new, and a plan does not write. They are named.",
+        "Nothing; state seeded tries them on new before it writes on legacy, and stops there if they fail.",
+        WARNS,
+    ),
     "object_changed": Advice(
         "A table or sequence was replaced, or got a rule or trigger that fires always, while it was used.",
         "Find out who changes the schema during a move; then run again.",
@@ -247,10 +252,22 @@ ADVICE = {
         "The run goes back by itself unless `cutover_on_failure: stop`. Keep both databases and report it: it must not happen.",
         SWITCHED,
     ),
+    "rows_unfit": Advice(
+        "Rows of legacy break a constraint, a domain or an index of their own table, so no other server would take them. Most often a function that a"
+        " constraint calls was changed, or an index is damaged.",
+        "Correct or remove the rows whose keys are named, or the constraint; then run again.",
+        NOTHING_WRITTEN,
+    ),
     "schema_drift": Advice(
         "A table, column, index or function differs between the sides: a migration ran on one of them, or something was restored differently.",
         "Make the objects that are named equal, or let the migration wait until the move is over; then run again.",
         PAIR + " No window was opened.",
+    ),
+    "schema_unfit": Advice(
+        "An empty restore on new showed that something of the schema cannot be made there, or comes out otherwise. The object and the server's own"
+        " reason are named.",
+        "Do on legacy or new what the finding says, then run again; the freeze is not there yet, so legacy can be changed.",
+        "Legacy: nothing was written there. On new the scratch database is gone again; accounts that were carried stay.",
     ),
     "seed_error": Advice(
         "The copy of schema or rows failed. The server's own reason and the table are named.",

@@ -10,7 +10,6 @@ import typing as t
 
 from .._core.argspec import unknown_keys
 from .._core.errors import FleetError
-from .._core.redact import field_words
 from .model import HostStep, Report, unix
 from .plan import marked, merged_step
 
