@@ -179,8 +179,8 @@ ADVICE = {
         NOTHING_WRITTEN,
     ),
     "not_tried": Advice(
-        "Some things can only be found by making them on new, and a plan does not write. They are named.",
-        "Nothing; state seeded tries them on new before it writes on legacy, and stops there if they fail.",
+        "Check mode writes nothing, so what needs an empty restore on new was not tried.",
+        "Nothing has to be done: state seeded tries it before it writes on legacy.",
         WARNS,
     ),
     "object_changed": Advice(
@@ -253,9 +253,8 @@ ADVICE = {
         SWITCHED,
     ),
     "rows_unfit": Advice(
-        "Rows of legacy break a constraint, a domain or an index of their own table, so no other server would take them. Most often a function that a"
-        " constraint calls was changed, or an index is damaged.",
-        "Correct or remove the rows whose keys are named, or the constraint; then run again.",
+        "Rows of legacy break a constraint or index of their own: it was switched off, made NOT VALID, or damaged. New would refuse them.",
+        "Mend the rows whose keys are named, or drop the constraint; then run again.",
         NOTHING_WRITTEN,
     ),
     "schema_drift": Advice(
@@ -264,10 +263,9 @@ ADVICE = {
         PAIR + " No window was opened.",
     ),
     "schema_unfit": Advice(
-        "An empty restore on new showed that something of the schema cannot be made there, or comes out otherwise. The object and the server's own"
-        " reason are named.",
-        "Do on legacy or new what the finding says, then run again; the freeze is not there yet, so legacy can be changed.",
-        "Legacy: nothing was written there. On new the scratch database is gone again; accounts that were carried stay.",
+        "New cannot make an object of legacy's schema, or makes it otherwise: another version, a missing extension or locale. The server says why.",
+        "Install what is missing on new, or change the object on legacy; then run again. The empty restore is tried anew.",
+        "Legacy: nothing was written there. Nothing of the attempt is left on new.",
     ),
     "seed_error": Advice(
         "The copy of schema or rows failed. The server's own reason and the table are named.",
