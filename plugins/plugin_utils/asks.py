@@ -35,6 +35,8 @@ _PORT_REMEDIES = {
     "no_tls": "Switch ssl on at that server with a certificate for this name; the copy crosses a network.",
     "stranger": "Correct host and port.",
 }
+# The same where a proxy is to answer.
+_DOOR_REMEDIES = {**_PORT_REMEDIES, "refused": "Start the proxy there, or correct address and port."}
 
 
 @dataclass(frozen=True)
@@ -328,7 +330,8 @@ def _paths(asks: Asks) -> None:
         if way not in asked:
             asked.add(way)
             check = {"type": "reach", "host": way[1], "port": way[2], "listening": listening, "postgres_tls": secured, "timeout": 3}
-            asks.ask(host, check, "path_closed", name, _PORT_REMEDIES["silent"], remedies=_PORT_REMEDIES)
+            remedies = _DOOR_REMEDIES if name.startswith("edge_sides.") else _PORT_REMEDIES
+            asks.ask(host, check, "path_closed", name, remedies["silent"], remedies=remedies)
 
 
 def _edges(asks: Asks) -> None:
@@ -370,7 +373,7 @@ def _door(asks: Asks, source: t.Callable[[str], t.Optional[str]]) -> None:
     known = {"ca_file": ca} if ca else {}
     port = int(peer.get("port") or 443)
     check = {"type": "reach", "host": peer["address"], "port": port, "timeout": 3}
-    reached = asks.ask(host, check, "path_closed", "edge_sides.new.peer", _PORT_REMEDIES["silent"], remedies=_PORT_REMEDIES)
+    reached = asks.ask(host, check, "path_closed", "edge_sides.new.peer", _DOOR_REMEDIES["silent"], remedies=_DOOR_REMEDIES)
     check = {"type": "tls", "host": peer["address"], "port": port, "hostname": peer["hostname"], "min_days": 1, **known}
     remedy = "Give the name that the old proxy's certificate has, and the CA that signed it."
     first = asks.ask(host, check, "certificate_invalid", "edge_sides.new.peer", remedy, behind=reached)

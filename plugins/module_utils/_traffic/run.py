@@ -208,7 +208,9 @@ class _Present:
         try:
             door.look(self.door)
         except FleetError as error:
-            if (desired.route or observed.route) != "peer":
+            # On the new side the proxy is what C2 starts: a check of the whole run comes here before there is one.
+            planned = self.insertion and self._to_come(self.insertion.config)
+            if (desired.route or observed.route) != "peer" and not planned and (self.spec.side != "new" or observed.running):
                 raise
             warnings.append(error.message)
         return warnings
