@@ -34,6 +34,7 @@ FAILURES = {
     "path_closed": "One host cannot reach a port of the other that the move uses; the cause is named.",
     "target_incomplete": "The inventory says that something is on the target, and nothing of it makes that.",
     "unsafe_path": "A file with secrets can be read or swapped by others; mode, owner and the command that mends it are named.",
+    "inventory_swallowed": "Secrets, manifests or reports lie below the folder that -i names, where Ansible reads every file as inventory.",
     "not_run": "A check gave no answer; that is a failed check.",
 }
 

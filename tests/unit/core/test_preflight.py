@@ -216,7 +216,8 @@ def test_a_folder_of_secrets_that_others_write_in_and_a_link_that_leads_nowhere_
     assert [finding["code"] for finding in exposed([str(tmp_path)], "f")] == ["unsafe_path"]
 
 
-def test_the_folder_of_secrets_that_the_readme_names_is_not_committed():
-    """README: copy inventories/example_hub to inventories/mine; the example reads its secrets beside itself."""
-    words = ["git", "check-ignore", "--no-index", "--quiet", "inventories/mine/secrets/link"]
+@pytest.mark.parametrize("path", ["moves/mine/secrets/link", "moves/mine/probe/lines", "inventories/mine/secrets/link"])
+def test_the_folder_of_secrets_that_the_readme_names_is_not_committed(path):
+    """README: copy moves/example_hub to moves/mine; whoever keeps them below the inventory, as it was before, commits them as little."""
+    words = ["git", "check-ignore", "--no-index", "--quiet", path]
     assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0

@@ -189,7 +189,7 @@ def test_a_missing_dependency_is_named():
 
 
 def test_the_example_hub_is_a_stack_that_can_work():
-    folder = Path(__file__).resolve().parents[3] / "inventories" / "example_hub" / "manifests"
+    folder = Path(__file__).resolve().parents[3] / "moves" / "example_hub" / "manifests"
     documents = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yml"))]
     manifests = parse_manifests(documents, "powernode")
     check_relations(manifests)
