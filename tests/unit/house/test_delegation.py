@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Each host is reached as its own user: no loop goes from host to host within one task, and nothing is delegated past what localhost is told."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/handlers/*.yml"), *ROOT.glob("playbooks/*.yml")])
+
+
+def tasks(entries: t.Any) -> t.Iterator[dict[str, t.Any]]:
+    for entry in entries or []:
+        yield entry
+        for part in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
+            yield from tasks(entry.get(part))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_loop_goes_from_host_to_host(file):
+    """Within one loop Ansible keeps the connection of the first item (ansible/ansible#65783): behind a local one, all others are local, too."""
+    for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))):
+        variable = (task.get("loop_control") or {}).get("loop_var", "item")
+        if "loop" in task and "include_tasks" not in str(list(task)):
+            assert not re.search(rf"\b{variable}\b", str(task.get("delegate_to", ""))), f"{task['name']}: include a file for each host"
+
+
+def test_the_controller_has_no_rights_but_those_of_its_caller():
+    told = yaml.safe_load((ROOT / "playbooks" / "host_vars" / "localhost.yml").read_text(encoding="utf-8"))
+    assert told == {"ansible_become": False}
+    for file in FILES:
+        for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            assert not {"local_action", "connection", "become_user", "remote_user"} & set(task), f"{file}: {task['name']}"
