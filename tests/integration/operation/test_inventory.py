@@ -20,11 +20,12 @@ ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 CANARY = "canary-inventory-5e0"
 # Which folders the example gives to secrets, reports, log and probe.
-PLACES = "cutover_preflight_secrets | default([inventory_dir ~ '/secrets']) + [report_directory, report_log_directory, traffic_probe_directory]"
+PLACES = "cutover_preflight_secrets + [report_directory, report_log_directory, traffic_probe_directory]"
 
 
 def ansible(program, *words, cwd):
-    environment = {**{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_") or key == "ANSIBLE_COLLECTIONS_PATH"}, "ANSIBLE_NOCOLOR": "1"}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_") or key == "ANSIBLE_COLLECTIONS_PATH"}
+    environment["ANSIBLE_NOCOLOR"] = "1"
     return subprocess.run([str(BIN / program), *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
