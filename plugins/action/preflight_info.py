@@ -17,10 +17,13 @@ from ansible.errors import AnsibleError
 from ..module_utils._core.preflight import exposed, misspelt
 from ..plugin_utils import asks, certificates, variables
 from ..plugin_utils.fleet_action import FleetAction
+from ..plugin_utils.inventory import swallowed
 
 _ROLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "roles")
 # Facts that these roles set for each other are no variables of an inventory.
 _FACTS = re.compile(r"(cutover_preflight|operation|report)_")
+# Variables that name folders of the controller with something else than inventory in them.
+_PLACES = ("cutover_preflight_secrets", "report_directory", "report_log_directory", "traffic_probe_directory")
 # Which variables an ask of a role cannot do without.
 _NEEDS = {
     "databases": ("pg_move_",),
@@ -49,6 +52,9 @@ class ActionModule(FleetAction):
         resolved = variables.resolve(roles, given, self._templating(task_vars), idle)
         values = resolved.values
         findings += [asdict(finding) for finding in resolved.findings]
+        places = {name: values.get(name) for name in _PLACES}
+        findings += swallowed(task_vars.get("ansible_inventory_sources") or (), {name: [str(each) for each in (place if isinstance(place, list) else [place])]
+                                                                                 for name, place in places.items() if place})  # fmt: skip
         findings += exposed([str(place) for place in values.get("cutover_preflight_secrets") or []], "cutover_preflight_secrets")
         hosts = set(task_vars.get("hostvars") or ()) | {"localhost"}
         files, paths = self._files(values)

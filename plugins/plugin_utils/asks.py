@@ -181,6 +181,8 @@ def _privileges(asks: Asks) -> None:
     writers += [server.get("host") for server in asks.get("pg_link_servers", {}).values()]
     for host in dict.fromkeys(host for host in writers if host):
         asks.ask(host, {"type": "root"}, "privileges", f"ansible_become of {host}", f"Set ansible_become: true for {host}, and its password.")
+        remedy = "Move to a host with Debian, or set SELinux to permissive there for the time of the move (setenforce 0)."
+        asks.ask(host, {"type": "platform", "selinux": host == asks.target}, "platform_unsupported", str(host), remedy)
 
 
 def _sources(asks: Asks, source: t.Callable[[str], t.Optional[str]]) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Types of checks that ask a host what it has: account, certificate, file, image, locale, package, program, python, reach, resolves, root. They only read."""
+"""Types of checks that ask a host what it has, from account to root: see `ASKERS`. They only read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import typing as t
 
+from . import platform
 from .errors import FleetError
 from .gates import REQUIRED, Checker, Keys, Seen, Spec, Tools, flag, text, texts, whole
 from .preflight import same_locale
@@ -47,6 +48,7 @@ FILE: Keys = {"path": (text, REQUIRED), "kind": (_one_of("file", "directory", "a
 IMAGE: Keys = {"image": (text, REQUIRED), "pull": (_one_of("always", "missing", "never"), "missing")}
 LOCALE: Keys = {"locale": (text, REQUIRED)}
 PACKAGE: Keys = {"package": (text, REQUIRED)}
+PLATFORM: Keys = {"selinux": (flag, False)}
 PROGRAM: Keys = {"program": (text, REQUIRED)}
 PYTHON: Keys = {"module": (text, REQUIRED)}
 REACH: Keys = {
@@ -140,6 +142,11 @@ def check_package(spec: Spec, tools: Tools) -> Seen:
     return Seen({"installed": False, "candidate": candidate}, wrong)
 
 
+def check_platform(spec: Spec, tools: Tools) -> Seen:
+    found = platform.seen()
+    return Seen(found, platform.refused(found, spec["selinux"]))
+
+
 def check_program(spec: Spec, tools: Tools) -> Seen:
     found = shutil.which(spec["program"], path=f"{os.environ.get('PATH', '')}:{_PATH}")
     return Seen({"path": found}, () if found else (f"{spec['program']} is not there, or is no program",))
@@ -221,6 +228,7 @@ ASKERS: t.Mapping[str, Checker] = {
     "image": Checker(_needing("docker", check_image), IMAGE),
     "locale": Checker(_needing("locale", check_locale), LOCALE),
     "package": Checker(_needing("apt-cache", check_package), PACKAGE),
+    "platform": Checker(check_platform, PLATFORM),
     "program": Checker(check_program, PROGRAM),
     "python": Checker(check_python, PYTHON),
     "reach": Checker(check_reach, REACH),

@@ -26,6 +26,7 @@ FAILURES = {
     "variable_invalid": "A variable is missing, cannot be resolved, or has a value that no role can work with.",
     "file_missing": "A file that the run copies or names is not where it is said to be.",
     "account_missing": "A user or group that owns what the run makes does not exist on the target, and nothing of the inventory makes it.",
+    "platform_unsupported": "A host is no Debian or what is made from it, or an enforcing SELinux would refuse what the move makes there.",
     "image_missing": "The image of a container is not on its host and cannot be pulled.",
     "network_missing": "A network that a container shall join does not exist.",
     "package_missing": "A package is not installed on the target, and apt knows no source of it.",
@@ -46,10 +47,16 @@ UNKNOWN = "unknown"
 # What ansible-core says of a host that it logged into, and what the operator has to look at (plugins/connection, executor/interpreter_discovery).
 _CONNECTING = (
     (
+        r"\b(sudo|doas|su): (command )?not found",
+        "tool_missing",
+        "ansible_become_method",
+        "Install sudo on this host, name another way to root in ansible_become_method, or reach it as root.",
+    ),
+    (
         r"(missing|incorrect) \w+ password|password is required|privilege escalation|not in the sudoers|may not run sudo",
         "privileges",
         "ansible_become_password",
-        "Give the password of sudo for this host: ansible_become_password from a vault, or --ask-become-pass.",
+        "Give the password of a user who may use sudo on this host: ansible_become_password from a vault or a file, or --ask-become-pass.",
     ),
     (
         r"interpreter|python\S* ?: (command )?not found|no such file or directory.*python",

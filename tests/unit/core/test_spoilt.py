@@ -145,7 +145,7 @@ def secrets(tmp_path_factory):
     return folder
 
 
-def told(secrets, spoil=None, groups=None, parts=("databases", "edges", "names", "probe", "snapshot")):
+def told(secrets, spoil=None, groups=None, parts=("databases", "edges", "names", "probe", "snapshot"), sources=("hosts.yml",)):
     """What the module says of the inventory, with the variables of ``spoil`` set; a dotted path leads into one."""
     loader = LOADER
     file = secrets / "inventory.yml"
@@ -163,6 +163,7 @@ def told(secrets, spoil=None, groups=None, parts=("databases", "edges", "names",
     known = loader.load_from_file(str(file), cache="none", trusted_as_template=True)
     found = {"legacy": ["old"], "target": ["new"]} if groups is None else groups
     about = {"groups": found, "hostvars": {"old": {}, "new": {}}, "inventory_dir": str(secrets), "inventory_hostname": "localhost"}
+    about["ansible_inventory_sources"] = list(sources)
     task_vars = {**known, **about, "secrets": str(secrets)}
     task = types.SimpleNamespace(args={"roles": ROLES}, async_val=0, check_mode=True, get_search_path=lambda: [str(secrets)], environment=None, diff=False)
     action = ActionModule(task, None, None, loader, Templar(loader=loader, variables=task_vars), None)
@@ -276,3 +277,21 @@ def test_a_run_without_a_snapshot_needs_nothing_of_it(secrets):
 def test_no_value_of_a_secret_is_returned(secrets):
     (secrets / "old").write_text("canary-of-a-password\n")
     assert "canary" not in re.sub(r"\s", "", str(told(secrets)))
+
+
+def test_secrets_below_the_folder_that_i_names_are_a_finding(secrets):
+    """The folder of an inventory that keeps its secrets beside its hosts: Ansible has read them as hosts by now."""
+    spoil = {"cutover_preflight_secrets": [str(secrets / "kept")]}
+    (secrets / "kept").mkdir(mode=0o700)
+    (secrets / "kept" / "link").write_text("canary\n")
+    (secrets / "kept" / "link").chmod(0o600)
+    (finding,) = told(secrets, spoil, sources=[str(secrets)])["findings"]
+    assert (finding["code"], finding["field"], finding["level"]) == ("inventory_swallowed", "cutover_preflight_secrets", "fail")
+    assert "canary" not in str(finding)
+    assert told(secrets, spoil, sources=[str(secrets / "hosts.yml")])["findings"] == []
+
+
+def test_each_host_is_asked_for_root_and_for_its_platform_and_the_target_for_selinux(secrets):
+    asked = told(secrets)["checks"]
+    kinds = {host: {check["type"]: check.get("selinux") for check in asked[host] if check["type"] in ("root", "platform")} for host in ("old", "new")}
+    assert kinds == {"old": {"root": None, "platform": False}, "new": {"root": None, "platform": True}}
