@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import typing as t
+from pathlib import Path
 
 from . import image, settings, versions
 from .shell import LabError, run, wait, write
@@ -74,8 +75,20 @@ def services() -> str:
 
 def owner() -> list[str]:
     """The clone that made the data, if there is any; the volume carries its path."""
-    shown = run(["docker", "volume", "inspect", VOLUME], check=False)
-    return [json.loads(shown.stdout)[0]["Labels"].get(settings.LABEL, "")] if shown.returncode == 0 else []
+    labels = volume_labels(VOLUME)
+    return [] if labels is None else [labels.get(settings.LABEL, "")]
+
+
+def volume_labels(name: str) -> dict[str, str] | None:
+    """None when there is no such volume."""
+    shown = run(["docker", "volume", "inspect", name], check=False)
+    return (json.loads(shown.stdout)[0]["Labels"] or {}) if shown.returncode == 0 else None
+
+
+def ownership(label: str, *passwords: Path) -> dict[str, str]:
+    """Labels that tell whose data a volume holds: the clone, and the passwords that open it. A clone at the same path may have new ones."""
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in passwords)).hexdigest()[:16]
+    return {label: str(settings.TREE), f"{label}.passwords": digest}
 
 
 def states() -> dict[str, str]:
@@ -169,13 +182,15 @@ def heal() -> str:
 
 
 def _volume() -> None:
-    """Made here, so that it carries the clone it belongs to: its passwords are in that clone's folder."""
-    if owner() == [str(settings.TREE)]:
+    """Made here, so that it carries the clone that it belongs to, and which passwords: they are in that clone's folder."""
+    labels = {_PROJECT_LABEL: settings.PROJECT, "com.docker.compose.volume": "postgres",
+              **ownership(settings.LABEL, settings.SECRETS / "postgres-superuser", settings.SECRETS / "hub")}
+    seen = volume_labels(VOLUME)
+    if seen == labels:
         return
     # Left by a clone that is gone (lab.py refuses before it comes here otherwise): nobody knows its passwords any more.
-    if owner():
+    if seen is not None:
         remove()
-    labels = {_PROJECT_LABEL: settings.PROJECT, "com.docker.compose.volume": "postgres", settings.LABEL: str(settings.TREE)}
     run(["docker", "volume", "create", *(word for name, value in labels.items() for word in ("--label", f"{name}={value}")), VOLUME])
 
 
