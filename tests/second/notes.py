@@ -35,22 +35,32 @@ RECORD_TTL = 120
 TARGET_ADDRESS = "10.78.0.3"
 
 DATABASE = "kinto"
-OWNER_ROLE = "kinto_app"
-SUPERUSER = "admin_pg"
+# The database's only account: what POSTGRES_USER of the official image makes, which is the first superuser and the application at once.
+ACCOUNT = "kinto"
 # The service's only account; its data is public by intent.
 LOGIN = {"user": "operator", "password": "bowline"}
 BUCKET = "/v1/buckets/notes"
 HEALTH = "/v1/__heartbeat__"
 
+# What the operator has on the controller. Playbooks are run as this user, who has no rights there but his own; no machine knows him.
+CALLER = 64900
 SECRETS = HOME / "secrets"
 TLS = HOME / "tls"
-STACK = HOME / "legacy"
 SSH = HOME / "ssh"
+OPERATOR = HOME / "operator"
+# What the docker host has.
+STACK = HOME / "legacy"
 CONTAINERS = {"db": "notes-database", "api": "notes-kinto", "gate": "notes-gate"}
 # What the inventory's edge of the old side is called; it is no part of the compose project.
 EDGE = "notes-edge"
+# The door of the docker host, and the folder that it shares with the engine.
+HOST, HOST_PORT = "notes-host", 2222
+SHARED = Path("/var/lib/notes")
+# Who may log in, and become root with a password: (host, user).
+USERS = {"legacy": ("dockerhost", "ops"), "target": ("notes-new", "admin")}
 
-TARGET = Machine("notes-new", TARGET_ADDRESS, HOME / "target" / "rootfs", SSH, Daemon("second-target", HOME))
+IMAGES = {stage: f"{settings.PROJECT}/notes-{stage}" for stage in ("db", "api", "gate", "host", "home")}
+TARGET = Machine("notes-new", TARGET_ADDRESS, HOME / "target" / "rootfs", SSH, Daemon("second-target", HOME), lambda: IMAGES["home"])
 
 _basic = base64.b64encode(f"{LOGIN['user']}:{LOGIN['password']}".encode()).decode()
 HEADERS = {"Authorization": f"Basic {_basic}"}
@@ -88,11 +98,10 @@ def describe() -> str:
 
 
 def description() -> dict[str, t.Any]:
-    def database(host: str, side: str, **more: t.Any) -> dict[str, t.Any]:
+    def database(host: str) -> dict[str, t.Any]:
         return {
-            "host": host, "port": DATABASE_PORT, "dbname": DATABASE, "user": OWNER_ROLE, "password_file": str(SECRETS / "kinto"),
-            "superuser": SUPERUSER, "superuser_password_file": str(SECRETS / f"admin-{side}"), "sslmode": "verify-full",
-            "sslrootcert": str(settings.CA), **more,
+            "host": host, "port": DATABASE_PORT, "dbname": DATABASE, "user": ACCOUNT, "password_file": str(SECRETS / "kinto"),
+            "superuser": ACCOUNT, "superuser_password_file": str(SECRETS / "kinto"), "sslmode": "verify-full", "sslrootcert": str(settings.CA),
         }
 
     return {
@@ -102,21 +111,17 @@ def description() -> dict[str, t.Any]:
         "resolver": f"{settings.PRIMARY}:53",
         "ca_file": str(settings.CA),
         "bridge": {"name": settings.BRIDGE, "network": f"10.78.0.0/{settings.PREFIX}"},
-        "home": str(HOME),
+        "operator": str(OPERATOR),
+        "ssh_config": str(SSH / "config"),
+        "sudo": {side: str(SECRETS / f"sudo-{side}") for side in USERS},
         "legacy": {
-            "address": settings.LEGACY, "gate_directory": str(STACK / "gate"), "containers": CONTAINERS, "network": "notes-net",
-            "subnet": "10.78.11.0/24", "edge": EDGE,
+            "address": settings.LEGACY, "directory": str(STACK), "containers": CONTAINERS, "network": "notes-net",
+            "subnet": "10.78.11.0/24", "edge": EDGE, "shared": str(SHARED),
         },
-        "target": {
-            "address": TARGET.address,
-            "name": TARGET.name,
-            "ssh": {"host": TARGET.address, "port": 22, "user": "root", "key_file": str(SSH / "id_ed25519"),
-                    "known_hosts_file": str(SSH / "known_hosts"), "options": TARGET.ssh_options},
-        },
-        "databases": {"legacy": database(settings.LEGACY, "legacy"), "target": database(TARGET.address, "target")},
+        "target": {"address": TARGET.address, "name": TARGET.name},
+        "databases": {"legacy": database(settings.LEGACY), "target": database(TARGET.address)},
         "link": {"password_file": str(SECRETS / "link")},
-        "dns": {"zone": settings.ZONE, "name": HOSTNAME, "ttl": RECORD_TTL, "tsig_file": str(settings.TSIG),
-                "server": settings.PRIMARY},
+        "dns": {"zone": settings.ZONE, "name": HOSTNAME, "ttl": RECORD_TTL, "server": settings.PRIMARY},
         "tls": {name: {"certificate": str(TLS / f"{name}.crt"), "key": str(TLS / f"{name}.key")} for name in ("notes", "db-target")},
         "hmac_secret_file": str(SECRETS / "hmac"),
         "headers": HEADERS,

@@ -4,7 +4,7 @@
 """Another program with another layout, moved to its new home and back with an inventory only.
 
 ``up`` starts the notes service (Kinto) and its future home on the lab's bridge; ``cutover`` and ``rollback`` run the collection's playbooks
-with the inventory beside this file, under writers, and judge the rows from outside; ``cycle`` is up, cutover, rollback. ``down`` stops
+with the inventory beside this file, under writers, and judge the rows from outside; ``cycle`` is up, there, back and there again. ``down`` stops
 everything and keeps data; ``purge`` leaves nothing. Needs the lab (tests/lab/lab.py up). Run as root with .venv/bin/python.
 """
 from __future__ import annotations
@@ -22,14 +22,15 @@ import time
 import typing as t
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "lab")]
+_TREE = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(_TREE / "tests" / "lab"), str(_TREE / "scripts")]
 
 import judge  # noqa: E402
 import notes  # noqa: E402
 import stack  # noqa: E402
 import writers  # noqa: E402
-from rig import settings  # noqa: E402
-from rig.shell import LabError, wait  # noqa: E402
+from project import collection_tree  # noqa: E402
+from rig.shell import LabError, wait, write  # noqa: E402
 
 PARTS: tuple[tuple[str, t.Callable[[], str]], ...] = (
     ("The lab", stack.lab_is_up),
@@ -37,7 +38,9 @@ PARTS: tuple[tuple[str, t.Callable[[], str]], ...] = (
     ("Images", stack.images),
     ("Passwords, keys, certificates", stack.credentials),
     ("Compose stack: folder", stack.folder),
+    ("Compose stack: volume", stack.volume),
     ("Compose stack: services", stack.services),
+    ("Docker host: its door", stack.host),
     ("Name", stack.name),
     ("New home", stack.target),
     ("build/second.json", notes.describe),
@@ -70,7 +73,7 @@ def up() -> None:
 def down() -> None:
     notes.NOTES.daemon.stop(40)
     # The probe of a run that was killed ends when its folder is gone.
-    shutil.rmtree(notes.HOME / "probe", ignore_errors=True)
+    shutil.rmtree(notes.OPERATOR / "probe", ignore_errors=True)
     stack.stop()
     say("The notes service is down; its data is kept.")
 
@@ -84,10 +87,10 @@ def purge() -> None:
     say("Nothing of the notes service is left.")
 
 
-def run(kind: str, fresh: bool = False) -> dict[str, t.Any]:
-    """Run a playbook under load; its result with the judge's verdict as ``ledger`` and what the writers saw as ``writers``."""
-    folder = notes.HOME / kind
-    file = folder / "result.json"
+def run(kind: str, name: str = "", fresh: bool = False) -> dict[str, t.Any]:
+    """Run a playbook under load; its result with the judge's verdict as ``ledger`` and what the writers saw as ``writers``, kept under ``name``."""
+    folder = notes.HOME / (name or kind)
+    file = notes.OPERATOR / kind / "result.json"
     file.unlink(missing_ok=True)
     os.environ.update({name: os.environ.get(name, value) for name, value in LOAD.items()})
     writers.start(fresh=fresh, app=notes.NOTES)
@@ -98,18 +101,34 @@ def run(kind: str, fresh: bool = False) -> dict[str, t.Any]:
     finally:
         seen = writers.stop(notes.NOTES)
     result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"outcome": "failed"}
-    result.update(code=code, ledger=judge.judge(app=notes.NOTES), writers=seen)
+    result.update(code=code, ledger=judge.judge(app=notes.NOTES), writers=seen, edge_users=stack.edge_users(), strangers=stack.strangers())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "judged.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    show(kind, result)
+    show(name or kind, result)
     return result
 
 
 def _play(kind: str) -> int:
-    argv = ["ansible-playbook", "-i", "tests/second/inventory", f"playbooks/{kind}.yml"]
+    """As somebody without rights on the controller, from a folder without an ansible.cfg: with Ansible's own defaults and callback."""
+    argv = ["ansible-playbook", "-i", str(notes.HERE / "inventory"), f"bowline.fleet.{kind}"]
     say(f"\n$ {shlex.join(argv)}\n")
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(settings.TREE / "ansible.cfg"), "PATH": f"{BIN}:{os.environ['PATH']}"}
-    return subprocess.run([str(BIN / argv[0]), *argv[1:]], cwd=settings.TREE, env=environment, check=False).returncode
+    return subprocess.run([*_caller(), str(BIN / argv[0]), *argv[1:]], cwd=notes.OPERATOR, env=_environment(), check=False).returncode
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SUDO_"))}
+    return {**kept, "HOME": str(notes.OPERATOR), "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_COLLECTIONS_PATH": str(collection_tree())}
+
+
+def _caller() -> list[str]:
+    """What runs a program as the caller. He is in the passwd of a mount namespace of his own, so the machine gets no user from this."""
+    users = notes.HOME / "passwd"
+    entry = f"caller:x:{notes.CALLER}:{notes.CALLER}::{notes.OPERATOR}:/bin/sh\n"
+    write(users, Path("/etc/passwd").read_text(encoding="utf-8") + entry)
+    # A Python below /root is beyond him; reading it is all that is lent.
+    drop = ["setpriv", f"--reuid={notes.CALLER}", f"--regid={notes.CALLER}", "--clear-groups", "--inh-caps=+dac_read_search",
+            "--ambient-caps=+dac_read_search", "--"]
+    return ["unshare", "--mount", "sh", "-c", f'mount --bind {shlex.quote(str(users))} /etc/passwd && exec "$@"', "sh", *drop]
 
 
 def _more_writes(count: int) -> None:
@@ -135,7 +154,7 @@ def show(kind: str, result: dict[str, t.Any]) -> None:
 
 def cycle() -> list[dict[str, t.Any]]:
     up()
-    return [run("cutover", fresh=True), run("rollback")]
+    return [run("cutover", fresh=True), run("rollback"), run("cutover", "again")]
 
 
 def main() -> int:

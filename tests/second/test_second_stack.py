@@ -1,7 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The bowline contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program that the collection has never seen is moved and brought back with an inventory only."""
+"""A stack as people run it, with a program that the collection has never seen, goes there, back and there again with an inventory only.
+
+Its database has one account, named after the application, and wal_level=replica; both hosts are reached as a user with sudo and a password, the
+new one through the old one; the caller has no rights on the controller and Ansible its own defaults; nobody may change the zone by a program.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +26,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.lab]
 
 @pytest.fixture(scope="module")
 def cycle() -> t.Iterator[dict[str, dict[str, t.Any]]]:
-    """What the judge said of the way there and of the way back; missing when its playbook was not reached."""
-    kinds = ("cutover", "rollback")
+    """What the judge said of each way; missing when its playbook was not reached."""
+    kinds = ("cutover", "rollback", "again")
     files = {kind: HOME / kind / "judged.json" for kind in kinds}
     for file in files.values():
         file.unlink(missing_ok=True)
     try:
         argv = [sys.executable, SECOND / "second.py", "cycle"]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
         sys.stdout.write(done.stdout + done.stderr)
         yield {kind: json.loads(file.read_text(encoding="utf-8")) for kind, file in files.items() if file.exists()}
     finally:
@@ -39,6 +43,7 @@ def cycle() -> t.Iterator[dict[str, dict[str, t.Any]]]:
 @pytest.mark.parametrize(("kind", "serving", "databases"), [
     pytest.param("cutover", "target", {"legacy": "fenced", "target": "open"}, id="there"),
     pytest.param("rollback", "legacy", {"legacy": "open", "target": "fenced"}, id="and back"),
+    pytest.param("again", "target", {"legacy": "fenced", "target": "open"}, id="and there again"),
 ])
 def test_nothing_fails_and_nothing_is_lost(cycle, kind, serving, databases):
     result = cycle[kind]
@@ -54,6 +59,14 @@ def test_nothing_fails_and_nothing_is_lost(cycle, kind, serving, databases):
 
 def test_writers_were_served_by_both_sides(cycle):
     assert set(cycle["rollback"]["writers"]["sides"]) == {"legacy", "target"}
+
+
+def test_the_edge_runs_as_the_user_of_its_image(cycle):
+    assert cycle["cutover"]["edge_users"] == ["99"]
+
+
+def test_what_the_caller_has_on_the_controller_belongs_to_him(cycle):
+    assert cycle["again"]["strangers"] == []
 
 
 def test_the_collection_does_not_know_the_program():
