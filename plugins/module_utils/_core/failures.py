@@ -70,6 +70,11 @@ ADVICE = {
         "Correct the option that is named; `ansible-doc bowline.fleet.<module>` says what it takes.",
         NOTHING_WRITTEN,
     ),
+    "inventory_swallowed": Advice(
+        "Ansible reads every file below the folder that `-i` names as inventory, so a file with a password becomes a host with that name, and a report a group.",
+        "Move `secrets/`, manifests and reports beside the inventory, as `inventories/example_hub` has them, or give `-i` the file of the hosts.",
+        NOTHING_WRITTEN,
+    ),
     "locale_missing": Advice(
         "The new server is to have a locale that the target does not have, and it cannot be made there.",
         "Make it on the target (`locale-gen`), or name another one, which has to be that of the old database.",
@@ -98,6 +103,11 @@ ADVICE = {
     "path_closed": Advice(
         "One host cannot reach a port of the other: nobody listens, a port is not published, a firewall is between, or TLS is not spoken there.",
         "Try the address from the host that is named; docs/guides/databases.md has a way for each cause.",
+        NOTHING_WRITTEN,
+    ),
+    "platform_unsupported": Advice(
+        "The modules speak to apt, systemd and Debian's paths; on another family, or where SELinux enforces, what they make would not run.",
+        "Use a target with Debian or Ubuntu. docs/guides/tried.md says what was tried.",
         NOTHING_WRITTEN,
     ),
     "port_taken": Advice(

@@ -19,6 +19,11 @@ from ansible_collections.bowline.fleet.plugins.plugin_utils.inventory import swa
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 CANARY = "canary-inventory-5e0"
+# Files that the example reads from its folder of secrets.
+SECRETS = ("link", "postgres-old", "postgres-new", "tsig.json", "database_password", "rails_master_key", "redis_acl")
+# What the playbooks say themselves.
+PLAYBOOK = {"cutover_legacy_host": "hub-old", "cutover_target_host": "hub-new", "snapshot_subject": "hub", "snapshot_source": {}, "snapshot_target": {},
+            "snapshot_hosts": {"legacy": "hub-old", "new": "hub-new"}}  # fmt: skip
 # Which folders the example gives to secrets, reports, log and probe.
 PLACES = "cutover_preflight_secrets + [report_directory, report_log_directory, traffic_probe_directory]"
 
@@ -39,13 +44,21 @@ def places(inventory, cwd):
 def filled(tmp_path_factory):
     """A copy of the example, as the guide says, with what a first evening leaves: secrets, a report, a log, figures of the probe."""
     base = tmp_path_factory.mktemp("clone")
-    shutil.copytree(ROOT / "inventories" / "example_hub", base / "inventories" / "mine")
+    for folder in ("inventories", "moves"):
+        shutil.copytree(ROOT / folder / "example_hub", base / folder / "mine")
     found = places(base / "inventories" / "mine", base)
     for number, place in enumerate(found):
         place.mkdir(parents=True, exist_ok=True)
-        for name in ("link", "postgres-old", "tsig.json", "result.json", "report.html", "kept.yml"):
+        for name in (*SECRETS, "result.json", "report.html", "kept.yml"):
             text = json.dumps({"schema_version": 1, "password": CANARY}) if name.endswith(".json") else f"{CANARY}-{number}\n"
             (place / name).write_text(text)
+            (place / name).chmod(0o600)
+    (base / "moves" / "mine" / "tls").mkdir()
+    for name in ("hub", "postgres-new"):
+        files = ["-keyout", str(found[0] / f"{name}.key"), "-out", str(base / "moves" / "mine" / "tls" / f"{name}.crt")]
+        words = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90", "-subj", f"/CN={name}"]
+        names = ["-addext", "subjectAltName=DNS:hub.example.com,IP:192.0.2.20"]
+        subprocess.run(["openssl", "req", "-x509", *words, *names, *files], check=True, capture_output=True, timeout=60)
     return base, found
 
 
@@ -57,6 +70,19 @@ def test_a_graph_of_the_example_filled_in_shows_its_two_hosts_and_no_secret(fill
     assert CANARY not in done.stdout + done.stderr
     assert done.stdout.split() == ["@all:", "|--@ungrouped:", "|", "|--localhost", "|--@legacy:", "|", "|--hub-old", "|--@target:", "|", "|--hub-new"]
     assert "WARNING" not in done.stderr, done.stderr
+
+
+def test_the_example_filled_in_has_nothing_that_the_controller_could_find(filled):
+    """Every file, variable, manifest and certificate of it is there and fits: what hosts have to say comes on top of that."""
+    base, _found = filled
+    roles = [path.parts[-2] for path in sorted(ROOT.glob("roles/*/defaults"))]
+    asked = ["-m", "bowline.fleet.preflight_info", "-a", json.dumps({"roles": roles}), "-e", json.dumps(PLAYBOOK)]
+    done = ansible("ansible", "-i", "inventories/mine", "localhost", *asked, cwd=base)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout[done.stdout.index("{") :])
+    assert told["findings"] == []
+    assert all(told["ready"].values()), told["ready"]
+    assert CANARY not in done.stdout + done.stderr
 
 
 def test_folders_that_ansible_swallows_are_named_with_the_variable_that_leads_there(filled, tmp_path):

@@ -191,7 +191,7 @@ def test_a_missing_dependency_is_named():
 def test_the_example_hub_is_a_stack_that_can_work():
     folder = Path(__file__).resolve().parents[3] / "moves" / "example_hub" / "manifests"
     documents = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yml"))]
-    manifests = parse_manifests(documents, "powernode")
+    manifests = parse_manifests(documents, "hub")
     check_relations(manifests)
     order = [f"{module.id}/{item.name}" for module, item, _before in start_order(manifests)]
     assert order == ["postgres/postgres", "redis/redis", "backend/rails", "reverse-proxy/nginx", "worker/sidekiq"]
