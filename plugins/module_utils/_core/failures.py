@@ -71,7 +71,7 @@ ADVICE = {
         NOTHING_WRITTEN,
     ),
     "inventory_swallowed": Advice(
-        "Ansible reads every file below the folder that `-i` names as inventory, so a file with a password becomes a host with that name, and a report a group.",
+        "Ansible reads every file below the folder that `-i` names as inventory: a password in a file becomes the name of a host, a report a group.",
         "Move `secrets/`, manifests and reports beside the inventory, as `inventories/example_hub` has them, or give `-i` the file of the hosts.",
         NOTHING_WRITTEN,
     ),
