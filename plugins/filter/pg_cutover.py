@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils._pg.follow import said
+from ..module_utils._pg.follow import summary
 
 
 def pg_cutover_said(facts: t.Any, since: t.Any = None, window_ms: t.Any = None, at: t.Any = None, planned: bool = False) -> str:
-    sentence = said(
+    sentence = summary(
         facts, float(since) if since else None, float(window_ms) if window_ms is not None else None, at=float(at) if at else None
     )
     return f"planned: {sentence}" if planned else sentence

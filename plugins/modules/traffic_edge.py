@@ -320,6 +320,7 @@ failure:
     details: {}
 """
 from ansible.module_utils.basic import AnsibleModule
+
 from ..module_utils._core.argspec import WAIT
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner

@@ -131,6 +131,7 @@ failure:
     details: {}
 """
 from ansible.module_utils.basic import AnsibleModule
+
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._traffic.argspec import EDGE_INFO

@@ -97,6 +97,7 @@ failure:
   sample: {"code": "option_invalid", "message": "since: 'noon' is no unix time and no ISO 8601 time.", "remedy": "Give one of both.", "details": {}}
 """
 from ansible.module_utils.basic import AnsibleModule
+
 from ..module_utils._core.result import finish
 from ..module_utils._traffic.argspec import PROBE_INFO
 from ..module_utils._traffic.probe import run_probe_info

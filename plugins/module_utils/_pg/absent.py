@@ -38,10 +38,10 @@ def go(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any] | N
     """The result; None when a server does not answer without which nothing can be done."""
     if "legacy" not in failures:
         stands = "new" not in failures and bool(work.new.admin.value("SELECT pg_is_in_recovery()"))
-        if stands or _moves_whole(work.legacy):
-            return _whole(work, stands)
+        if stands or _is_physical(work.legacy):
+            return _physical(work, stands)
     if failures:
-        return _alone(work, failures["new"]) if set(failures) == {"new"} and failures["new"].code == "unreachable" else None
+        return _without_new(work, failures["new"]) if set(failures) == {"new"} and failures["new"].code == "unreachable" else None
     if not work.check:
         work.lock()
     before = facts.observe(work.legacy, work.new)
@@ -62,10 +62,10 @@ def go(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.Any] | N
     return one_sided.ended(work, steps, found, reached, after, "no pair exists", serving="legacy")
 
 
-def refuse(found: str, seen: Facts, work: Work) -> None:
+def refuse(found: str, observed: Facts, work: Work) -> None:
     """Raise unless legacy serves, or did before the window that is open, and new has no row that legacy lacks."""
-    never_served = seen.new.fenced and not seen.new.epoch.endswith(":commit")
-    hopeful = seen.legacy.exists and not seen.legacy.fenced and (not seen.new.exists or (found == "slot_lost" and never_served))
+    never_served = observed.new.fenced and not observed.new.epoch.endswith(":commit")
+    hopeful = observed.legacy.exists and not observed.legacy.fenced and (not observed.new.exists or (found == "slot_lost" and never_served))
     if hopeful or found in (*plan.LEGACY_SERVES, "window_forward"):
         return
     if found in ("window_reverse", "switched_cleanup", "new", "new_armed"):
@@ -82,10 +82,10 @@ def refuse(found: str, seen: Facts, work: Work) -> None:
             " keeps them there; after what is needed was taken from them, on new:"
             f" ALTER DATABASE {ident(work.options.new.dbname)} RENAME TO {ident(work.options.new.dbname + '_abandoned')}; then state: absent.",
         )
-    raise contradiction.failure(work.legacy, work.new, seen, found)
+    raise contradiction.failure(work.legacy, work.new, observed, found)
 
 
-def _alone(work: Work, error: FleetError) -> dict[str, t.Any]:
+def _without_new(work: Work, error: FleetError) -> dict[str, t.Any]:
     """New does not answer. Legacy has to be open: else new may have been opened, and nobody can see it."""
     legacy = work.legacy
     if not work.check:
@@ -113,7 +113,7 @@ def _alone(work: Work, error: FleetError) -> dict[str, t.Any]:
     return one_sided.ended(work, steps, "unknown" if steps else "empty", "empty", after, "no pair exists", serving="legacy")
 
 
-def _moves_whole(legacy: Server) -> bool:
+def _is_physical(legacy: Server) -> bool:
     """Whether the engine physical has made something on legacy, or has legacy follow new."""
     return bool(
         legacy.admin.value(
@@ -125,7 +125,7 @@ def _moves_whole(legacy: Server) -> bool:
     )
 
 
-def _whole(work: Work, stands: bool) -> dict[str, t.Any]:
+def _physical(work: Work, stands: bool) -> dict[str, t.Any]:
     """A standby that nobody needs any more: it is stopped, and keeps its copy."""
     legacy, control = work.legacy, Control(work.options.new, work.runner)
     if not work.check:
@@ -137,7 +137,7 @@ def _whole(work: Work, stands: bool) -> dict[str, t.Any]:
             remedy="Run state: legacy first, then state: absent.",
         )
     work.choice = engine.Choice("physical", "the pair that exists streams")
-    made = _moves_whole(legacy) or link_account.made(legacy.admin, work.link.user)
+    made = _is_physical(legacy) or link_account.made(legacy.admin, work.link.user)
     steps = [*([_STOP] if stands else []), *([_WITHDRAW] if made else [])]
     if stands and not work.check:
         work.new.close()

@@ -34,18 +34,18 @@ class Side:
         return f"{name} is {'open' if self.open else 'closed'}, {epoch}, {marker}"
 
 
-def failure(legacy: Server, new: Server, seen: Facts, found: str) -> FleetError:
+def failure(legacy: Server, new: Server, observed: Facts, found: str) -> FleetError:
     """`plan.hopeless` with what was seen. Reads only."""
     servers = {"legacy": legacy, "new": new}
-    sides = {name: look(servers[name], seen) for name in SIDES}
-    told = plan.hopeless(found)
+    sides = {name: look(servers[name], observed) for name in SIDES}
+    base = plan.hopeless(found)
     statements = {name: {"close": close_text(server.dbname), "open": open_text(server.dbname)} for name, server in servers.items()}
     return FleetError(
         found,
-        f"{told.message} {'; '.join(side.sentence(name) for name, side in sides.items())}.",
-        remedy=_remedy(found, sides, statements) or told.remedy,
+        f"{base.message} {'; '.join(side.sentence(name) for name, side in sides.items())}.",
+        remedy=_remedy(found, sides, statements) or base.remedy,
         details={
-            "facts": status.described(seen),
+            "facts": status.described(observed),
             "sides": {name: asdict(side) for name, side in sides.items()},
             "older": _older(sides),
             "statements": statements,
@@ -53,8 +53,8 @@ def failure(legacy: Server, new: Server, seen: Facts, found: str) -> FleetError:
     )
 
 
-def look(server: Server, seen: Facts) -> Side:
-    facts = seen.side(server.side)
+def look(server: Server, observed: Facts) -> Side:
+    facts = observed.side(server.side)
     if not facts.exists:
         return Side(False, False, None, None, None)
     newest = []

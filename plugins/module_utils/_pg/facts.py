@@ -52,9 +52,9 @@ def read(server: Server) -> Half:
         " WHERE d.datname = current_database() AND s.subname = ANY (%s) GROUP BY 1, 2",
         [FORWARD, REVERSE],
     )
-    told = server.db.rows("SELECT to_regclass('pgcut.marker') IS NOT NULL AS helper, current_setting('wal_level') = 'logical' AS publishes")[0]
+    state = server.db.rows("SELECT to_regclass('pgcut.marker') IS NOT NULL AS helper, current_setting('wal_level') = 'logical' AS publishes")[0]
     stage = settings.get("pgcut.stage", "")
-    side = SideFacts(True, is_fenced(settings), settings.get("pgcut.epoch", ""), stage, told["helper"], told["publishes"])
+    side = SideFacts(True, is_fenced(settings), settings.get("pgcut.epoch", ""), stage, state["helper"], state["publishes"])
     return Half(
         side,
         {name: (name in published, _slot(slots.get(name))) for name in (FORWARD, REVERSE)},

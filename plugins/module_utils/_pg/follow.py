@@ -26,11 +26,11 @@ class Follower:
         self._lost_after = lost_after
         self._unheld_since: t.Optional[float] = None
 
-    def over(self, finished: bool, seen: t.Mapping[str, t.Any], now: float) -> bool:
+    def over(self, finished: bool, observed: t.Mapping[str, t.Any], now: float) -> bool:
         """Whether there is nothing to wait for any more; ``now`` is monotonic. Raises FleetError ``job_lost``."""
-        if finished or seen.get("serving") == self._wanted:
+        if finished or observed.get("serving") == self._wanted:
             return True
-        if seen.get("holder") or seen.get("serving") not in (*_SIDES, "nobody"):
+        if observed.get("holder") or observed.get("serving") not in (*_SIDES, "nobody"):
             self._unheld_since = None
             return False
         if self._unheld_since is None:
@@ -40,13 +40,13 @@ class Follower:
         raise FleetError(
             "job_lost",
             f"The job that switches to {self._wanted} has no result, and for {now - self._unheld_since:.0f} s no process works on the pair; "
-            f"serving is {seen['serving']}.",
+            f"serving is {observed['serving']}.",
             remedy="Run the same playbook again; it reads both catalogs and goes on from there.",
-            details={"serving": seen["serving"], "phase": seen.get("phase")},
+            details={"serving": observed["serving"], "phase": observed.get("phase")},
         )
 
 
-def said(
+def summary(
     facts: t.Mapping[str, t.Any], since: t.Optional[float] = None, window_ms: t.Optional[float] = None, at: t.Optional[float] = None
 ) -> str:
     """One sentence about a pair, from a result of ``pg_cutover`` or ``pg_cutover_info``: who serves, since when, and the way back.

@@ -23,7 +23,7 @@ def info(params: t.Mapping[str, t.Any], runner: Runner) -> dict[str, t.Any]:
     """Phase, serving side and the way back, as both servers tell them now."""
     options = parse(params)
     load()
-    if physical_facts.moved_whole(options):
+    if physical_facts.is_moved(options):
         both = physical_facts.sites(options, runner, "pg_cutover_info")
         try:
             return physical_run.info(both)
@@ -44,7 +44,7 @@ def info(params: t.Mapping[str, t.Any], runner: Runner) -> dict[str, t.Any]:
                 failures[side] = error.as_failure()
         if failures:
             return _partly(halves, failures, _promised(servers, halves))
-        return _whole(servers["legacy"], servers["new"], facts.join(halves["legacy"], halves["new"]))
+        return _both(servers["legacy"], servers["new"], facts.join(halves["legacy"], halves["new"]))
     finally:
         for server in servers.values():
             server.close()
@@ -56,8 +56,8 @@ def _unreadable(error: FleetError) -> dict[str, t.Any]:
     return {**_partly({}, {side: error.as_failure()}, "async"), "engine": "physical"}
 
 
-def _whole(legacy: Server, new: Server, seen: Facts) -> dict[str, t.Any]:
-    found = plan.phase(seen)
+def _both(legacy: Server, new: Server, observed: Facts) -> dict[str, t.Any]:
+    found = plan.phase(observed)
     others = [
         row["datname"]
         for row in legacy.admin.rows(
@@ -67,21 +67,21 @@ def _whole(legacy: Server, new: Server, seen: Facts) -> dict[str, t.Any]:
     ]
     lag = {FORWARD: pair.lag(legacy, FORWARD), REVERSE: pair.lag(new, REVERSE)}
     errors = {
-        FORWARD: reasons.apply_errors(new, FORWARD) if seen.forward.subscription else None,
-        REVERSE: reasons.apply_errors(legacy, REVERSE) if seen.reverse.subscription else None,
+        FORWARD: reasons.apply_errors(new, FORWARD) if observed.forward.subscription else None,
+        REVERSE: reasons.apply_errors(legacy, REVERSE) if observed.reverse.subscription else None,
     }
     return {
         "changed": False,
         "engine": "logical",
         "phase": found,
         "serving": plan.serving(found),
-        "epoch": {"legacy": seen.legacy.epoch or None, "new": seen.new.epoch or None},
-        "facts": status.described(seen),
+        "epoch": {"legacy": observed.legacy.epoch or None, "new": observed.new.epoch or None},
+        "facts": status.described(observed),
         "lag": lag,
         "apply_errors": errors,
         "databases_not_moved": others,
         "holder": fence.holder(legacy.admin, legacy.dbname),
-        "rollback": status.rollback(legacy, new, seen, found, thorough=found in ("new", "new_armed")),
+        "rollback": status.rollback(legacy, new, observed, found, thorough=found in ("new", "new_armed")),
         "failures": {},
     }
 
@@ -99,7 +99,7 @@ def _partly(halves: t.Mapping[str, facts.Half], failures: t.Mapping[str, t.Any],
         "changed": False,
         "engine": "logical",
         "phase": "unknown",
-        "serving": open_alone(halves),
+        "serving": serving_of_one(halves),
         "epoch": {side: (halves[side].side.epoch or None) if side in halves else None for side in ("legacy", "new")},
         "facts": {side: {"exists": half.side.exists, "fenced": half.side.fenced} for side, half in halves.items()}
         | {side: None for side in failures},
@@ -112,7 +112,7 @@ def _partly(halves: t.Mapping[str, facts.Half], failures: t.Mapping[str, t.Any],
     }
 
 
-def open_alone(halves: t.Mapping[str, facts.Half]) -> str:
+def serving_of_one(halves: t.Mapping[str, facts.Half]) -> str:
     """A switch opens a side only after the other one is fenced, so one open side is the one that serves, whatever the other would say."""
     for side, half in halves.items():
         opened = half.side.epoch.endswith(":commit") or side == "legacy"

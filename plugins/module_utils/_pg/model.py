@@ -176,7 +176,7 @@ class Router:
 
 
 @dataclass(frozen=True)
-class Order:
+class SnapshotSpec:
     """A snapshot to take: what it is called, where it is kept, how it is compressed. ``directory`` is a path on the module's host."""
 
     directory: str
@@ -211,7 +211,7 @@ class Options:
     guarantee: str = "async"
     trial_window: bool = False
     accept_loss: bool = False
-    snapshot: Order | None = None
+    snapshot: SnapshotSpec | None = None
     accept_owner_code: tuple[str, ...] = ()
 
     def endpoint(self, side: str) -> Endpoint:
@@ -231,7 +231,7 @@ class Pair:
     pending: int = 0
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Nothing is missing that enabling the subscription needs."""
         return self.publication and self.slot in ("inactive", "active") and self.subscription != "" and self.pending == 0
 

@@ -37,16 +37,16 @@ def with_one(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.An
     options = work.options
     if set(failures) == {"new"}:
         if options.state == "legacy":
-            told = without_new(work)
-            if told is not None:
-                return told
+            outcome = without_new(work)
+            if outcome is not None:
+                return outcome
         planned = options.new_planned and (work.check or options.state == "preflight")
         if planned and failures["new"].code == "unreachable":
             return None
     elif set(failures) == {"legacy"} and options.state == "new" and options.guarantee == "async":
-        told = without_legacy(work, failures["legacy"])
-        if told is not None:
-            return told
+        outcome = without_legacy(work, failures["legacy"])
+        if outcome is not None:
+            return outcome
     findings = [
         Finding(error.code, "fail", error.details.get("side", ""), error.message, error.remedy).as_dict() for error in failures.values()
     ]
@@ -62,13 +62,13 @@ def without_new(work: Work) -> dict[str, t.Any] | None:
     if not work.check:
         work.lock(legacy)
     half = facts.read(legacy)
-    steps = loss.steps_alone(half)
+    steps = loss.steps_without_new(half)
     if steps is None:
         return None
     opens = any(step.action == "abandon" for step in steps)
     if opens:
         work.loss = loss.known(legacy)
-        sound = loss.heard(options.new, legacy, work.check)
+        sound = loss.reachability(options.new, legacy, work.check)
         if sound == "alive" or not options.accept_loss:
             raise loss.refusal(options, work.loss, sound)
         work.loss["new"] = sound
@@ -131,7 +131,7 @@ def ended(
     work: Work, steps: t.Sequence[Step], found: str, reached: str, after: Facts, reason: str, serving: str = ""
 ) -> dict[str, t.Any]:
     """The result of a run that leaves no way back."""
-    told = result(
+    outcome = result(
         steps,
         before={"phase": found, "serving": serving or plan.serving(found)},
         after={"phase": reached, "serving": serving or plan.serving(reached)},
@@ -139,7 +139,7 @@ def ended(
         evidence={"facts": status.described(after)},
         rollback={"armed": False, "guarantee": "none", "lag_ms": None, "reason": reason},
     )
-    return {**told, **results.common(work, found, reached, None), "serving": serving or plan.serving(reached)}
+    return {**outcome, **results.common(work, found, reached, None), "serving": serving or plan.serving(reached)}
 
 
 def _answer(server: Server, patience: float) -> None:

@@ -11,7 +11,7 @@ import typing as t
 
 from .._core.argspec import unknown_keys
 from .._core.errors import FleetError
-from .model import SIDES, Endpoint, Link, Options, Order, Reach, Router
+from .model import SIDES, Endpoint, Link, Options, Reach, Router, SnapshotSpec
 
 _ENDPOINT = tuple(name for name in Endpoint.__dataclass_fields__ if name != "side")
 _REACH = tuple(Reach.__dataclass_fields__)
@@ -85,7 +85,7 @@ def _invalid(params: t.Mapping[str, t.Any]) -> list[str]:
         wrong.append(f"trial_window: it is for state armed, not {params.get('state')}.")
     if params.get("accept_loss") and params.get("state") != "legacy":
         wrong.append(f"accept_loss: it is for state legacy, not {params.get('state')}.")
-    wrong += _invalid_order(params.get("snapshot") or {}, params["legacy"].get("dbname") or "")
+    wrong += _invalid_snapshot(params.get("snapshot") or {}, params["legacy"].get("dbname") or "")
     link = params.get("link") or {}
     if link:
         wrong += [f"link.{name}.host: missing." for name in ("to_legacy", "to_new") if not (link.get(name) or {}).get("host")]
@@ -114,7 +114,7 @@ def _invalid_router(router: t.Mapping[str, t.Any]) -> list[str]:
     return wrong
 
 
-def _invalid_order(order: t.Mapping[str, t.Any], dbname: str) -> list[str]:
+def _invalid_snapshot(order: t.Mapping[str, t.Any], dbname: str) -> list[str]:
     if not order:
         return []
     wrong = [] if order.get("directory") else ["snapshot.directory: missing."]
@@ -133,8 +133,8 @@ def subject_problem(subject: str) -> str:
     return f"subject: {subject!r} is not 1 to 30 letters, digits, dots, dashes or underscores that begin with a letter or digit."
 
 
-def _order(values: t.Mapping[str, t.Any], dbname: str) -> Order:
-    return Order(values["directory"], values.get("subject") or dbname, "switch", values.get("compress") or "auto")
+def _order(values: t.Mapping[str, t.Any], dbname: str) -> SnapshotSpec:
+    return SnapshotSpec(values["directory"], values.get("subject") or dbname, "switch", values.get("compress") or "auto")
 
 
 def _given(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

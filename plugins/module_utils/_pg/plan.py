@@ -40,7 +40,7 @@ RESTART = ("restart", "wal_level of legacy becomes logical by one restart while 
 
 
 @dataclass(frozen=True)
-class Manner:
+class Situation:
     """What steps depend on beside the phase.
 
     ``seed`` leads from nothing to seeded. ``publishes`` is whether new can follow legacy after a way back, ``follows`` whether what it needs
@@ -55,20 +55,20 @@ class Manner:
     failed: str = ""
 
 
-def manner(facts: Facts, seed: t.Sequence[tuple[str, str]] = SEED) -> Manner:
-    """`Manner` of ``facts``. A slot that is missing after legacy was opened would be made too late: rows written before it never arrive."""
+def situation(facts: Facts, seed: t.Sequence[tuple[str, str]] = SEED) -> Situation:
+    """`Situation` of ``facts``. A slot that is missing after legacy was opened would be made too late: rows written before it never arrive."""
     stage, pending = facts.new.stage, facts.forward.pending
     # Tables that have come into step meanwhile need no new copy.
     failed = "rest" if stage == REST_FAILED else "" if stage != COPY_FAILED else "copy" if pending else "healed"
-    return Manner(seed, facts.legacy.publishes, facts.forward.slot != "", stage == COPYING, failed)
+    return Situation(seed, facts.legacy.publishes, facts.forward.slot != "", stage == COPYING, failed)
 
 
 def phase(facts: Facts) -> str:
     """The phase of ``facts``; the first row of the table that matches wins."""
     forward, reverse = facts.forward, facts.reverse
-    given_up = _given_up(facts)
-    if given_up:
-        return given_up
+    abandoned = _abandoned(facts)
+    if abandoned:
+        return abandoned
     if "lost" in (forward.slot, reverse.slot):
         return "slot_lost"
     if not facts.legacy.fenced:
@@ -78,7 +78,7 @@ def phase(facts: Facts) -> str:
     return _both_fenced(facts, forward, reverse) if facts.new.fenced else _new_open(facts, forward, reverse)
 
 
-def _given_up(facts: Facts) -> str:
+def _abandoned(facts: Facts) -> str:
     """Whether legacy was opened, or is being opened, without what new did not send. A new copy on new begins with an epoch of its own."""
     legacy, new = facts.legacy, facts.new
     if not new.exists:
@@ -106,13 +106,13 @@ def _legacy_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
         return "seeding"
     if forward.subscription == "disabled":
         return "rolled_back_cleanup"
-    return "armed" if reverse.subscription == "disabled" and reverse.whole else "seeded"
+    return "armed" if reverse.subscription == "disabled" and reverse.complete else "seeded"
 
 
 def _never_followed(facts: Facts, reverse: Pair) -> str:
     """Legacy is open, and new does not follow it: the copy of engine dump is still to come, or it was given up, or legacy was returned to."""
     if facts.new.stage == OUTLINE:
-        return "armed" if reverse.subscription == "disabled" and reverse.whole else "seeded"
+        return "armed" if reverse.subscription == "disabled" and reverse.complete else "seeded"
     if reverse == Pair():
         return "prepared"
     if facts.legacy.publishes and facts.new.stage != COPYING:
@@ -140,7 +140,7 @@ def _new_open(facts: Facts, forward: Pair, reverse: Pair) -> str:
     if forward.subscription == "enabled" or reverse.subscription == "disabled":
         return "switched_cleanup"
     if reverse.subscription == "enabled":
-        return "new_armed" if forward.subscription == "disabled" and forward.whole and reverse.pending == 0 else "new"
+        return "new_armed" if forward.subscription == "disabled" and forward.complete and reverse.pending == 0 else "new"
     if forward.subscription == "disabled":
         return "inconsistent"
     return "new_only" if facts.new.helper or facts.legacy.helper else "finished"
@@ -155,7 +155,7 @@ def serving(found: str) -> str:
     return "nobody" if found in (*WINDOWS, ABANDONING) else "unknown"
 
 
-def steps(state: str, found: str, manner: Manner = Manner()) -> tuple[Step, ...]:
+def steps(state: str, found: str, situation: Situation = Situation()) -> tuple[Step, ...]:
     """What leads from phase ``found`` to ``state``; empty when it is reached.
 
     Raises FleetError when no step can: split_brain, inconsistent, slot_lost, conflict, loss_possible.
@@ -163,48 +163,48 @@ def steps(state: str, found: str, manner: Manner = Manner()) -> tuple[Step, ...]
     refuse(state, found, serving(found))
     if state == "preflight":
         return ()
-    return tuple(Step(action, reason, disruptive=action in ("switch", "restart")) for action, reason in _actions(state, found, manner))
+    return tuple(Step(action, reason, disruptive=action in ("switch", "restart")) for action, reason in _actions(state, found, situation))
 
 
-def _actions(state: str, found: str, manner: Manner) -> list[tuple[str, str]]:
+def _actions(state: str, found: str, situation: Situation) -> list[tuple[str, str]]:
     away = {"new": "legacy", "legacy": "new"}
     serves = serving(found)
     if found == ABANDONING:
         return [("abort", "legacy was not opened yet, so new can go on")]
     if found in WINDOWS:
         back = "legacy" if found == "window_forward" else "new"
-        after = "armed" if back == "legacy" else "new_armed" if manner.publishes else "new"
-        if back == "legacy" and manner.spoiled:
+        after = "armed" if back == "legacy" else "new_armed" if situation.publishes else "new"
+        if back == "legacy" and situation.spoiled:
             after = "rolled_back_cleanup"
-        return [("abort", f"an interrupted window; {back} was open before it"), *_actions(state, after, manner)]
+        return [("abort", f"an interrupted window; {back} was open before it"), *_actions(state, after, situation)]
     if found in ("switched_cleanup", "rolled_back_cleanup"):
-        after = "new" if serves == "new" else "seeded" if manner.follows else "prepared"
-        return [("cleanup", f"{serves} was opened, the old direction is still there"), *_actions(state, after, manner)]
+        after = "new" if serves == "new" else "seeded" if situation.follows else "prepared"
+        return [("cleanup", f"{serves} was opened, the old direction is still there"), *_actions(state, after, situation)]
     if state == "finished":
         return [] if found == "finished" else [("finish", "the pair is not needed any more")]
     if state in ("new", "legacy"):
         if serves == state:
             return []
-        return [*_armed(found, manner), ("switch", f"{away[state]} serves"), ("cleanup", "the old direction is not needed any more")]
-    return _armed(found, manner) if state == "armed" else _seeded(found, manner)
+        return [*_armed(found, situation), ("switch", f"{away[state]} serves"), ("cleanup", "the old direction is not needed any more")]
+    return _armed(found, situation) if state == "armed" else _seeded(found, situation)
 
 
-def _seeded(found: str, manner: Manner) -> list[tuple[str, str]]:
+def _seeded(found: str, situation: Situation) -> list[tuple[str, str]]:
     if found in ("empty", "prepared"):
-        return list(manner.seed)
+        return list(situation.seed)
     if found != "seeding":
         return []
-    if manner.failed in ("copy", "rest"):
+    if situation.failed in ("copy", "rest"):
         # The reason may have been removed on legacy, which new would never see.
-        return list(manner.seed)
-    wanted = ("freeze", "copy", "rest") if manner.failed else ("copy", "rest")
+        return list(situation.seed)
+    wanted = ("freeze", "copy", "rest") if situation.failed else ("copy", "rest")
     return [step for step in SEED if step[0] in wanted]
 
 
-def _armed(found: str, manner: Manner) -> list[tuple[str, str]]:
-    if found in ("armed", "new_armed") or (found == "new" and not manner.publishes):
+def _armed(found: str, situation: Situation) -> list[tuple[str, str]]:
+    if found in ("armed", "new_armed") or (found == "new" and not situation.publishes):
         return []
-    return [*_seeded(found, manner), ("arm", "the direction back to the side that serves now")]
+    return [*_seeded(found, situation), ("arm", "the direction back to the side that serves now")]
 
 
 _HOPELESS = {

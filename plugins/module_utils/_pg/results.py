@@ -21,7 +21,7 @@ from .work import Work
 
 def of_run(work: Work, steps: t.Sequence[Step], found: str, reached: str, after: Facts) -> dict[str, t.Any]:
     predicted = predicted_ms(work, found)
-    told = result(
+    outcome = result(
         steps,
         before={"phase": found, "serving": plan.serving(found)},
         after={"phase": reached, "serving": plan.serving(reached)},
@@ -29,18 +29,18 @@ def of_run(work: Work, steps: t.Sequence[Step], found: str, reached: str, after:
         evidence={"facts": status.described(after), **judge.size(work), "accepted_owner_code": work.owner_code},
         rollback=status.rollback(work.legacy, work.new, after, plan.phase(after)),
     )
-    return {**told, **common(work, found, reached, predicted)}
+    return {**outcome, **common(work, found, reached, predicted)}
 
 
 def predicted_ms(work: Work, found: str) -> float | None:
     serves = plan.serving(found)
     if work.options.state == "finished" or serves not in SIDES or not (work.check or work.options.state in plan.STATES[:3]):
         return None
-    road = pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy")
+    direction = pair.direction(work.legacy, work.new, "new" if serves == "legacy" else "legacy")
     dumped = work.choice.engine == "dump" and serves == "legacy"
     copied = not dumped and found not in ("empty", "prepared", "seeding")
     try:
-        predicted = status.predicted_window_ms(work.options, work.clients, road, copied=copied)
+        predicted = status.predicted_window_ms(work.options, work.clients, direction, copied=copied)
         if dumped:
             size = work.legacy.admin.value("SELECT pg_catalog.pg_database_size(%s::name)", work.legacy.dbname)
             predicted += copy_window.copy_seconds(int(size)) * 1000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .._core.errors import FleetError
 from .._core.result import Step, result
 from .._core.runner import Runner
 from . import absent, contradiction, facts, one_sided, plan, results
@@ -36,17 +35,17 @@ def run(params: t.Mapping[str, t.Any], runner: Runner, check_mode: bool) -> dict
     restarts = options.allow_legacy_restart and options.state in ("seeded", "armed")
     watchdog.ENGINES["physical"] = physical_rescue.rescue
     guard = watchdog.start(options, runner) if (options.state in SIDES or options.trial_window or restarts) and not check_mode else None
-    whole = options.engine == "physical" or (options.engine == "auto" and physical_facts.moved_whole(options))
+    by_physical = options.engine == "physical" or (options.engine == "auto" and physical_facts.is_moved(options))
     # What a copy of the whole cluster has left on legacy is taken from there alone.
-    whole = whole and options.state != "absent"
+    by_physical = by_physical and options.state != "absent"
     try:
-        return _whole(options, runner, guard, check_mode) if whole else _rows(options, runner, guard, check_mode)
+        return _move_physical(options, runner, guard, check_mode) if by_physical else _rows(options, runner, guard, check_mode)
     finally:
         if guard is not None:
             guard.end()
 
 
-def _whole(options: Options, runner: Runner, guard: watchdog.Watchdog | None, check: bool) -> dict[str, t.Any]:
+def _move_physical(options: Options, runner: Runner, guard: watchdog.Watchdog | None, check: bool) -> dict[str, t.Any]:
     """The cluster moves as a whole."""
     work = PhysicalRun(options, runner, guard, check)
     try:
@@ -63,7 +62,7 @@ def _rows(options: Options, runner: Runner, guard: watchdog.Watchdog | None, che
     finally:
         work.close()
     # That run has connections and locks of its own.
-    return {**_whole(options, runner, guard, check), "engine_reason": work.choice.reason} if done is None else done
+    return {**_move_physical(options, runner, guard, check), "engine_reason": work.choice.reason} if done is None else done
 
 
 def go(work: Work) -> dict[str, t.Any] | None:
@@ -73,23 +72,23 @@ def go(work: Work) -> dict[str, t.Any] | None:
     if gone is not None:
         return gone
     if failures:
-        told = one_sided.with_one(work, failures)
-        return told if told is not None else planned(work)
+        outcome = one_sided.with_one(work, failures)
+        return outcome if outcome is not None else planned(work)
     if not work.check and work.options.state != "preflight":
         judge.refuse_one_server(work)
         work.lock()
     before = facts.observe(work.legacy, work.new)
     found = plan.phase(before)
     # First: a slot that is gone while new serves leaves state legacy with accept_loss.
-    given_up = loss.steps(work.options, before, found)
-    if given_up is not None:
-        return one_sided.without_rows(work, given_up, found, before)
+    abandoned = loss.steps(work.options, before, found)
+    if abandoned is not None:
+        return one_sided.without_rows(work, abandoned, found, before)
     if plan.is_hopeless(work.options.state, found):
         raise contradiction.failure(work.legacy, work.new, before, found)
-    manner = judge.manner(work, before, found)
+    situation = judge.situation(work, before, found)
     if work.choice.engine == "physical":
         return None
-    steps = (*switching.account_steps(work, found), *wanted_steps(work, found, sync.read(work.legacy, work.new), manner))
+    steps = (*switching.account_steps(work, found), *wanted_steps(work, found, sync.read(work.legacy, work.new), situation))
     if work.options.snapshot and any(step.action == "switch" for step in steps):
         switching.snapshot_maker(work, work.options.snapshot, work.options.state).judge()
     if work.options.state == "preflight":
@@ -99,23 +98,23 @@ def go(work: Work) -> dict[str, t.Any] | None:
     elif steps:
         do(work, steps, found)
     after = before if work.check or not steps else facts.observe(work.legacy, work.new)
-    reached = phase_foreseen(work, steps, found, manner) if work.check and steps else plan.phase(after)
+    reached = phase_foreseen(work, steps, found, situation) if work.check and steps else plan.phase(after)
     return results.of_run(work, steps, found, reached, after)
 
 
-def wanted_steps(work: Work, found: str, standing: sync.Standing, manner: plan.Manner) -> tuple[Step, ...]:
-    engine.refuse_beside(work.options, work.choice.engine)
-    steps = (*plan.steps(work.options.state, found, manner), *trial.steps(work.options))
+def wanted_steps(work: Work, found: str, standing: sync.Standing, situation: plan.Situation) -> tuple[Step, ...]:
+    engine.refuse_unsupported(work.options, work.choice.engine)
+    steps = (*plan.steps(work.options.state, found, situation), *trial.steps(work.options))
     return sync.merge(steps, sync.steps(work.options, found, standing))
 
 
 def planned(work: Work) -> dict[str, t.Any]:
     """The new server does not exist yet, an earlier step of the same play makes it: what can be known without it."""
     judge.judge_planned(work)
-    manner = plan.Manner(work.choice.seed, publishes=work.choice.engine != "dump")
-    steps = wanted_steps(work, "empty", sync.Standing(), manner)
-    reached = phase_foreseen(work, steps, "empty", manner)
-    told = result(
+    situation = plan.Situation(work.choice.seed, publishes=work.choice.engine != "dump")
+    steps = wanted_steps(work, "empty", sync.Standing(), situation)
+    reached = phase_foreseen(work, steps, "empty", situation)
+    outcome = result(
         steps,
         before={"phase": "empty"},
         after={"phase": reached},
@@ -123,18 +122,18 @@ def planned(work: Work) -> dict[str, t.Any]:
         warnings=["The new server does not answer yet; it is planned."],
         rollback={"armed": False, "guarantee": "async", "lag_ms": None, "reason": "no pair exists"},
     )
-    return {**told, **results.common(work, "empty", reached, None)}
+    return {**outcome, **results.common(work, "empty", reached, None)}
 
 
-def phase_foreseen(work: Work, steps: t.Sequence[Step], found: str, manner: plan.Manner) -> str:
+def phase_foreseen(work: Work, steps: t.Sequence[Step], found: str, situation: plan.Situation) -> str:
     if not steps:
         return found
     serves = plan.serving(found)
     return {
         "seeded": "seeded",
-        "armed": "armed" if serves != "new" else "new_armed" if manner.publishes else "new",
-        "new": "new_armed" if steps[-1].action == "abort" and manner.publishes else "new",
-        "legacy": _foreseen_back([step.action for step in steps], manner),
+        "armed": "armed" if serves != "new" else "new_armed" if situation.publishes else "new",
+        "new": "new_armed" if steps[-1].action == "abort" and situation.publishes else "new",
+        "legacy": _foreseen_back([step.action for step in steps], situation),
         "finished": "finished",
     }[work.options.state]
 
@@ -164,7 +163,7 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
         elif step.action == "arm":
             arm(work, "new" if serves == "legacy" else "legacy")
         elif step.action == "accounts":
-            switching.carry_accounts(work, pair.course(work.legacy, work.new, "new" if serves == "legacy" else "legacy"))
+            switching.carry_accounts(work, pair.direction(work.legacy, work.new, "new" if serves == "legacy" else "legacy"))
         elif step.action == "finish":
             finish(work)
         elif step.action == "restart":
@@ -188,13 +187,13 @@ def do(work: Work, steps: t.Sequence[Step], found: str) -> None:
 
 def arm(work: Work, to: str) -> None:
     """What the switch to side ``to`` needs before it: everything in step, and the way back."""
-    road = pair.course(work.legacy, work.new, to)
-    seed.complete(road, work.options.wait_timeout, work.options.accept_owner_code)
-    owner_code.refuse_replicated(road.source.db, work.options.accept_owner_code)
-    switching.carry_accounts(work, road)
+    direction = pair.direction(work.legacy, work.new, to)
+    seed.complete(direction, work.options.wait_timeout, work.options.accept_owner_code)
+    owner_code.refuse_replicated(direction.source.db, work.options.accept_owner_code)
+    switching.carry_accounts(work, direction)
     for server in (work.new, work.legacy):
         barrier.keep(server)
-    pair.arm(road, work.link)
+    pair.arm(direction, work.link)
 
 
 def finish(work: Work) -> None:
@@ -214,8 +213,8 @@ def finish(work: Work) -> None:
     new.admin.run(f"ALTER DATABASE {ident(new.dbname)} RESET pgcut.served")
 
 
-def _foreseen_back(actions: t.Sequence[str], manner: plan.Manner) -> str:
+def _foreseen_back(actions: t.Sequence[str], situation: plan.Situation) -> str:
     """The phase after state legacy, by the steps that lead there."""
     if actions[-1] == "abort":
         return "armed"
-    return "seeded" if (manner.publishes if "switch" in actions else manner.follows) else "prepared"
+    return "seeded" if (situation.publishes if "switch" in actions else situation.follows) else "prepared"

@@ -71,7 +71,7 @@ def rollback(legacy: Server, new: Server, facts: Facts, found: str, *, thorough:
     return {**answer, "armed": not reasons, "reason": "; ".join(reasons)}
 
 
-def predicted_window_ms(options: Options, clients: Clients, road: pair.Course, *, copied: bool) -> float:
+def predicted_window_ms(options: Options, clients: Clients, direction: pair.Direction, *, copied: bool) -> float:
     """What the window of a switch along ``road`` will take: its statements, the reads of W5 and the router, timed now. Reads only.
 
     A router that waits for an answer of the application waits for a new session of it, too: W8 ends those that it had on the target.
@@ -79,17 +79,17 @@ def predicted_window_ms(options: Options, clients: Clients, road: pair.Course, *
     The database is on the target only once it is ``copied``; before, W5 is taken to be one statement on each side.
     """
     freezing = 0 if options.verify == "none" else _STATEMENTS_FREEZE
-    source, target = _statement_ms(road.source), _statement_ms(road.target)
+    source, target = _statement_ms(direction.source), _statement_ms(direction.target)
     reads = source + target
     if copied:
-        carrier = Carrier(road)
+        carrier = Carrier(direction)
         started = time.monotonic()
         carrier.look()
         reads = (time.monotonic() - started) * 1000
     statements = source * (_STATEMENTS_SOURCE + freezing) + target * (_STATEMENTS_TARGET + freezing)
-    answer = clients.inside_ms(road.target.side)
+    answer = clients.inside_ms(direction.target.side)
     if answer and clients.asks:
-        answer += _session_ms(road.target)
+        answer += _session_ms(direction.target)
     return round(_FIXED_MS + statements + reads + answer, 1)
 
 

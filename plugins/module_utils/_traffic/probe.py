@@ -14,8 +14,8 @@ import os
 import sys
 import time
 import typing as t
-from datetime import datetime, timezone
 import urllib.parse
+from datetime import datetime, timezone
 
 from .._core import private
 from .._core.errors import FleetError
@@ -23,8 +23,7 @@ from .._core.lock import locked
 from .._core.result import Step, result
 from .._core.runner import Runner
 from .._core.wait import Deadline, wait_for
-from . import lines as figures
-from . import prober, trial
+from . import lines as figures, prober, trial
 
 # A beat is written every quarter of a second; a busy machine is given eight of them.
 _SILENCE = 2.0

@@ -82,7 +82,7 @@ REFUSED = [
     Plant("fence beaten", "hub in hub", ("ALTER ROLE hub IN DATABASE hub SET default_transaction_read_only = off",),
           ("ALTER ROLE hub IN DATABASE hub RESET ALL",), rule="unfencing"),
     Plant("other database", "database wiki", ("CREATE DATABASE wiki",), ("DROP DATABASE wiki",), dbname="postgres", says="ignore_databases",
-          rule="rules._alone f'database {name}'"),
+          rule="rules._legacy_only f'database {name}'"),
     Plant("keyless json", "public.jsons", **table("a int, b json", "jsons"), code="type_unsupported", says="b (json)", rule="rules._keyless name"),
     Plant("keyless xml", "public.xmls", **table("a int, b xml[]", "xmls"), code="type_unsupported", says="b (xml[])", rule="rules._keyless name"),
     Plant("keyless point", "public.points", **table("a point", "points"), code="type_unsupported", says="a (point)", rule="rules._keyless name"),
@@ -160,7 +160,7 @@ ELSEWHERE = {
     "foresee.findings ''": "tests/integration/pg/test_snapshot.py::test_a_schema_that_cannot_be_dumped_is_foreseen",
     "foresee.findings entry['object']": "tests/integration/pg/test_owner_code.py::test_a_snapshot_is_restored_only_where_its_code_is_accepted",
     # With a plan or an option of its own, in test_refusals.py.
-    **dict.fromkeys(("rules._alone 'legacy.dbname'", "rules.one_server 'new.host'", "clients.findings 'router'", "programs.unfit name"),
+    **dict.fromkeys(("rules._legacy_only 'legacy.dbname'", "rules.one_server 'new.host'", "clients.findings 'router'", "programs.unfit name"),
                     "tests/integration/pg/test_refusals.py::test_what_was_asked_for_does_not_fit"),
     **dict.fromkeys(("fit.room 'new.data_directory'", "copy_window.findings 'TMPDIR'", "copy_window.findings 'max_window'"),
                     "tests/integration/pg/test_refusals.py::test_too_little_room"),
@@ -173,7 +173,7 @@ ELSEWHERE = {
     "objects.findings name": "tests/integration/pg/test_refusals.py::test_all_that_can_stand_together_is_told_at_once",
     **dict.fromkeys(("dry_restore._refused name", "dry_restore.findings f'database {new.dbname}'", "dry_restore._differs name"),
                     "tests/integration/pg/test_dry_restore.py::test_what_new_cannot_make_is_found_by_trying_and_the_remedy_is_enough"),
-    "rows.alone f'constraints of {row['shown']}'":
+    "rows.without_other_rows f'constraints of {row['shown']}'":
         "tests/integration/pg/test_dry_restore.py::test_a_constraint_that_reads_another_table_is_found_before_a_dump_and_waited_for_otherwise",
     # Servers of two majors, or of other builds.
     **dict.fromkeys(("closed_schemas", "own_rights", "forced_policies"),

@@ -124,7 +124,7 @@ def test_a_table_that_became_a_view_is_not_read(clusters, enemy, manner):
     enemy.does("CREATE TABLE low.t (a int); INSERT INTO low.t VALUES (1)")
     with servers(clusters) as (legacy, new):
         assert legacy.db.restricts is (manner == "refused by the server")
-        compared = verify.Verification(pair.course(legacy, new, "new"), "hash", 20)
+        compared = verify.Verification(pair.direction(legacy, new, "new"), "hash", 20)
         compared.freeze()
         reading = snapshot_content.Frozen(legacy)
         swap(enemy, "t")
@@ -167,7 +167,7 @@ def test_a_sequence_that_became_a_view_is_not_read(clusters, enemy, manner):
     enemy.does("CREATE SEQUENCE low.s; SELECT nextval('low.s')")
     with servers(clusters) as (legacy, new):
         clusters.new.rows("CREATE SCHEMA low; CREATE SEQUENCE low.s", dbname=BASE)
-        carrier = carry.Carrier(pair.course(legacy, new, "new"))
+        carrier = carry.Carrier(pair.direction(legacy, new, "new"))
         assert carrier.sequences() == 1 and clusters.new.value("SELECT last_value FROM low.s", dbname=BASE) == 1
         swap(enemy, "s")
         with pytest.raises(FleetError):

@@ -293,9 +293,9 @@ def test_code_that_came_after_the_preflight_is_refused_before_it_is_run(world, t
     try:
         if world.new.major < 16:
             with pytest.raises(FleetError) as refused:
-                seed.take_in(pair.course(legacy, server, "new"), ())
+                seed.take_in(pair.direction(legacy, server, "new"), ())
             assert refused.value.code == "owner_code"
-        seed.take_in(pair.course(legacy, server, "new"), (EVIL,))
+        seed.take_in(pair.direction(legacy, server, "new"), (EVIL,))
     finally:
         server.close()
         legacy.close()

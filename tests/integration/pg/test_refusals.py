@@ -63,7 +63,7 @@ def test_what_stands_alone(calm, plant):
 # Options that do not fit what is there; the objects that are told.
 SYNC = {"state": "armed", "guarantee": "sync"}
 ASKED = {
-    "rules._alone 'legacy.dbname'": (lambda world: {"legacy": {**world.params("seeded")["legacy"], "dbname": "huh"}}, "legacy.dbname"),
+    "rules._legacy_only 'legacy.dbname'": (lambda world: {"legacy": {**world.params("seeded")["legacy"], "dbname": "huh"}}, "legacy.dbname"),
     "rules.one_server 'new.host'": (lambda world: {"new": {**world.params("seeded")["new"], "port": world.legacy.port}}, "new.host"),
     "clients.findings 'router'": (lambda world: {"state": "new", "router": {"type": "pgbouncer", "host": "/nowhere", "config": "/nowhere"}}, "router"),
     "copy_window.findings 'max_window'": (lambda world: {"state": "new", "engine": "dump", "max_window": 0.5, "drain_grace": 0.1}, "max_window"),

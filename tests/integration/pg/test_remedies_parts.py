@@ -255,25 +255,25 @@ def armed(base):
 
 
 @pytest.fixture
-def road(armed):
+def direction(armed):
     with server(armed.legacy) as legacy, server(armed.new, "new") as new:
-        yield pair.course(legacy, new, "new")
+        yield pair.direction(legacy, new, "new")
 
 
-def test_a_follower_that_waits_is_let_go_on(armed, road, monkeypatch):
+def test_a_follower_that_waits_is_let_go_on(armed, direction, monkeypatch):
     with armed.new.connect(application_name="bowline holder") as holder:
         holder.execute("BEGIN; LOCK TABLE pgcut.marker IN SHARE MODE")
-        refused(lambda: pair.ping(road, "1-a:ping", 0.5), "Let the follower catch up")
+        refused(lambda: pair.ping(direction, "1-a:ping", 0.5), "Let the follower catch up")
         holder.execute("ROLLBACK")
-    assert pair.ping(road, "1-b:ping", 20) > 0
+    assert pair.ping(direction, "1-b:ping", 20) > 0
     # The limit of a ping, which no machine keeps.
     with monkeypatch.context() as patched:
         patched.setattr(switch, "_PING_LIMIT", -1.0)
-        refused(lambda: switch.in_step(None, road), "Run again when the source writes less")
-    switch.in_step(None, road)
+        refused(lambda: switch.in_step(None, direction), "Run again when the source writes less")
+    switch.in_step(None, direction)
 
 
-def test_a_sender_that_hangs_is_ended_by_hand(armed, road):
+def test_a_sender_that_hangs_is_ended_by_hand(armed, direction):
     """A walsender that is stopped answers no signal but one."""
     armed.legacy.rows("SELECT pg_create_logical_replication_slot('pgcut_left', 'pgoutput')")
     words = ["--slot=pgcut_left", "--start", "--file=-", "--option=proto_version=1", "--option=publication_names=pgcut_fwd", "--dbname=hub"]
@@ -283,10 +283,10 @@ def test_a_sender_that_hangs_is_ended_by_hand(armed, road):
     try:
         pid = rig.until(lambda: armed.legacy.value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'pgcut_left'"), 20, "the sender")
         os.kill(pid, signal.SIGSTOP)
-        refused(lambda: pair.drop_slot(road.source, "pgcut_left"), "End that process")
+        refused(lambda: pair.drop_slot(direction.source, "pgcut_left"), "End that process")
         os.kill(pid, signal.SIGCONT)
         rig.until(lambda: not Path(f"/proc/{pid}").exists(), 20, "its end")
-        pair.drop_slot(road.source, "pgcut_left")
+        pair.drop_slot(direction.source, "pgcut_left")
     finally:
         process.kill()
         process.wait(10)

@@ -105,7 +105,7 @@ def comparison(world, mode: str) -> dict:
     options = parse(world.params("preflight"))
     servers = [Server(options.endpoint(side), "test") for side in ("legacy", "new")]
     try:
-        check = Verification(pair.course(*servers, "new"), mode, 60)
+        check = Verification(pair.direction(*servers, "new"), mode, 60)
         check.freeze()
         return check.compare()
     finally:

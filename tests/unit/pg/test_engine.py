@@ -102,13 +102,13 @@ def test_a_pair_that_exists_goes_on_whatever_is_asked_for():
 
 
 @pytest.mark.parametrize(("found", "manner", "expected"), [
-    ("empty", plan.Manner(), True),
-    ("prepared", plan.Manner(), True),
-    ("armed", plan.Manner(follows=False), False),
-    ("window_forward", plan.Manner(follows=False), False),
-    ("window_forward", plan.Manner(follows=False, spoiled=True), True),
-    ("rolled_back_cleanup", plan.Manner(), False),
-    ("rolled_back_cleanup", plan.Manner(follows=False), True),
+    ("empty", plan.Situation(), True),
+    ("prepared", plan.Situation(), True),
+    ("armed", plan.Situation(follows=False), False),
+    ("window_forward", plan.Situation(follows=False), False),
+    ("window_forward", plan.Situation(follows=False, spoiled=True), True),
+    ("rolled_back_cleanup", plan.Situation(), False),
+    ("rolled_back_cleanup", plan.Situation(follows=False), True),
 ])
 def test_an_engine_is_chosen_when_rows_have_to_come_from_the_beginning(found, manner, expected):
     assert engine.undecided(found, manner) is expected
@@ -147,8 +147,8 @@ def test_what_a_copy_is_refused_for(size, free, more, found):
 def test_what_an_engine_does_not_do_is_refused_by_name(chosen, more, named):
     options = parse({"legacy": {"host": "a", "dbname": "hub"}, "new": {"host": "b", "dbname": "hub"}, **more})
     if not named:
-        return engine.refuse_beside(options, chosen)
+        return engine.refuse_unsupported(options, chosen)
     with pytest.raises(FleetError) as failure:
-        engine.refuse_beside(options, chosen)
+        engine.refuse_unsupported(options, chosen)
     assert (failure.value.code, failure.value.details["options"]) == ("invalid_value", named)
     assert all(name in failure.value.message for name in named)

@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.bowline.fleet.plugins.action import pg_cutover_follow
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.follow import Follower, said
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.follow import Follower, summary
 
 HELD = {"serving": "legacy", "holder": {"pid": 7}}
 
@@ -132,4 +132,4 @@ def test_the_time_ends(monkeypatch):
     ({}, {}, "who serves is not known"),
 ])  # fmt: skip
 def test_one_sentence_about_a_pair(facts, more, sentence):
-    assert said(facts, **more) == sentence
+    assert summary(facts, **more) == sentence

@@ -78,7 +78,7 @@ def half(side, **follows):
 
 def test_alone():
     def actions(seen):
-        found = loss.steps_alone(seen)
+        found = loss.steps_without_new(seen)
         return None if found is None else [step.action for step in found]
 
     assert actions(half(CLOSED, pgcut_rev=("enabled", 0))) == ["abandon", "leave"]
@@ -87,7 +87,7 @@ def test_alone():
     assert actions(half(replace(OPEN, epoch="2:loss"))) == []
     assert actions(half(replace(OPEN, epoch="2:loss"), pgcut_rev=("disabled", 0))) == ["leave"]
     with pytest.raises(FleetError) as failure:
-        loss.steps_alone(half(replace(CLOSED, helper=False)))
+        loss.steps_without_new(half(replace(CLOSED, helper=False)))
     assert failure.value.code == "loss_possible" and "snapshot" in failure.value.remedy
 
 
@@ -110,4 +110,4 @@ def test_a_refusal_names_what_would_be_missing_and_the_command(sound, code, word
 
 
 def test_sync_has_nothing_to_name():
-    assert "every commit that was acknowledged has arrived" in loss.told({**KNOWN, "guarantee": "sync"})
+    assert "every commit that was acknowledged has arrived" in loss.sentence({**KNOWN, "guarantee": "sync"})

@@ -176,7 +176,7 @@ def test_steps(state, found, actions):
     assert [step.action for step in plan.steps(state, found)] == actions
 
 
-DUMP = plan.Manner(plan.SEED_DUMP, publishes=False, follows=False)
+DUMP = plan.Situation(plan.SEED_DUMP, publishes=False, follows=False)
 OUTLINE = [*SEED[: SEED.index("schema")], "outline"]
 
 
@@ -201,7 +201,7 @@ def test_steps_of_a_legacy_that_new_cannot_follow(state, found, manner, actions)
 
 def test_what_steps_depend_on_is_read_from_the_facts():
     def of(legacy=OPEN, new=FENCED, forward=NONE):
-        seen = plan.manner(Facts(legacy, new, forward, WAITS))
+        seen = plan.situation(Facts(legacy, new, forward, WAITS))
         return seen.publishes, seen.follows, seen.spoiled
 
     assert of(forward=WAITS) == (True, True, False)
@@ -212,7 +212,7 @@ def test_what_steps_depend_on_is_read_from_the_facts():
 
 def test_only_the_switch_is_disruptive():
     assert [step.action for step in plan.steps("new", "empty") if step.disruptive] == ["switch"]
-    restart = plan.Manner((*plan.SEED, plan.RESTART))
+    restart = plan.Situation((*plan.SEED, plan.RESTART))
     assert [step.action for step in plan.steps("new", "empty", restart) if step.disruptive] == ["restart", "switch"]
 
 
@@ -245,7 +245,7 @@ class World:
         self.written = 0
 
     def manner(self):
-        return plan.manner(self.facts, plan.SEED_DUMP) if self.dump else plan.manner(self.facts)
+        return plan.situation(self.facts, plan.SEED_DUMP) if self.dump else plan.situation(self.facts)
 
     def put(self, **parts) -> None:
         self.facts = replace(self.facts, **parts)

@@ -250,7 +250,7 @@ def test_rights_that_a_role_would_gain(seen, super_, expected):
 def test_a_body_cannot_end_its_own_block():
     assert postgres.block("a") != postgres.block("b")
     for name in ("$bowline_fence$", "$bowline$", "$bowline_frozen$"):
-        assert fence.turn_text(name, "e", True, whole=True).count(f" {name} ") == 0
+        assert fence.turn_text(name, "e", True, cluster=True).count(f" {name} ") == 0
 
 
 # Example of RFC 7677, section 3: user "user", password "pencil".
@@ -311,7 +311,7 @@ pg_restore: warning: errors ignored on restore: 2
 def test_of_what_a_restore_says_all_counts_but_what_is_there_already():
     assert restore_errors.errors(RESTORED) == [
         ("CREATE UNIQUE INDEX u ON public.t USING btree (f(a));", 'could not create unique index "u" (Key (f(a))=(1) is duplicated.)')]
-    assert restore_errors.errors("") == [] and restore_errors.told([("", "gone")] * 6).endswith("; and 1 more")
+    assert restore_errors.errors("") == [] and restore_errors.sentence([("", "gone")] * 6).endswith("; and 1 more")
 
 
 LOG = """2026-01-01 [11] LOG:  logical replication apply worker for subscription "pgcut_fwd" has started

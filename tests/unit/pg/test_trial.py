@@ -95,8 +95,8 @@ def attempt(monkeypatch, world, kind=Trial):
         monkeypatch.setattr(pair, name, lambda *words, name=name: world.call(name))
     parts = Parts(world)
     target = "new" if world.source == "legacy" else "legacy"
-    road = pair.Course(server(world.source), server(target), "pgcut_fwd", "pgcut_rev")
-    return kind(road, options() if kind is Trial else options(state="new", trial_window=False), parts, parts, parts, parts).run()
+    direction = pair.Direction(server(world.source), server(target), "pgcut_fwd", "pgcut_rev")
+    return kind(direction, options() if kind is Trial else options(state="new", trial_window=False), parts, parts, parts, parts).run()
 
 
 def points(monkeypatch):

@@ -19,7 +19,7 @@ _COMMAND_LINE = "command line"
 _SET = "ALTER SYSTEM SET wal_level = 'logical'; and restart the server. In a compose file: command: postgres -c wal_level=logical."
 
 # What has no meaning while rows come by that engine, or was never seen working beside it.
-_BESIDE = {
+_UNSUPPORTED = {
     "dump": ("guarantee: sync", "trial_window"),
     "physical": ("guarantee: sync", "trial_window", "snapshot", "accept_loss"),
 }
@@ -63,7 +63,7 @@ class Choice:
 def ability(server: Server, control: Control) -> Ability:
     """Read from the server and from the options that say how it is started."""
     row = server.admin.rows("SELECT setting, source FROM pg_settings WHERE name = 'wal_level'")[0]
-    return Ability(row["setting"], row["source"], control.manner != "")
+    return Ability(row["setting"], row["source"], control.kind != "")
 
 
 def choose(asked: str, allow_restart: bool, legacy: Ability, new: Ability, physical: t.Sequence[str]) -> Choice:
@@ -115,13 +115,13 @@ def _against_logical(allow_restart: bool, legacy: Ability, new: Ability) -> tupl
     return tuple(findings)
 
 
-def _unpublished(side: str, seen: Ability) -> Finding:
+def _unpublished(side: str, observed: Ability) -> Finding:
     allow = " Or set allow_legacy_restart: true." if side == "legacy" else ""
     return Finding(
         "restart_required",
         "fail",
         f"{side}.wal_level",
-        f"wal_level of {side} is {seen.wal_level}; replication of one database needs logical.",
+        f"wal_level of {side} is {observed.wal_level}; replication of one database needs logical.",
         _SET + allow,
     )
 
@@ -162,7 +162,7 @@ def running(asked: str, state: str, found: str, facts: Facts) -> Choice:
     return Choice("dump", "the move was begun with engine dump")
 
 
-def refuse_beside(options: Options, engine: str) -> None:
+def refuse_unsupported(options: Options, engine: str) -> None:
     """Refuse what an engine other than logical does not do. Raises FleetError "invalid_value"."""
     asked = {
         "guarantee: sync": options.guarantee == "sync" and options.state != "legacy",
@@ -170,7 +170,7 @@ def refuse_beside(options: Options, engine: str) -> None:
         "snapshot": options.snapshot is not None,
         "accept_loss": options.accept_loss,
     }
-    wrong = [name for name, given in asked.items() if given and name in _BESIDE.get(engine, ())]
+    wrong = [name for name, given in asked.items() if given and name in _UNSUPPORTED.get(engine, ())]
     if wrong:
         raise FleetError(
             "invalid_value",
@@ -180,7 +180,7 @@ def refuse_beside(options: Options, engine: str) -> None:
         )
 
 
-def undecided(found: str, manner: plan.Manner) -> bool:
+def undecided(found: str, situation: plan.Situation) -> bool:
     """Whether rows are still to be brought to new from the beginning, so that an engine has to be chosen."""
-    given_up = found == "window_forward" and manner.spoiled
-    return found in ("empty", "prepared") or given_up or (found == "rolled_back_cleanup" and not manner.follows)
+    abandoned = found == "window_forward" and situation.spoiled
+    return found in ("empty", "prepared") or abandoned or (found == "rolled_back_cleanup" and not situation.follows)

@@ -37,7 +37,7 @@ def findings(legacy: Server, new: Server, options: Options, runner: Runner, link
     """All that new refuses, or makes otherwise than legacy has it; ``dumped``: and what a restore of the rows would refuse for their order."""
     target_database.tidy(new)
     there = fence.settings_of(new.admin, new.dbname) is not None
-    target = new.beside(target_database.spare(new.dbname) if there else new.dbname)
+    target = new.in_database(target_database.spare(new.dbname) if there else new.dbname)
     new.forget()
     described = database.describe(legacy.admin, legacy.dbname, link_user)
     try:
@@ -67,13 +67,13 @@ def _schema(legacy: Server, target: Server, options: Options, runner: Runner, du
         bindirs = (options.new.bindir, options.legacy.bindir)
         with programs(runner, *bindirs, major=target.admin.version // 10000) as tools:
             hit("D1")
-            said = _restore(tools, holder, legacy, target, snapshot, options.seed_jobs)
-        refused = restore_errors.errors(said, there=True)
+            output = _restore(tools, holder, legacy, target, snapshot, options.seed_jobs)
+        refused = restore_errors.errors(output, there=True)
         found = [_refused(statement, reason) for statement, reason in restore_errors.roots(refused)]
         same = holder.version // 10000 == target.db.version // 10000
         here, there = (catalog.fingerprint(session, expressions=same) for session in (holder, target.db))
         found += [_differs(name, here.get(name), there.get(name)) for name in _different(here, there, found)]
-        return found or (rows.alone(holder, target.db, owner_code.uses(holder)) if dumped else [])
+        return found or (rows.without_other_rows(holder, target.db, owner_code.uses(holder)) if dumped else [])
     finally:
         holder.close()
 
@@ -115,7 +115,7 @@ def _differs(name: str, here: t.Optional[str], there: t.Optional[str]) -> Findin
     return Finding("schema_unfit", "fail", name, message, _REMEDY)
 
 
-def told(findings_: t.Sequence[Finding]) -> list[Finding]:
+def as_one(findings_: t.Sequence[Finding]) -> list[Finding]:
     """The first of very many: one cause may have hundreds of consequences."""
     return list(findings_[:_SHOWN])
 

@@ -110,9 +110,9 @@ def _plain(value: str) -> str:
 def locks(legacy: Seen, new: Seen) -> list[Finding]:
     """pg_dump locks every table in one transaction, and the window every sequence: the table of locks of a server has to hold them."""
     findings = []
-    for side, seen in (("legacy", legacy), ("new", new)):
-        per = int(seen.settings.get("max_locks_per_transaction", "0"))
-        sessions = int(seen.settings.get("max_connections", "0")) + int(seen.settings.get("max_prepared_transactions", "0"))
+    for side, observed in (("legacy", legacy), ("new", new)):
+        per = int(observed.settings.get("max_locks_per_transaction", "0"))
+        sessions = int(observed.settings.get("max_connections", "0")) + int(observed.settings.get("max_prepared_transactions", "0"))
         if per and sessions and legacy.locked > per * sessions:
             findings.append(
                 Finding(

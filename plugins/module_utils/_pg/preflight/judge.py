@@ -24,14 +24,14 @@ from ..work import Work
 from . import dry_restore, extensions, rows, rules, survey
 
 
-def manner(work: Work, seen: Facts, found: str) -> plan.Manner:
+def situation(work: Work, observed: Facts, found: str) -> plan.Situation:
     """Choose the engine, or learn which one the move has; what follows from it for the steps."""
-    manner = plan.manner(seen)
-    if not engine.undecided(found, manner):
-        work.choice = engine.running(work.options.engine, work.options.state, found, seen)
-        return manner
+    situation = plan.situation(observed)
+    if not engine.undecided(found, situation):
+        work.choice = engine.running(work.options.engine, work.options.state, found, observed)
+        return situation
     choose_engine(work, *(engine.ability(server, Control(server.endpoint, work.runner)) for server in (work.legacy, work.new)))
-    return replace(manner, seed=work.choice.seed, publishes=manner.publishes or work.choice.restart)
+    return replace(situation, seed=work.choice.seed, publishes=situation.publishes or work.choice.restart)
 
 
 def choose_engine(work: Work, legacy: engine.Ability, new: engine.Ability, *, planned: bool = False) -> None:
@@ -45,33 +45,33 @@ def choose_engine(work: Work, legacy: engine.Ability, new: engine.Ability, *, pl
 def judge_both(work: Work, found: str, *, strict: bool) -> None:
     """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
     user = work.options.link.user if work.options.link else ""
-    seen = [survey.look(server, link_account.link_role, user) for server in (work.legacy, work.new)]
+    observed = [survey.look(server, link_account.link_role, user) for server in (work.legacy, work.new)]
     dumped = work.choice.engine == "dump"
     copied = found in ("new", "new_armed") or (
         not dumped and (found in ("seeded", "armed") or (found == "seeding" and seed.is_complete(work.new)))
     )
     drifted = catalog.drift(work.legacy, work.new) if copied else []
-    publishes = not dumped and (seen[0].settings["wal_level"] == "logical" or work.choice.restart)
-    work.findings = [*work.choice.findings, *rules.judge(work.options, found, seen[0], seen[1], drifted, publishes=publishes)]
-    work.findings += owner_code_findings(work, seen, dumped)
+    publishes = not dumped and (observed[0].settings["wal_level"] == "logical" or work.choice.restart)
+    work.findings = [*work.choice.findings, *rules.judge(work.options, found, observed[0], observed[1], drifted, publishes=publishes)]
+    work.findings += owner_code_findings(work, observed, dumped)
     if dumped and plan.serving(found) == "legacy":
-        work.findings += copy_window.findings(work.options, seen[0].size, copy_window.free_bytes())
+        work.findings += copy_window.findings(work.options, observed[0].size, copy_window.free_bytes())
     if work.options.state in ("preflight", *SIDES):
         work.findings += work.clients.findings()
     work.findings += sync.judge(work.options, work.legacy, work.new, sync.read(work.legacy, work.new))
     work.findings += weak_tls((work.options.legacy, work.options.new), work.options.link)
     if found in ("empty", "prepared", "seeding"):
         bindirs = (work.options.new.bindir, work.options.legacy.bindir)
-        work.findings += programs.unfit(work.runner, bindirs, *(side.version // 10000 for side in seen))
+        work.findings += programs.unfit(work.runner, bindirs, *(side.version // 10000 for side in observed))
     if found in ("empty", "prepared"):
         work.findings += restart_findings(work)
-        if seen[0].database is not None:
-            work.findings += extensions.findings(work.legacy, work.new, seen[1].available, seen[0].extensions)
-            work.findings += row_findings(work, seen[0], dumped)
+        if observed[0].database is not None:
+            work.findings += extensions.findings(work.legacy, work.new, observed[1].available, observed[0].extensions)
+            work.findings += row_findings(work, observed[0], dumped)
         work.findings += accounts.findings(work.legacy, work.new, work.options.link)
         work.findings += account_sync.findings(work.legacy, work.new, user)
         if work.check or work.options.state == "preflight":
-            work.findings.append(dry_restore.untried(seen[0].extensions))
+            work.findings.append(dry_restore.untried(observed[0].extensions))
     work.findings.sort(key=lambda finding: finding.level)
     if strict:
         refuse(work.findings)
@@ -88,11 +88,11 @@ def judge_planned(work: Work) -> None:
     """What can be known while new does not answer yet."""
     user = work.options.link.user if work.options.link else ""
     choose_engine(work, engine.ability(work.legacy, Control(work.options.legacy, work.runner)), engine.Ability(), planned=True)
-    seen = survey.look(work.legacy, link_account.link_role, user)
-    work.findings = [*work.choice.findings, *rules.judge(work.options, "empty", seen, None)]
-    work.findings += owner_code_findings(work, [seen], work.choice.engine == "dump")
-    if seen.database is not None:
-        work.findings += row_findings(work, seen, work.choice.engine == "dump")
+    observed = survey.look(work.legacy, link_account.link_role, user)
+    work.findings = [*work.choice.findings, *rules.judge(work.options, "empty", observed, None)]
+    work.findings += owner_code_findings(work, [observed], work.choice.engine == "dump")
+    if observed.database is not None:
+        work.findings += row_findings(work, observed, work.choice.engine == "dump")
     work.findings += weak_tls((work.options.legacy, work.options.new), work.options.link)
     work.findings += accounts.findings(work.legacy, None, work.options.link)
     if work.options.state != "preflight":
@@ -110,10 +110,10 @@ def restart_findings(work: Work) -> list[Finding]:
     return []
 
 
-def owner_code_findings(work: Work, seen: t.Sequence[survey.Seen], dumped: bool) -> list[Finding]:
+def owner_code_findings(work: Work, observed: t.Sequence[survey.Seen], dumped: bool) -> list[Finding]:
     """Rows are written with the rights of a superuser where a side that follows is older than 16, and by engine dump."""
-    everything = dumped or seen[0].version < owner_code.AS_OWNER
-    used = owner_code.concerned([use for side in seen for use in side.owner_code], everything)
+    everything = dumped or observed[0].version < owner_code.AS_OWNER
+    used = owner_code.concerned([use for side in observed for use in side.owner_code], everything)
     work.owner_code = owner_code.accepted(used, work.options.accept_owner_code)
     return owner_code.findings(used, work.options.accept_owner_code)
 
@@ -141,7 +141,7 @@ def try_schema(work: Work) -> None:
     dumped = work.choice.engine == "dump"
     found = dry_restore.findings(work.legacy, work.new, work.options, work.runner, work.link.user, dumped=dumped)
     if found:
-        work.findings = [*dry_restore.told(found), *work.findings]
+        work.findings = [*dry_restore.as_one(found), *work.findings]
         refuse(work.findings, "Nothing was written on legacy.")
 
 

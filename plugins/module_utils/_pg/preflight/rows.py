@@ -120,7 +120,7 @@ class Seen:
 
 def look(legacy: Server, foreign: t.Sequence[Use], *, dumped: bool) -> Seen:
     """``foreign`` are the functions of lesser owners on legacy: a table that may call one is not read, whether it is accepted or not."""
-    seen = Seen()
+    observed = Seen()
     session = legacy.fresh(legacy.dbname)
     try:
         looks = _looks(session, dumped)
@@ -129,15 +129,15 @@ def look(legacy: Server, foreign: t.Sequence[Use], *, dumped: bool) -> Seen:
         for each in looks:
             # Without that setting, a name would have to be held by locks, which write.
             if closed.intersection(each.places) or not session.restricts:
-                seen.untried.append(each.name)
+                observed.untried.append(each.name)
             else:
-                _ask(session, each, seen)
+                _ask(session, each, observed)
     finally:
         session.close()
-    return seen
+    return observed
 
 
-def alone(holder: Session, empty: Session, foreign: t.Sequence[Use]) -> list[Finding]:
+def without_other_rows(holder: Session, empty: Session, foreign: t.Sequence[Use]) -> list[Finding]:
     """Constraints that some rows break in a database without others, so in a restore that brings tables one after the other. ``empty`` is for that alone."""
     closed = {use.place for use in foreign}
     found: list[Finding] = []
@@ -170,7 +170,7 @@ def untried(names: t.Sequence[str]) -> Finding:
     )
 
 
-def _ask(session: Session, each: Look, seen: Seen) -> None:
+def _ask(session: Session, each: Look, observed: Seen) -> None:
     try:
         with session.block():
             session.run("SET TRANSACTION READ ONLY")
@@ -179,16 +179,16 @@ def _ask(session: Session, each: Look, seen: Seen) -> None:
         if error.code not in ("sql_error", "privileges") or session.closed:
             raise
         if error.details.get("sqlstate") in _NOT_HERE:
-            seen.untried.append(each.name)
+            observed.untried.append(each.name)
             return
         why = "when names are found without a search_path, as replication and a restore do"
         message = f"{each.name} fails over the rows that are there, {why}: {error.message}"
-        seen.findings.append(Finding("rows_unfit", "fail", each.name, message, _QUALIFY))
+        observed.findings.append(Finding("rows_unfit", "fail", each.name, message, _QUALIFY))
         return
     if found:
         keys = ", ".join(str(row["key"]) for row in found[:_KEYS]) + (" …" if len(found) > _KEYS else "")
         message = f"{each.wrong} {each.name}: {keys}. New would refuse them."
-        seen.findings.append(Finding("rows_unfit", "fail", each.name, message, _CORRECT))
+        observed.findings.append(Finding("rows_unfit", "fail", each.name, message, _CORRECT))
 
 
 def _looks(session: Session, dumped: bool) -> list[Look]:

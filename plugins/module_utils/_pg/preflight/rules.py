@@ -34,13 +34,13 @@ def judge(
     findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
     before = found in ("empty", "prepared")
     if new is None:
-        return [*findings, *_alone(options, legacy), *_link_role(options, "legacy", legacy, True), *contents.findings(legacy.objects, legacy.version)]
+        return [*findings, *_legacy_only(options, legacy), *_link_role(options, "legacy", legacy, True), *contents.findings(legacy.objects, legacy.version)]
     findings += [*_server("new", new), *_versions(legacy, new)]
     finished = found in ("new_only", "finished")
     if not finished:
         findings += [*_link_role(options, "legacy", legacy, before), *_link_role(options, "new", new, before)]
     if before:
-        findings += [*_alone(options, legacy), *fit.both(options, legacy, new), *_empty(options, found, new), *fit.room(legacy, new)]
+        findings += [*_legacy_only(options, legacy), *fit.both(options, legacy, new), *_empty(options, found, new), *fit.room(legacy, new)]
         findings += [*fit.sorting(legacy, new), *contents.findings(legacy.objects, max(legacy.version, new.version))]
     findings += [_schema(name) for name in drifted]
     findings += fit.locks(legacy, new)
@@ -51,9 +51,9 @@ def fatal(findings: t.Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.level == "fail"]
 
 
-def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
+def _server(side: str, observed: Seen, publishes: bool = True) -> list[Finding]:
     findings = []
-    if seen.recovery:
+    if observed.recovery:
         findings.append(
             Finding(
                 "preflight_failed",
@@ -63,17 +63,17 @@ def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
                 f"Name the primary that it follows in {side}.host and {side}.port.",
             )
         )
-    if not 120000 <= seen.version < 190000:
+    if not 120000 <= observed.version < 190000:
         findings.append(
             Finding(
                 "no_engine",
                 "fail",
                 side,
-                f"{side} is PostgreSQL {_major(seen.version)}; 12 to 18 are supported.",
+                f"{side} is PostgreSQL {_major(observed.version)}; 12 to 18 are supported.",
                 "Upgrade it to one of 12 to 18 with pg_upgrade, or move by pg_dump and pg_restore.",
             )
         )
-    findings += _replication(side, seen, publishes)
+    findings += _replication(side, observed, publishes)
     findings += [
         Finding(
             "preflight_failed",
@@ -82,15 +82,15 @@ def _server(side: str, seen: Seen, publishes: bool = True) -> list[Finding]:
             f"Slot {name} on {side} belongs to a cutover of another database.",
             f"Finish that one first, or give it up. If nothing is left of it, on {side}: SELECT pg_drop_replication_slot({literal(name)});",
         )
-        for name in seen.foreign_slots
+        for name in observed.foreign_slots
     ]
     return findings
 
 
-def _replication(side: str, seen: Seen, publishes: bool) -> list[Finding]:
+def _replication(side: str, observed: Seen, publishes: bool) -> list[Finding]:
     """Room for slots, senders and workers, and limits that would cost a slot its log."""
     findings = []
-    for free, name in ((seen.slots_free, "max_replication_slots"), (seen.senders_free, "max_wal_senders")):
+    for free, name in ((observed.slots_free, "max_replication_slots"), (observed.senders_free, "max_wal_senders")):
         # A side that only follows sends nothing, but each subscription takes an origin, of which there are max_replication_slots.
         if free < _NEED_FREE and (publishes or name != "max_wal_senders"):
             findings.append(
@@ -98,37 +98,37 @@ def _replication(side: str, seen: Seen, publishes: bool) -> list[Finding]:
                     "preflight_failed",
                     "fail",
                     f"{side}.{name}",
-                    f"{free} of {name} {seen.settings[name]} are free on {side}; {_NEED_FREE} are needed.",
-                    _raised(side, name, int(seen.settings[name]) + _NEED_FREE - free),
+                    f"{free} of {name} {observed.settings[name]} are free on {side}; {_NEED_FREE} are needed.",
+                    _raised(side, name, int(observed.settings[name]) + _NEED_FREE - free),
                 )
             )
-    if int(seen.settings["max_logical_replication_workers"]) < _NEED_FREE:
+    if int(observed.settings["max_logical_replication_workers"]) < _NEED_FREE:
         findings.append(
             Finding(
                 "preflight_failed",
                 "fail",
                 f"{side}.max_logical_replication_workers",
-                f"It is {seen.settings['max_logical_replication_workers']} on {side}; {_NEED_FREE} are needed.",
+                f"It is {observed.settings['max_logical_replication_workers']} on {side}; {_NEED_FREE} are needed.",
                 _raised(side, "max_logical_replication_workers", _NEED_FREE),
             )
         )
-    if int(seen.settings.get("max_slot_wal_keep_size", "-1")) > 0:
+    if int(observed.settings.get("max_slot_wal_keep_size", "-1")) > 0:
         findings.append(
             Finding(
                 "slot_limit",
                 "warn",
                 f"{side}.max_slot_wal_keep_size",
-                f"A slot that falls back by more than {seen.settings['max_slot_wal_keep_size']} MB loses its log.",
+                f"A slot that falls back by more than {observed.settings['max_slot_wal_keep_size']} MB loses its log.",
                 f"On {side}, until the pair is finished: ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf();",
             )
         )
-    if int(seen.settings.get("idle_replication_slot_timeout", "0")) > 0:
+    if int(observed.settings.get("idle_replication_slot_timeout", "0")) > 0:
         findings.append(
             Finding(
                 "slot_limit",
                 "warn",
                 f"{side}.idle_replication_slot_timeout",
-                f"A slot that is not used for {seen.settings['idle_replication_slot_timeout']} s is lost; the one for the way back waits unused.",
+                f"A slot that is not used for {observed.settings['idle_replication_slot_timeout']} s is lost; the one for the way back waits unused.",
                 f"On {side}, until the pair is finished: ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
             )
         )
@@ -205,7 +205,7 @@ def _keyless(table: Keyless, options: Options) -> list[Finding]:
     ]
 
 
-def _alone(options: Options, legacy: Seen) -> list[Finding]:
+def _legacy_only(options: Options, legacy: Seen) -> list[Finding]:
     findings = []
     if legacy.database is None:
         findings.append(
@@ -260,16 +260,16 @@ def _versions(legacy: Seen, new: Seen) -> list[Finding]:
     return findings
 
 
-def _link_role(options: Options, side: str, seen: Seen, before: bool) -> list[Finding]:
+def _link_role(options: Options, side: str, observed: Seen, before: bool) -> list[Finding]:
     """The role is made with the copy; one that exists is given nothing, and from then on nothing repairs it."""
     if options.link is None:
         return []
     user = options.link.user
-    problem = unfit(seen.link_role, seen.version)
+    problem = unfit(observed.link_role, observed.version)
     if problem:
-        code = "link_role" if before or (seen.link_role or {}).get("members") else "link_auth"
-        return [Finding(code, "fail", f"{side}.{user}", *unfit_text(user, side, problem, seen.version))]
-    if before or seen.link_role is not None:
+        code = "link_role" if before or (observed.link_role or {}).get("members") else "link_auth"
+        return [Finding(code, "fail", f"{side}.{user}", *unfit_text(user, side, problem, observed.version))]
+    if before or observed.link_role is not None:
         return []
     name = ident(user)
     remedy = f"On {side}: CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS PASSWORD <password>; GRANT pg_read_all_data TO {name};"

@@ -4,7 +4,7 @@
 
 """One direction of replication: making it (A1 to A3), taking it away (F1 to F4), proving that it is in step.
 
-A `Course` is a switch seen from its source: ``ahead`` is the pair that brings rows to the target, ``back`` the one that brings them home
+A `Direction` is a switch seen from its source: ``ahead`` is the pair that brings rows to the target, ``back`` the one that brings them home
 afterwards. Both directions run through the same code with the sides exchanged.
 """
 
@@ -27,7 +27,7 @@ PING_FORWARD, PING_REVERSE, WINDOW, LATE = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
-class Course:
+class Direction:
     """A switch from ``source`` to ``target``. ``returns`` is false when the target cannot publish, so that the source cannot follow it."""
 
     source: Server
@@ -41,9 +41,9 @@ class Course:
         return PING_FORWARD if self.ahead == FORWARD else PING_REVERSE
 
 
-def course(legacy: Server, new: Server, to: str) -> Course:
+def direction(legacy: Server, new: Server, to: str) -> Direction:
     """The switch after which side ``to`` serves."""
-    return Course(legacy, new, FORWARD, REVERSE) if to == "new" else Course(new, legacy, REVERSE, FORWARD)
+    return Direction(legacy, new, FORWARD, REVERSE) if to == "new" else Direction(new, legacy, REVERSE, FORWARD)
 
 
 def conninfo(link: Link, to: Server, name: str, dbname: str = "") -> str:
@@ -181,16 +181,16 @@ def subscribe(follower: Server, source: Server, link: Link, name: str, *, copy: 
         raise link_failure(follower, source, link, error) from error
 
 
-def arm(road: Course, link: Link) -> None:
+def arm(direction: Direction, link: Link) -> None:
     """Prepare the way back of a switch that has not happened: publication and slot on its target, disabled subscription on its source."""
-    publish(road.target, road.back)
+    publish(direction.target, direction.back)
     hit("A1")
-    keep_slot(road.target, road.back)
+    keep_slot(direction.target, direction.back)
     hit("A2")
-    if catalog.unfollowed(road.source.db, road.back):
+    if catalog.unfollowed(direction.source.db, direction.back):
         # A disabled subscription cannot be refreshed; its slot stays, and a new one starts where the slot stands.
-        unsubscribe(road.source, road.back)
-    subscribe(road.source, road.target, link, road.back, copy=False)
+        unsubscribe(direction.source, direction.back)
+    subscribe(direction.source, direction.target, link, direction.back, copy=False)
     hit("A3")
 
 
@@ -241,7 +241,7 @@ def see_mark(server: Server, row: int, epoch: str, seconds: float) -> None:
     what = f"the {server.side} server to apply marker {epoch}"
     watch: reasons.Watch | None = None
     asked = 0.0
-    while (seen := marked(server, row)) != epoch:
+    while (observed := marked(server, row)) != epoch:
         expired = deadline.expired()
         if deadline.elapsed() > asked + 0.3 or expired:
             asked = deadline.elapsed()
@@ -251,22 +251,22 @@ def see_mark(server: Server, row: int, epoch: str, seconds: float) -> None:
         if expired:
             raise FleetError(
                 "apply_lagging",
-                f"Waited {seconds:g} s for {what}; last seen: {seen}.",
+                f"Waited {seconds:g} s for {what}; last seen: {observed}.",
                 remedy="Let the follower catch up (its log names errors), then run again.",
-                details={"last_seen": seen, "waited": seconds},
+                details={"last_seen": observed, "waited": seconds},
             )
         deadline.pause(0.002)
 
 
-def ping(road: Course, epoch: str, seconds: float) -> float:
+def ping(direction: Direction, epoch: str, seconds: float) -> float:
     """Seconds from a commit on the source until the target shows it."""
     started = time.monotonic()
-    mark(road.source, road.ping_row, epoch)
-    see_mark(road.target, road.ping_row, epoch, seconds)
+    mark(direction.source, direction.ping_row, epoch)
+    see_mark(direction.target, direction.ping_row, epoch, seconds)
     return time.monotonic() - started
 
 
-def advance(road: Course) -> None:
+def advance(direction: Direction) -> None:
     """Move the unused slot home to here, past the rows that arrived from the source; they would come back as conflicts.
 
     The apply worker commits asynchronously, so the flush position can lie before rows that are visible already. The transactional
@@ -275,12 +275,12 @@ def advance(road: Course) -> None:
     The slot itself remembers its new place at the next checkpoint only, so a crash would put it back. Hence the follower that will use it
     is told, too: it asks for what comes after the position of its origin, and that one is in the log of the source.
     """
-    road.target.db.run("SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')")
-    here = road.target.db.value("SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", road.back)
-    road.source.db.run(
+    direction.target.db.run("SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')")
+    here = direction.target.db.value("SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", direction.back)
+    direction.source.db.run(
         "SELECT pg_replication_origin_advance('pg_' || s.oid, "
         f"{literal(str(here))}) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
-        f" WHERE d.datname = current_database() AND s.subname = {literal(road.back)};"
+        f" WHERE d.datname = current_database() AND s.subname = {literal(direction.back)};"
         " SELECT pg_logical_emit_message(true, 'pgcut', 'barrier')"
     )
 
@@ -288,32 +288,32 @@ def advance(road: Course) -> None:
 # --- taking a direction away ------------------------------------------------------------------------------------------------------
 
 
-def cleanup(road: Course, epoch: str) -> None:
+def cleanup(direction: Direction, epoch: str) -> None:
     """After the target was opened: end the old direction, start the one home. Each step finds its own work done or not.
 
     Slot and subscription of the way home were made before the window. They are never made here: a slot of now would miss what was written
     since the opening.
     """
-    if _subscribed(road.target, road.ahead):
-        if _enabled(road.target, road.ahead):
-            _late(road, epoch)
-            road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} DISABLE")
+    if _subscribed(direction.target, direction.ahead):
+        if _enabled(direction.target, direction.ahead):
+            _late(direction, epoch)
+            direction.target.db.run(f"ALTER SUBSCRIPTION {ident(direction.ahead)} DISABLE")
         hit("F1")
-        unsubscribe(road.target, road.ahead)
+        unsubscribe(direction.target, direction.ahead)
     hit("F2")
-    unpublish(road.source, road.ahead)
+    unpublish(direction.source, direction.ahead)
     hit("F3")
-    if not road.returns:
+    if not direction.returns:
         return
-    if not _enabled(road.source, road.back):
-        road.source.db.run(f"ALTER SUBSCRIPTION {ident(road.back)} ENABLE")
+    if not _enabled(direction.source, direction.back):
+        direction.source.db.run(f"ALTER SUBSCRIPTION {ident(direction.back)} ENABLE")
     hit("F4")
 
 
-def _late(road: Course, epoch: str) -> None:
+def _late(direction: Direction, epoch: str) -> None:
     """A commit that the fence let slip would still be ahead of this marker, so it arrives before the direction ends."""
-    mark(road.source, LATE, f"{epoch}:late")
-    see_mark(road.target, LATE, f"{epoch}:late", 10)
+    mark(direction.source, LATE, f"{epoch}:late")
+    see_mark(direction.target, LATE, f"{epoch}:late", 10)
 
 
 def _subscribed(server: Server, name: str) -> bool:

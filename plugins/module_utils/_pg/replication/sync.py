@@ -173,7 +173,7 @@ def on(options: Options, legacy: Server, new: Server) -> None:
     try:
         # Only when new served before it was asked for are there such sessions; a switch has ended them itself.
         sessions.end(new, kept["at"], options.drain_grace, options.on_active, options.drain_grace + 10)
-        _in_step(pair.course(legacy, new, "legacy"))
+        _in_step(pair.direction(legacy, new, "legacy"))
         if _confined(new):
             _system(new, "SET synchronous_commit = 'local'")
         _system(new, f"SET synchronous_standby_names = {literal(NAMES)}")
@@ -181,7 +181,7 @@ def on(options: Options, legacy: Server, new: Server) -> None:
             session.settings({"synchronous_commit": "local"})
         wait_for(
             lambda: _state(new),
-            lambda seen: seen == "sync",
+            lambda value: value == "sync",
             Deadline(10),
             what=f"{REVERSE} to become the synchronous standby of new",
             interval=0.02,
@@ -218,18 +218,18 @@ def off(legacy: Server | None, new: Server) -> None:
 # --- parts ------------------------------------------------------------------------------------------------------------------------
 
 
-def _in_step(road: pair.Course) -> None:
+def _in_step(direction: pair.Direction) -> None:
     """Legacy is connected, and shows a commit of new at once."""
     wait_for(
-        lambda: pair.lag(road.source, road.ahead),
-        lambda seen: seen is not None,
+        lambda: pair.lag(direction.source, direction.ahead),
+        lambda value: value is not None,
         Deadline(15),
         what="legacy to connect to new",
         interval=0.05,
         remedy="Read the log of legacy for the reason.",
     )
     deadline = Deadline(30)
-    while pair.ping(road, f"{fence.new_epoch()}:ping", 30) > 0.5:
+    while pair.ping(direction, f"{fence.new_epoch()}:ping", 30) > 0.5:
         if deadline.expired():
             raise FleetError("apply_lagging", "Legacy does not keep up with new.", remedy="Let it catch up.")
 
@@ -311,9 +311,9 @@ def _system(server: Server, change: str) -> None:
     server.admin.run("SELECT pg_reload_conf()")
     name = change.split()[1]
     if change.startswith("SET") and name == "synchronous_standby_names":
-        wait_for(lambda: _shown(server, name), lambda seen: seen == NAMES, Deadline(10), what=f"{name} to be read", interval=0.02)
+        wait_for(lambda: _shown(server, name), lambda value: value == NAMES, Deadline(10), what=f"{name} to be read", interval=0.02)
     elif name == "synchronous_standby_names":
-        wait_for(lambda: _shown(server, name), lambda seen: seen != NAMES, Deadline(10), what=f"{name} to be read", interval=0.02)
+        wait_for(lambda: _shown(server, name), lambda value: value != NAMES, Deadline(10), what=f"{name} to be read", interval=0.02)
 
 
 def _alter(server: Server, *changes: str) -> None:

@@ -148,10 +148,10 @@ class Commands(Clients):
             argv = [word.replace("{side}", side) for word in command]
             done = self._runner(argv, timeout=self._router.timeout)
             if done.rc != 0:
-                said = (done.err or done.out).strip()[-400:]
+                output = (done.err or done.out).strip()[-400:]
                 raise FleetError(
                     "router_failed",
-                    f"router.{verb} for side {side} ended with {done.rc}: {' '.join(argv)}: {said or 'no output'}.",
+                    f"router.{verb} for side {side} ended with {done.rc}: {' '.join(argv)}: {output or 'no output'}.",
                     remedy="Repair the command and run again; the route follows from the facts.",
                     details={"verb": verb, "side": side, "argv": argv, "rc": done.rc},
                 )

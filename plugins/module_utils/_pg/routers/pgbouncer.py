@@ -46,7 +46,7 @@ class Console:
         pgconn = self._open().pgconn
         limit = Deadline(self._router.timeout if seconds is None else seconds)
         found: list[dict[str, str]] = []
-        said = ""
+        output = ""
         try:
             pgconn.send_query(text.encode())
             while pgconn.flush():
@@ -59,7 +59,7 @@ class Console:
                 if answer is None:
                     break
                 if answer.status == psycopg.pq.ExecStatus.FATAL_ERROR:
-                    said = answer.error_message.decode(errors="replace")
+                    output = answer.error_message.decode(errors="replace")
                 names = [(answer.fname(column) or b"").decode() for column in range(answer.nfields)]
                 found += [
                     {name: (answer.get_value(row, column) or b"").decode() for column, name in enumerate(names)}
@@ -68,8 +68,8 @@ class Console:
         except psycopg.Error as error:
             self.close()
             raise self._refused(text, str(error)) from error
-        if said:
-            raise self._refused(text, said)
+        if output:
+            raise self._refused(text, output)
         return found
 
     def run(self, text: str, seconds: float | None = None) -> None:
@@ -91,8 +91,8 @@ class Console:
                 details={"command": text},
             )
 
-    def _refused(self, text: str, said: str) -> FleetError:
-        message = " ".join(said.split()) or "no reason given"
+    def _refused(self, text: str, output: str) -> FleetError:
+        message = " ".join(output.split()) or "no reason given"
         return FleetError(
             "router_failed",
             f"{self} refused {text}: {message}.",

@@ -73,9 +73,9 @@ def problem(entry: str) -> str:
     return ""
 
 
-def missing(wanted: t.Iterable[str], seen: t.Iterable[str]) -> list[tuple[str, str]]:
+def missing(wanted: t.Iterable[str], observed: t.Iterable[str]) -> list[tuple[str, str]]:
     """Each entry of ``wanted`` that ``seen`` lacks, with what it has under this name; two lists are equal when their elements are."""
-    have = {name.lower(): value for name, _equals, value in (entry.partition("=") for entry in seen)}
+    have = {name.lower(): value for name, _equals, value in (entry.partition("=") for entry in observed)}
     found = []
     for entry in wanted:
         name, _equals, value = entry.partition("=")

@@ -103,16 +103,16 @@ def _accounts(source: State, target: State, carried: t.Collection[str]) -> t.Ite
 
 def _memberships(source: State, target: State, carried: t.Collection[str]) -> t.Iterator[Change]:
     known = carried if min(source.version, target.version) >= accounts.GRANTORS else None
-    wanted, seen = (
+    wanted, observed = (
         accounts.merged((each for each in side.known["memberships"] if each["child"] in carried), known) for side in (source, target)
     )
-    for key, each in seen.items():
+    for key, each in observed.items():
         if key not in wanted:
             yield Change(f"{_membership(key)} is there only", accounts.revoke_text(each, target.version))
     for key, each in wanted.items():
         if key[0] not in carried and not key[0].startswith("pg_"):
             continue
-        there = seen.get(key)
+        there = observed.get(key)
         if there is not None and accounts.options_of(there) == accounts.options_of(each):
             continue
         before = f"{accounts.revoke_text(there, target.version)}; " if there else ""
@@ -132,10 +132,10 @@ def _settings(source: State, target: State, carried: t.Collection[str]) -> t.Ite
     both = source.kept & target.kept
     for role in (None, *sorted(carried)):
         shown = "ROLE ALL" if role is None else f"ROLE {ident(role)}"
-        wanted, seen = _entries(source.known["settings"], role), _entries(target.known["settings"], role)
+        wanted, observed = _entries(source.known["settings"], role), _entries(target.known["settings"], role)
         # Only what a superuser has set is tried: anybody may name a library in a setting of his own.
         careful = role is None or (role in target.kept and source.roles[role]["rolsuper"])
-        yield from _entry_changes("everybody" if role is None else f"account {role!r}", shown, wanted, seen, reset=role not in both, careful=careful)
+        yield from _entry_changes("everybody" if role is None else f"account {role!r}", shown, wanted, observed, reset=role not in both, careful=careful)
 
 
 def _entries(settings: t.Iterable[t.Mapping[str, t.Any]], role: t.Optional[str]) -> list[str]:
@@ -143,25 +143,25 @@ def _entries(settings: t.Iterable[t.Mapping[str, t.Any]], role: t.Optional[str])
 
 
 def _entry_changes(
-    whose: str, target: str, wanted: t.Sequence[str], seen: t.Sequence[str], *, reset: bool = True, careful: bool = False
+    whose: str, target: str, wanted: t.Sequence[str], observed: t.Sequence[str], *, reset: bool = True, careful: bool = False
 ) -> t.Iterator[Change]:
     for entry in wanted:
         name = entry.partition("=")[0]
         problem = account_settings.problem(entry)
         if problem:
             yield Change(f"setting {name} of {whose}", "", problem)
-        elif _lacks(seen, entry):
+        elif _lacks(observed, entry):
             load = _load(entry) if careful else ""
             yield Change(f"setting {name} of {whose}", load + account_settings.text(target, entry))
     names = {entry.partition("=")[0].lower() for entry in wanted}
-    for name in (entry.partition("=")[0] for entry in seen):
+    for name in (entry.partition("=")[0] for entry in observed):
         if reset and name.lower() not in names:
             yield Change(f"setting {name} of {whose} is there only", f"ALTER {target} RESET {ident(*name.split('.'))}")
 
 
-def _lacks(seen: t.Sequence[str], entry: str) -> bool:
+def _lacks(observed: t.Sequence[str], entry: str) -> bool:
     try:
-        return bool(account_settings.missing([entry], seen))
+        return bool(account_settings.missing([entry], observed))
     except ValueError:
         # What stands there under this name is no list.
         return True
@@ -189,9 +189,9 @@ def _database(dbname: str, source: t.Mapping[str, t.Any], target: t.Mapping[str,
         where = shown if role is None else f"ROLE {ident(role)} IN {shown}"
         whose = "the database" if role is None else f"account {role!r} in the database"
         yield from _entry_changes(whose, where, _entries(source["settings"], role), _entries(target["settings"], role))
-    wanted, seen = _grants(source), _grants(target)
-    for role, privilege in sorted({*wanted, *seen}, key=str):
-        have, want = seen.get((role, privilege)), wanted.get((role, privilege))
+    wanted, observed = _grants(source), _grants(target)
+    for role, privilege in sorted({*wanted, *observed}, key=str):
+        have, want = observed.get((role, privilege)), wanted.get((role, privilege))
         if have == want or (role is not None and role not in carried):
             continue
         grant = {"role": role, "privilege": privilege, "grantable": bool(want)}
@@ -230,22 +230,22 @@ def follow(source: Server, target: Server, link: Link, *, quietly: bool = False)
     here, there = _quiet(source), _quiet(target)
     try:
         wanted = read(here, source.dbname, link.user)
-        seen = read(there, target.dbname, link.user)
+        observed = read(there, target.dbname, link.user)
         done: list[str] = []
         for _pass in range(_PASSES):
-            found = changes(wanted, seen)
+            found = changes(wanted, observed)
             if not found:
                 break
             refuse(target.side, [change for change in found if not change.text])
             for change in found:
                 _do(there, change)
                 done.append(change.what)
-            seen = read(there, target.dbname, link.user)
+            observed = read(there, target.dbname, link.user)
         else:
-            refuse(target.side, changes(wanted, seen))
+            refuse(target.side, changes(wanted, observed))
         for session, dbname in () if quietly else ((here, source.dbname), (there, target.dbname)):
             link_account.keep_connect(session, dbname, link.user)
-        return list(dict.fromkeys(done)), left(wanted, seen)
+        return list(dict.fromkeys(done)), left(wanted, observed)
     finally:
         here.close()
         there.close()

@@ -164,13 +164,13 @@ def merged(memberships: t.Iterable[t.Mapping[str, t.Any]], known: t.Optional[t.C
     return dict(sorted(found.items(), key=lambda item: (_depth(item[0], found), item[0])))
 
 
-def _depth(key: _Key, found: t.Mapping[_Key, t.Mapping[str, t.Any]], seen: t.FrozenSet[_Key] = frozenset()) -> int:
+def _depth(key: _Key, found: t.Mapping[_Key, t.Mapping[str, t.Any]], held: t.FrozenSet[_Key] = frozenset()) -> int:
     """How many memberships with ADMIN stand between this one and the first superuser; the server has no circles of them."""
     parent, _child, grantor = key
-    if not grantor or key in seen:
+    if not grantor or key in held:
         return 0
     before = [other for other, each in found.items() if other[:2] == (parent, grantor) and each["admin"]]
-    return 1 + min((_depth(other, found, seen | {key}) for other in before), default=0)
+    return 1 + min((_depth(other, found, held | {key}) for other in before), default=0)
 
 
 def revoke_text(membership: t.Mapping[str, t.Any], version: int) -> str:
@@ -215,8 +215,8 @@ def judge(known: t.Mapping[str, t.Any], settings: t.Sequence[t.Mapping[str, t.An
     for setting in (*known["settings"], *settings):
         problem = account_settings.problem(setting["entry"])
         if problem:
-            said = f"A setting of {database.whose(setting['role'])} cannot be copied: {problem}."
-            found.append(_unsafe(said, database.reset(setting["role"], setting["entry"]), str(setting["role"])))
+            sentence = f"A setting of {database.whose(setting['role'])} cannot be copied: {problem}."
+            found.append(_unsafe(sentence, database.reset(setting["role"], setting["entry"]), str(setting["role"])))
     if target is not None:
         found += [
             _unsafe(
@@ -224,12 +224,12 @@ def judge(known: t.Mapping[str, t.Any], settings: t.Sequence[t.Mapping[str, t.An
                 f"Take them from it on {target.endpoint.side} (ALTER ROLE …, REVOKE …), or give one of the two roles another name.",
                 name,
             )
-            for name, more in gains(known, _seen(target, [role["rolname"] for role in known["roles"]]))
+            for name, more in gains(known, _held(target, [role["rolname"] for role in known["roles"]]))
         ]
     return found
 
 
-def gains(known: t.Mapping[str, t.Any], seen: t.Mapping[str, t.Collection[str]]) -> list[tuple[str, list[str]]]:
+def gains(known: t.Mapping[str, t.Any], held: t.Mapping[str, t.Collection[str]]) -> list[tuple[str, list[str]]]:
     """Each role of ``known`` with the rights that it has in ``seen`` and not in ``known``; rights are attributes and roles above it. Pure."""
     above: dict[str, set[str]] = {}
     for membership in known["memberships"]:
@@ -241,7 +241,7 @@ def gains(known: t.Mapping[str, t.Any], seen: t.Mapping[str, t.Collection[str]])
             fresh = above.get(way.pop(), set()) - reached
             reached |= fresh
             way += fresh
-        more = [] if role["rolsuper"] else sorted(set(seen.get(name, ())) - reached)
+        more = [] if role["rolsuper"] else sorted(set(held.get(name, ())) - reached)
         if more:
             found.append((name, more))
     return found
@@ -279,7 +279,7 @@ def _attributes(role: t.Mapping[str, t.Any]) -> list[str]:
     return [word for column, word in _ATTRIBUTES if word in _RIGHTS and role[column]]
 
 
-def _seen(session: Session, names: t.Sequence[str]) -> dict[str, list[str]]:
+def _held(session: Session, names: t.Sequence[str]) -> dict[str, list[str]]:
     """Rights by role, for those of ``names`` that exist."""
     rows = session.rows(_ABOVE, list(names), list(names))
     return {row["role"]["rolname"]: [*_attributes(row["role"]), *row["above"]] for row in rows}

@@ -177,7 +177,7 @@ def reset(role: t.Optional[str], entry: str) -> str:
 
 def read_back(session: Session, dbname: str, wanted: t.Sequence[t.Mapping[str, t.Any]], code: str) -> None:
     """Believe the catalog. ``dbname`` is "" for settings of roles in every database."""
-    seen: dict[t.Optional[str], list[str]] = {
+    observed: dict[t.Optional[str], list[str]] = {
         row["role"]: row["setconfig"]
         for row in session.rows(
             "SELECT a.rolname AS role, s.setconfig FROM pg_db_role_setting s LEFT JOIN pg_authid a ON a.oid = s.setrole"
@@ -186,7 +186,7 @@ def read_back(session: Session, dbname: str, wanted: t.Sequence[t.Mapping[str, t
         )
     }
     for role in dict.fromkeys(setting["role"] for setting in wanted):
-        lacks = account_settings.missing([each["entry"] for each in wanted if each["role"] == role], seen.get(role, ()))
+        lacks = account_settings.missing([each["entry"] for each in wanted if each["role"] == role], observed.get(role, ()))
         if lacks:
             entry, found = lacks[0]
             raise FleetError(

@@ -50,7 +50,7 @@ def is_fenced(settings: t.Mapping[str, str]) -> bool:
     return settings.get("default_transaction_read_only", "off").lower() in _ON
 
 
-def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None, *, whole: bool = False) -> str:
+def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None, *, cluster: bool = False) -> str:
     """One transaction that sets epoch and fence; with ``expect`` only if that is the epoch now.
 
     ``whole``: of every database of the cluster. Those that are read-only for reasons of their own are left alone: only those that carry our
@@ -67,7 +67,7 @@ def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None, 
         "DECLARE one record; seen text := (SELECT split_part(c, '=', 2) FROM pg_database d"
         " JOIN pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0, unnest(s.setconfig) c"
         f" WHERE d.datname = {literal(dbname)} AND c LIKE 'pgcut.epoch=%'); BEGIN {compare}"
-        f" {_every_database(dbname, epoch, fenced) if whole else _one_database(dbname, epoch, fenced)} END"
+        f" {_every_database(dbname, epoch, fenced) if cluster else _one_database(dbname, epoch, fenced)} END"
     )
     return f"SELECT pg_advisory_xact_lock({key(dbname, 'epoch')}); {block(body)}"
 
@@ -92,10 +92,10 @@ def _every_database(dbname: str, epoch: str, fenced: bool) -> str:
     )
 
 
-def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None, *, whole: bool = False) -> bool:
+def turn(session: Session, dbname: str, epoch: str, fenced: bool, expect: str | None = None, *, cluster: bool = False) -> bool:
     """Set epoch and fence durably; False, and nothing written, when the epoch is not ``expect``."""
     try:
-        session.run(turn_text(dbname, epoch, fenced, expect, whole=whole))
+        session.run(turn_text(dbname, epoch, fenced, expect, cluster=cluster))
     except FleetError as error:
         if error.details.get("sqlstate") == STALE:
             return False

@@ -160,15 +160,15 @@ def give_back(session: Session, user: str, notes: t.Mapping[str, str]) -> list[s
     """The settings that a role had which was there before. A password that was exchanged is told, since nothing keeps the old one."""
     if not session.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", user):
         return []
-    told: list[str] = []
+    changed: list[str] = []
     for what, was in notes.items():
         name = what.removeprefix(f"{helper.LINK}{user}/")
         if name == "password":
-            told.append(f"Role {user} on {session.endpoint.side} was there before the move; its password stays link.password.")
+            changed.append(f"Role {user} on {session.endpoint.side} was there before the move; its password stays link.password.")
         elif name in _LINK_SETTINGS:
             reset = f"ALTER ROLE {ident(user)} RESET {ident(name)}"
             session.run(account_settings.text(f"ROLE {ident(user)}", was) if was else reset)
-    return told
+    return changed
 
 
 def unfit(row: Row | None, version: int) -> str:

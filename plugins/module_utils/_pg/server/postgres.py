@@ -147,18 +147,18 @@ class Session:
     def copy(self, text: str, target: Session, before: t.Callable[[], None], into: str) -> None:
         """Send the rows of ``COPY … TO STDOUT`` to ``COPY … FROM STDIN`` of ``target``, after ``before`` in one transaction there."""
         psycopg = load()
-        side, said = target, into
+        side, sent = target, into
         try:
             with target.raw.transaction():
                 before()
                 with target.raw.cursor().copy(into) as sink:
-                    side, said = self, text
+                    side, sent = self, text
                     with self.raw.cursor().copy(text) as source:
                         for block in source:
                             sink.write(block)
-                    side, said = target, into
+                    side, sent = target, into
         except psycopg.Error as error:
-            raise side._failure(error, said) from error
+            raise side._failure(error, sent) from error
 
     def quiet(self) -> None:
         """From here on no statement of this session reaches the server's log, statistics or a failure: verifiers pass through it."""
@@ -255,7 +255,7 @@ class Server:
         """No session that is in use has ended. Asks nobody and opens nothing."""
         return not any(session.closed for session in self._kept.values())
 
-    def beside(self, dbname: str) -> Server:
+    def in_database(self, dbname: str) -> Server:
         """Another database of the same server, with sessions of its own."""
         return Server(replace(self.endpoint, dbname=dbname), self.application.removeprefix("bowline "))
 
@@ -352,27 +352,27 @@ def connect(endpoint: Endpoint, dbname: str, application: str, timeout: float = 
     return session
 
 
-def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError:
+def connection_failure(endpoint: Endpoint, dbname: str, sent: str) -> FleetError:
     """What a refused connection means; libpq gives no SQLSTATE for it, only its text."""
-    message = " ".join(said.split()).rstrip(".")
+    message = " ".join(sent.split()).rstrip(".")
     details = {"side": endpoint.side, "host": endpoint.host, "port": endpoint.port, "said": message}
-    if "requested a cleartext password" in said:
+    if "requested a cleartext password" in sent:
         return FleetError(
             "auth",
             f"{endpoint} asks for the password in clear, and its certificate is not verified (sslmode {endpoint.tls}), so it got none: {message}.",
             remedy=f"Leave {endpoint.side}.sslmode out (verify-full) and name its CA with {endpoint.side}.sslrootcert.",
             details=details,
         )
-    if any(word in said for word in ("authentication", "no password supplied", "pg_hba.conf", 'role "')):
+    if any(word in sent for word in ("authentication", "no password supplied", "pg_hba.conf", 'role "')):
         return FleetError(
             "auth",
             f"{endpoint} refused user {endpoint.user} for database {dbname}: {message}.",
             remedy=f"Check {endpoint.side}.user, its password, that passfile is readable and has mode 0600, and pg_hba.conf of the server.",
             details=details,
         )
-    if "does not support SSL" in said:
-        return FleetError("tls", f"{endpoint} speaks no TLS, so it was sent nothing.", remedy=libpq.remedy(endpoint.side, said), details=details)
-    if libpq.is_tls(said):
+    if "does not support SSL" in sent:
+        return FleetError("tls", f"{endpoint} speaks no TLS, so it was sent nothing.", remedy=libpq.remedy(endpoint.side, sent), details=details)
+    if libpq.is_tls(sent):
         return FleetError(
             "tls",
             f"{endpoint} could not prove who it is (sslmode {endpoint.tls}), so it was sent nothing: {message}.",
@@ -381,8 +381,8 @@ def connection_failure(endpoint: Endpoint, dbname: str, said: str) -> FleetError
             details=details,
         )
     # src/backend/storage/lmgr/proc.c and src/backend/utils/init/postinit.c, errcode 53300
-    full = "too many clients" in said or "connection slots are reserved" in said
-    remedy = libpq.remedy(endpoint.side, said)
+    full = "too many clients" in sent or "connection slots are reserved" in sent
+    remedy = libpq.remedy(endpoint.side, sent)
     return FleetError(
         "unreachable",
         f"{endpoint} could not be reached for database {dbname}: {message}.",

@@ -52,7 +52,7 @@ class Control:
         self._located: tuple[str, str, str, str] | None = None
 
     @property
-    def manner(self) -> str:
+    def kind(self) -> str:
         """container, service, pg_ctl, or "" when the options do not say how the server is started and stopped."""
         if self.endpoint.container:
             return "container"
@@ -64,15 +64,15 @@ class Control:
 
     def running(self) -> bool:
         """Whether the server's process exists, also one that is starting, stopping or replaying. Raises when that cannot be told."""
-        manner = self._manner()
-        if manner == "container":
+        kind = self._kind()
+        if kind == "container":
             done = self._docker("inspect", "--format", "{{.State.Running}}", self.endpoint.container)
             if done.rc == 0 and done.out.strip() in ("true", "false"):
                 return done.out.strip() == "true"
             raise self._failure("could not be asked whether it runs", done)
         # A unit may have been left behind by a server that was started by hand, and a postmaster by a unit that failed: the lock file
         # of the data directory is what PostgreSQL itself goes by.
-        if manner == "service" and not self.data_directory:
+        if kind == "service" and not self.data_directory:
             done = self.host(["systemctl", "is-active", self.endpoint.service])
             return done.out.strip() in ("active", "activating", "deactivating", "reloading")
         done = self.program("pg_ctl", ["status", f"--pgdata={self.data_directory}"])
@@ -86,10 +86,10 @@ class Control:
         """Start it and return when the command says that it is up; a server that runs is left alone. Raises FleetError "control_failed"."""
         if self.running():
             return
-        manner = self._manner()
-        if manner == "container":
+        kind = self._kind()
+        if kind == "container":
             done = self._docker("start", self.endpoint.container, timeout=timeout)
-        elif manner == "service":
+        elif kind == "service":
             self.host(["systemctl", "reset-failed", self.endpoint.service])
             done = self.host(["systemctl", "start", self.endpoint.service], timeout=timeout)
         else:
@@ -106,14 +106,14 @@ class Control:
         """
         if not self.running():
             return
-        manner = self._manner()
+        kind = self._kind()
         seconds = f"{max(1, int(timeout))}"
-        if manner == "pg_ctl" or mode != "fast":
+        if kind == "pg_ctl" or mode != "fast":
             turns = f"{max(1, int(timeout * 100))}"
             done = self.script(_STOP, self.data_directory, self.path("pg_ctl"), mode, turns, timeout=timeout + 5)
-        if manner == "container":
+        if kind == "container":
             done = self._docker("stop", f"--time={seconds}", self.endpoint.container, timeout=timeout + 5)
-        elif manner == "service":
+        elif kind == "service":
             done = self.host(["systemctl", "stop", self.endpoint.service], timeout=timeout + 5)
         if done.rc != 0 and self.running():
             raise self._failure(f"did not stop within {timeout:g} s", done)
@@ -173,9 +173,9 @@ class Control:
         named = [word for entry in env for word in ("--env", entry)]
         if self.running():
             return self._docker("exec", "--user", ids, *named, self.endpoint.container, *argv, timeout=timeout)
-        return self._beside(["--user", ids, *named], argv, timeout)
+        return self._run_beside(["--user", ids, *named], argv, timeout)
 
-    def _beside(self, options: t.Sequence[str], argv: t.Sequence[str], timeout: float) -> Completed:
+    def _run_beside(self, options: t.Sequence[str], argv: t.Sequence[str], timeout: float) -> Completed:
         shown = self._docker("inspect", "--format", "{{.Image}} {{.HostConfig.NetworkMode}}", self.endpoint.container)
         if shown.rc != 0:
             raise self._failure("could not be inspected", shown)
@@ -209,21 +209,21 @@ class Control:
             elif self.running():
                 done = self._docker("exec", "--user", "0", self.endpoint.container, *argv)
             else:
-                done = self._beside(["--user", "0"], argv, _SHORT)
+                done = self._run_beside(["--user", "0"], argv, _SHORT)
             lines = done.out.split()
             if done.rc != 0 or len(lines) < 3:
                 missing = f"{self.endpoint.side}.data_directory: {self.data_directory} is no directory that can be read there"
-                said = (done.err or done.out).strip()[-300:]
+                output = (done.err or done.out).strip()[-300:]
                 raise FleetError(
                     "invalid_value",
-                    f"{missing}{': ' + said if said else ''}. Nothing was changed.",
+                    f"{missing}{': ' + output if output else ''}. Nothing was changed.",
                     remedy=f"Check {self.endpoint.side}.data_directory and {self.endpoint.side}.command_prefix.",
                 )
             self._located = (lines[0], lines[1], lines[2], lines[3] if len(lines) > 3 else "")
         return self._located
 
-    def _manner(self) -> str:
-        if not self.manner:
+    def _kind(self) -> str:
+        if not self.kind:
             side = self.endpoint.side
             raise FleetError(
                 "invalid_value",
@@ -231,18 +231,18 @@ class Control:
                 " Nothing was changed.",
                 remedy=f"Set {side}.service or {side}.container, or {side}.data_directory for pg_ctl.",
             )
-        return self.manner
+        return self.kind
 
     def _named(self) -> str:
         return self.endpoint.container or self.endpoint.service or self.data_directory
 
     def _failure(self, what: str, done: Completed) -> FleetError:
-        said = (done.err or done.out).strip()[-400:]
+        output = (done.err or done.out).strip()[-400:]
         return FleetError(
             "control_failed",
-            f"{self.endpoint} ({self._named()}) {what}: the command ended with {done.rc}: {said or 'no output'}.",
+            f"{self.endpoint} ({self._named()}) {what}: the command ended with {done.rc}: {output or 'no output'}.",
             remedy=f"Look at the log of {self._named()}, check {self.endpoint.side}.command_prefix and the rights of this task, run again.",
-            details={"side": self.endpoint.side, "rc": done.rc, "said": said},
+            details={"side": self.endpoint.side, "rc": done.rc, "said": output},
         )
 
 

@@ -86,11 +86,11 @@ class Programs:
     def version(self, name: str) -> tuple[int, str]:
         """Major version and full version of one of PostgreSQL's programs. Raises FleetError "tool_missing"."""
         path = self.path(name)
-        said = self._runner([path, "--version"]).out
-        found = re.search(r"\) ((\d+)\S*)", said)
+        output = self._runner([path, "--version"]).out
+        found = re.search(r"\) ((\d+)\S*)", output)
         if found is None:
             remedy = "Name in bindir the folder of PostgreSQL's programs, or: apt install postgresql-client"
-            raise FleetError("tool_missing", f"{path} --version said {said.strip()!r}.", remedy=remedy)
+            raise FleetError("tool_missing", f"{path} --version said {output.strip()!r}.", remedy=remedy)
         return int(found[2]), found[1]
 
     def listing(self, archive: Path, code: str = "seed_error", section: str = "") -> list[str]:

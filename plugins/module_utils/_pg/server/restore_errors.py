@@ -20,11 +20,11 @@ _SHOWN = 120
 _BELONGS = re.compile(r"(?:ALTER|COMMENT ON|GRANT|REVOKE) ")
 
 
-def errors(said: str, *, there: bool = False) -> list[tuple[str, str]]:
+def errors(output: str, *, there: bool = False) -> list[tuple[str, str]]:
     """The statement (its beginning, in one line) and the server's reason, for each error but "already exists", unless ``there``."""
     found: list[list[str]] = []
     inside = False
-    for line in said.splitlines():
+    for line in output.splitlines():
         error, statement, more = _ERROR.match(line), _STATEMENT.match(line), _MORE.match(line)
         if error:
             found.append(["", error[1]])
@@ -49,7 +49,7 @@ def roots(found: t.Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return kept
 
 
-def told(found: t.Sequence[tuple[str, str]], limit: int = 5) -> str:
+def sentence(found: t.Sequence[tuple[str, str]], limit: int = 5) -> str:
     """One phrase for each of them."""
     more = f"; and {len(found) - limit} more" if len(found) > limit else ""
     return "; ".join(f"{statement or 'an object'}: {reason}" for statement, reason in found[:limit]) + more

@@ -45,7 +45,7 @@ def end(server: Server, before: t.Any, grace: float, on_active: str, budget: flo
     deadline = Deadline(grace)
     limit = Deadline(budget)
     starting = set(_starting(server))
-    seen: dict[int, str] = {}
+    observed: dict[int, str] = {}
     gone_once = False
     while True:
         starting &= set(_starting(server))
@@ -53,9 +53,9 @@ def end(server: Server, before: t.Any, grace: float, on_active: str, budget: flo
         force = deadline.expired() and on_active == "terminate"
         ended = [row["pid"] for row in present if row["idle"] or force]
         for row in present:
-            seen.setdefault(row["pid"], "idle" if row["idle"] else "terminated" if force else "waited")
-            if force and not row["idle"] and seen[row["pid"]] == "waited":
-                seen[row["pid"]] = "terminated"
+            observed.setdefault(row["pid"], "idle" if row["idle"] else "terminated" if force else "waited")
+            if force and not row["idle"] and observed[row["pid"]] == "waited":
+                observed[row["pid"]] = "terminated"
         if ended:
             server.admin.run("SELECT pg_terminate_backend(p) FROM unnest(%s::int[]) p", ended)
         if not present and not starting:
@@ -70,8 +70,8 @@ def end(server: Server, before: t.Any, grace: float, on_active: str, budget: flo
         if (active and deadline.expired() and on_active == "abort") or limit.expired():
             raise _active(server, active or present, grace)
         time.sleep(0.005)
-    for manner in seen.values():
-        setattr(drained, manner, getattr(drained, manner) + 1)
+    for how in observed.values():
+        setattr(drained, how, getattr(drained, how) + 1)
     return drained
 
 

@@ -79,8 +79,8 @@ class Reading:
                 table = self._todo.get_nowait()
                 name = (table["schema"], table["name"])
                 relations.read(session, [name])
-                seen = self._total(session, name)
-                self._done.append({**table, "rows": seen.rows, "hash": seen.sum})
+                observed = self._total(session, name)
+                self._done.append({**table, "rows": observed.rows, "hash": observed.sum})
         except queue.Empty:
             pass
         except FleetError as error:
@@ -146,7 +146,7 @@ def _tables(session: Session) -> list[dict[str, t.Any]]:
 
 def _sequences(session: Session) -> list[dict[str, t.Any]]:
     names = carry.sequence_names(session)
-    seen = carry.values(session, names, carry.reading(names))
+    observed = carry.values(session, names, carry.reading(names))
     steps = {
         (row["nspname"], row["relname"]): int(row["seqincrement"])
         for row in session.rows(
@@ -155,7 +155,7 @@ def _sequences(session: Session) -> list[dict[str, t.Any]]:
         )
     }
     return [
-        {"schema": name[0], "name": name[1], "increment": steps[name], "low": list(seen[number])} for number, name in enumerate(names)
+        {"schema": name[0], "name": name[1], "increment": steps[name], "low": list(observed[number])} for number, name in enumerate(names)
     ]
 
 
@@ -173,22 +173,22 @@ def differences(manifest: t.Mapping[str, t.Any], restored: t.Mapping[str, t.Any]
     """
     found: list[dict[str, t.Any]] = []
 
-    def note(what: str, wanted: t.Any, seen: t.Any) -> None:
-        found.append({"object": what, "manifest": wanted, "restored": seen})
+    def note(what: str, wanted: t.Any, observed: t.Any) -> None:
+        found.append({"object": what, "manifest": wanted, "restored": observed})
 
-    wanted, seen = _by_name(manifest["tables"]), _by_name(restored["tables"])
-    for name in sorted(set(wanted) | set(seen)):
-        left, right = (None if entry is None else {key: entry[key] for key in ("rows", "hash")} for entry in (wanted.get(name), seen.get(name)))
-        extension = (wanted.get(name) or seen[name])["extension"]
+    wanted, observed = _by_name(manifest["tables"]), _by_name(restored["tables"])
+    for name in sorted(set(wanted) | set(observed)):
+        left, right = (None if entry is None else {key: entry[key] for key in ("rows", "hash")} for entry in (wanted.get(name), observed.get(name)))
+        extension = (wanted.get(name) or observed[name])["extension"]
         theirs = extension is not None and manifest["extensions"].get(extension) != restored["extensions"].get(extension)
         if left != right and not theirs:
             note(f"table {'.'.join(name)}", left, right)
-    wanted, seen = _by_name(manifest["sequences"]), _by_name(restored["sequences"])
-    for name in sorted(set(wanted) | set(seen)):
-        if name not in wanted or name not in seen:
-            note(f"sequence {'.'.join(name)}", wanted.get(name, {}).get("low"), seen.get(name, {}).get("low"))
-        elif not _within(wanted[name], seen[name]["low"]):
-            note(f"sequence {'.'.join(name)}", [wanted[name]["low"], wanted[name]["high"]], seen[name]["low"])
+    wanted, observed = _by_name(manifest["sequences"]), _by_name(restored["sequences"])
+    for name in sorted(set(wanted) | set(observed)):
+        if name not in wanted or name not in observed:
+            note(f"sequence {'.'.join(name)}", wanted.get(name, {}).get("low"), observed.get(name, {}).get("low"))
+        elif not _within(wanted[name], observed[name]["low"]):
+            note(f"sequence {'.'.join(name)}", [wanted[name]["low"], wanted[name]["high"]], observed[name]["low"])
     if manifest["large_objects"] != restored["large_objects"]:
         note("large objects", manifest["large_objects"], restored["large_objects"])
     return found
@@ -198,10 +198,10 @@ def _by_name(entries: t.Sequence[t.Mapping[str, t.Any]]) -> dict[tuple[str, str]
     return {(entry["schema"], entry["name"]): entry for entry in entries}
 
 
-def _within(sequence: t.Mapping[str, t.Any], seen: t.Sequence[t.Any]) -> bool:
+def _within(sequence: t.Mapping[str, t.Any], observed: t.Sequence[t.Any]) -> bool:
     """Whether ``seen`` lies where the sequence was while it was dumped. One that wrapped around meanwhile may be anywhere."""
     sign = 1 if sequence["increment"] > 0 else -1
-    low, high, value = ((position[0] * sign, position[1]) for position in (sequence["low"], sequence["high"], seen))
+    low, high, value = ((position[0] * sign, position[1]) for position in (sequence["low"], sequence["high"], observed))
     return low > high or low <= value <= high
 
 

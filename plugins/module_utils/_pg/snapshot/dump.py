@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..._core.errors import FleetError
 from ..._core.runner import Runner
-from ..model import MAINTENANCE, Order
+from ..model import MAINTENANCE, SnapshotSpec
 from ..server import accounts, database, schema
 from ..server.postgres import Server
 from ..server.programs import Programs, programs
@@ -36,14 +36,14 @@ _ALGORITHMS = 16
 class Maker:
     """Takes snapshots of one server's database."""
 
-    def __init__(self, server: Server, order: Order, runner: Runner) -> None:
+    def __init__(self, server: Server, order: SnapshotSpec, runner: Runner) -> None:
         self.side = server.side
         self._server = server
         self._order = order
         self._runner = runner
         self._directory = Path(order.directory)
         self._folder = Folder(self._directory)
-        self.told: dict[str, t.Any] = {}
+        self.facts: dict[str, t.Any] = {}
 
     def judge(self) -> dict[str, t.Any]:
         """Everything that would stop `make`, before anything is written: ``{database_bytes, free_bytes, compress, pg_dump}``.
@@ -64,45 +64,45 @@ class Maker:
         size = int(self._server.admin.value("SELECT pg_database_size(%s::name)", self._server.dbname))
         room = ROOM_AS_TEXT if compress == "none" else ROOM
         need(self._directory, self._folder.free(), size, room, f"a dump of database {self._server.dbname}")
-        self.told = {"database_bytes": size, "free_bytes": self._folder.free(), "compress": compress, "pg_dump": version}
-        return self.told
+        self.facts = {"database_bytes": size, "free_bytes": self._folder.free(), "compress": compress, "pg_dump": version}
+        return self.facts
 
     def make(self, snapshot: str = "") -> Kept:
         """Take one, from the exported ``snapshot`` or, without one, from what the database is now. Removes what killed runs left.
 
         Raises FleetError "locked", "disk_space", "dump_failed"; then nothing is left of this attempt.
         """
-        told = self.told or self.judge()
+        facts = self.facts or self.judge()
         try:
             with self._folder.locked(), _private():
-                return self._make(told, snapshot)
+                return self._make(facts, snapshot)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise _no_room(self._directory, str(error)) from error
             raise FleetError("dump_failed", f"{self._directory}: {error}. No snapshot was kept.", remedy="Remove the reason and run again.") from error
 
-    def _make(self, told: t.Mapping[str, t.Any], snapshot: str) -> Kept:
+    def _make(self, facts: t.Mapping[str, t.Any], snapshot: str) -> Kept:
         for left in self._folder.partials(self._order.subject):
             self._end(left)
         self._folder.sweep(self._order.subject)
         partial = self._folder.begin(self._order.subject, self._order.kind)
         frozen = None if snapshot else snapshot_content.Frozen(self._server)
         try:
-            self._write(partial, told, frozen.name if frozen else snapshot, bool(snapshot))
+            self._write(partial, facts, frozen.name if frozen else snapshot, bool(snapshot))
             return self._folder.place(partial)
         finally:
             if frozen is not None:
                 frozen.thaw()
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _write(self, partial: Path, told: t.Mapping[str, t.Any], snapshot: str, handed: bool) -> None:
+    def _write(self, partial: Path, facts: t.Mapping[str, t.Any], snapshot: str, handed: bool) -> None:
         name = partial.name[: -len(PARTIAL)]
         started = time.monotonic()
         taken_at = time.time()
         reading = snapshot_content.Reading(self._server, snapshot)
         try:
             with self._programs() as tools:
-                self._dump(tools, partial / f"{name}.dump", told["compress"], snapshot, _application(name))
+                self._dump(tools, partial / f"{name}.dump", facts["compress"], snapshot, _application(name))
                 dumped = time.monotonic() - started
             content = reading.content()
         finally:
@@ -116,8 +116,8 @@ class Maker:
             "taken_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(taken_at)),
             "frozen_at_switch": handed,
             "server": {"host": self._server.endpoint.host, "port": self._server.endpoint.port, "version": admin.version},
-            "pg_dump": told["pg_dump"],
-            "compress": told["compress"],
+            "pg_dump": facts["pg_dump"],
+            "compress": facts["compress"],
             "database": {
                 **database.describe(admin, dbname),
                 "name": dbname,
@@ -167,12 +167,12 @@ class Maker:
         done = tools.run(name, self._server.endpoint, words, application=application)
         if done.rc == 0:
             return
-        said = done.err.strip()[-600:]
-        if os.strerror(errno.ENOSPC) in said:
-            raise _no_room(self._directory, said)
+        output = done.err.strip()[-600:]
+        if os.strerror(errno.ENOSPC) in output:
+            raise _no_room(self._directory, output)
         raise FleetError(
             "dump_failed",
-            f"{name} of database {self._server.dbname} on {self._server.endpoint} ended with {done.rc}: {said}. No snapshot was kept.",
+            f"{name} of database {self._server.dbname} on {self._server.endpoint} ended with {done.rc}: {output}. No snapshot was kept.",
             remedy="Remove the reason and run again.",
         )
 
@@ -219,10 +219,10 @@ def need(where: Path, free: int, size: int, room: float, what: str) -> None:
         )
 
 
-def _no_room(where: Path, said: str) -> FleetError:
+def _no_room(where: Path, output: str) -> FleetError:
     return FleetError(
         "disk_space",
-        f"{where} ran full while the snapshot was written: {said}. Nothing is left of it.",
+        f"{where} ran full while the snapshot was written: {output}. Nothing is left of it.",
         remedy="Make room, or name a directory on a larger file system, and run again.",
         details={"path": str(where)},
     )

@@ -273,8 +273,8 @@ def sync(path: Path) -> None:
 
 
 def free_bytes(path: Path) -> int:
-    told = os.statvfs(path)
-    return told.f_bavail * told.f_frsize
+    space = os.statvfs(path)
+    return space.f_bavail * space.f_frsize
 
 
 def _flocked(handle: int) -> bool:
@@ -285,14 +285,14 @@ def _flocked(handle: int) -> bool:
     return True
 
 
-def _directory(seen: str, remedy: str) -> FleetError:
-    return FleetError("invalid_value", f"directory: {seen}. Nothing was changed.", remedy=remedy)
+def _directory(observed: str, remedy: str) -> FleetError:
+    return FleetError("invalid_value", f"directory: {observed}. Nothing was changed.", remedy=remedy)
 
 
-def _broken(kept: Kept, seen: str) -> FleetError:
+def _broken(kept: Kept, observed: str) -> FleetError:
     return FleetError(
         "checksum",
-        f"Snapshot {kept.name} in {kept.path.parent} is damaged: {seen}. Nothing was changed.",
+        f"Snapshot {kept.name} in {kept.path.parent} is damaged: {observed}. Nothing was changed.",
         remedy=f"Bring another copy of it. If there is none, move {kept.path} away and take a new snapshot.",
         details={"name": kept.name, "path": str(kept.path)},
     )

@@ -44,6 +44,6 @@ def _behind_the_rows(source: Server, tools: Programs) -> str:
     words = [f"--dbname={source.dbname}", "--format=custom", "--schema-only", "--exclude-schema=pgcut", f"--file={archive}"]
     done = tools.run("pg_dump", source.endpoint, words, application="bowline pg_snapshot preflight")
     if done.rc != 0:
-        said = done.err.strip()[-400:]
-        raise FleetError("dump_failed", f"pg_dump of the schema ended with {done.rc}: {said}. Nothing was changed.", remedy="Remove the reason.")
+        output = done.err.strip()[-400:]
+        raise FleetError("dump_failed", f"pg_dump of the schema ended with {done.rc}: {output}. Nothing was changed.", remedy="Remove the reason.")
     return tools.text(archive, evaluated(without(tools.listing(archive, "dump_failed"), ()), None))

@@ -137,7 +137,7 @@ class Restorer:
 
         Without the owners everything is the control role's, so every function that the dump has brought counts as somebody else's.
         """
-        server = self._server.beside(name)
+        server = self._server.in_database(name)
         try:
             found = [*owner_code.uses(server.db, brought=not owned), *owner_code.written(server.db, later, brought=not owned)]
             owner_code.refuse_uses(server.db, found, self._accepted)
@@ -150,15 +150,15 @@ class Restorer:
         if done.rc != 0:
             raise self._failed(name, done.err.strip()[-600:])
 
-    def _failed(self, name: str, said: str) -> FleetError:
+    def _failed(self, name: str, output: str) -> FleetError:
         return FleetError(
             "restore_failed",
-            f"The restore into database {name} on {self._server.endpoint} failed: {said}.",
+            f"The restore into database {name} on {self._server.endpoint} failed: {output}.",
             remedy="Remove the reason (an extension, a locale or a role that this server lacks, an older pg_restore, a full disk); run again.",
         )
 
     def _compare(self, name: str, manifest: t.Mapping[str, t.Any], snapshot: str) -> None:
-        server = self._server.beside(name)
+        server = self._server.in_database(name)
         try:
             frozen = snapshot_content.Frozen(server)
             copied = {(entry["schema"], entry["name"]) for entry in manifest["tables"] if scan.Total(0, entry["hash"]).copied}

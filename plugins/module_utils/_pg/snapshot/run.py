@@ -14,7 +14,7 @@ from pathlib import Path
 from ..._core.errors import FleetError
 from ..._core.result import Step, result
 from ..._core.runner import Runner
-from ..model import Order, weak_tls
+from ..model import SnapshotSpec, weak_tls
 from ..options import endpoint, misspelt, subject_problem
 from ..server.postgres import Server, load
 from . import files as snapshot_files, foresee, plan as snapshot_plan
@@ -57,12 +57,12 @@ class Run:
         limit = self._params["max_age"]
         record = snapshot_files.tested(found[0]) if found else None
         if found and record and time.time() - max(found[0].taken_at, record["unix"]) <= limit:
-            return {**self._told((), "recent", "recent", found[0]), "findings": []}
+            return {**self._outcome((), "recent", "recent", found[0]), "findings": []}
         source = self._needed(self._source, "source")
-        maker = Maker(source, Order(self._params["directory"], self._subject, self._kind, self._params["compress"]), self._runner)
-        seen = foresee.findings(source, maker, self._runner, self._params.get("accept_owner_code") or ())
-        self._evidence = maker.told
-        return {**self._told((), "missing", "missing", None), "findings": [finding.as_dict() for finding in seen]}
+        maker = Maker(source, SnapshotSpec(self._params["directory"], self._subject, self._kind, self._params["compress"]), self._runner)
+        observed = foresee.findings(source, maker, self._runner, self._params.get("accept_owner_code") or ())
+        self._evidence = maker.facts
+        return {**self._outcome((), "missing", "missing", None), "findings": [finding.as_dict() for finding in observed]}
 
     def present(self) -> dict[str, t.Any]:
         self._folder.judge()
@@ -77,14 +77,14 @@ class Run:
         steps = snapshot_plan.present(age, self._params["max_age"], partials, self._source is not None)
         dumping = any(step.action == "dump" for step in steps)
         if dumping and self._source is not None:
-            maker = Maker(self._source, Order(self._params["directory"], self._subject, self._kind, self._params["compress"]), self._runner)
+            maker = Maker(self._source, SnapshotSpec(self._params["directory"], self._subject, self._kind, self._params["compress"]), self._runner)
             self._evidence = maker.judge()
             kept = None if self._check else maker.make()
         elif steps and not self._check:
             with self._folder.locked():
                 self._folder.sweep(self._subject)
         before = "missing" if age is None else "old" if dumping else "recent"
-        return self._told(steps, before, "recent", kept)
+        return self._outcome(steps, before, "recent", kept)
 
     def _adopted(self) -> dict[str, t.Any]:
         """The snapshot of this name. One that was copied here as ``<name>.partial``, and is whole, is put in place."""
@@ -96,11 +96,11 @@ class Run:
             if not self._check:
                 with self._folder.locked():
                     kept = self._folder.place(partial)
-            return self._told((Step("adopt", f"{partial.name} is whole"),), "missing", "recent", kept)
+            return self._outcome((Step("adopt", f"{partial.name} is whole"),), "missing", "recent", kept)
         if kept is None:
             raise self._missing()
         snapshot_files.check(kept)
-        return self._told((), "recent", "recent", kept)
+        return self._outcome((), "recent", "recent", kept)
 
     def tested(self) -> dict[str, t.Any]:
         kept = self._existing()
@@ -114,10 +114,10 @@ class Run:
             target.admin.run("SELECT 1")
         if steps and not self._check:
             restorer = Restorer(target, self._runner, self._params.get("accept_owner_code") or ())
-            told = restorer.test(kept)
+            proof = restorer.test(kept)
             self._evidence["accepted_owner_code"] = restorer.owner_code
-            snapshot_files.write_tested(kept, {**told, "unix": time.time()})
-        return self._told(steps, "untested" if steps else "tested", "tested", kept)
+            snapshot_files.write_tested(kept, {**proof, "unix": time.time()})
+        return self._outcome(steps, "untested" if steps else "tested", "tested", kept)
 
     def restored(self) -> dict[str, t.Any]:
         target = self._needed(self._target, "target")
@@ -137,7 +137,7 @@ class Run:
             restorer.restore(steps, archive, wanted, kept)
             self._evidence["accepted_owner_code"] = restorer.owner_code
         warnings = [] if kept or not steps else ["A foreign dump has no manifest, so what was restored is compared with nothing."]
-        return self._told(steps, "other" if steps else wanted, wanted, kept, warnings)
+        return self._outcome(steps, "other" if steps else wanted, wanted, kept, warnings)
 
     def absent(self) -> dict[str, t.Any]:
         if not self._name:
@@ -157,7 +157,7 @@ class Run:
         if steps and kept and not self._check:
             with self._folder.locked():
                 self._folder.remove(kept)
-        return self._told(steps, self._name if steps else "", "", None)
+        return self._outcome(steps, self._name if steps else "", "", None)
 
     # --- looking ------------------------------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Run:
 
     # --- telling ------------------------------------------------------------------------------------------------------------------
 
-    def _told(
+    def _outcome(
         self, steps: t.Sequence[Step], before: str, after: str, kept: Kept | None, warnings: t.Sequence[str] = ()
     ) -> dict[str, t.Any]:
         """Names and times are the world's, so the diff has none of them and check mode's is the real one's."""

@@ -10,7 +10,7 @@ import typing as t
 from contextlib import nullcontext
 
 from ..._core.errors import FleetError
-from ..replication.pair import Course
+from ..replication.pair import Direction
 from ..server import catalog, large_objects, owner_code, relations, scan
 from ..server.postgres import Session, ident, literal
 
@@ -52,45 +52,45 @@ def setting(names: t.Sequence[tuple[str, str]], wanted: t.Mapping[int, tuple[int
 class Carrier:
     """Carries sequences, unlogged tables and large objects from the source to the target of one switch."""
 
-    def __init__(self, road: Course, accepted: t.Collection[str] = ()) -> None:
-        self._road = road
+    def __init__(self, direction: Direction, accepted: t.Collection[str] = ()) -> None:
+        self._direction = direction
         self._accepted = accepted
-        self._names = sequence_names(road.source.db)
+        self._names = sequence_names(direction.source.db)
         self._reading = reading(self._names)
         self._wanted: dict[int, tuple[int, bool]] = {}
-        self._unlogged = catalog.unlogged(road.source.db)
-        self._objects = any(large_objects.exist(side.db) for side in (road.source, road.target))
+        self._unlogged = catalog.unlogged(direction.source.db)
+        self._objects = any(large_objects.exist(side.db) for side in (direction.source, direction.target))
 
     def sequences(self) -> int:
         """Set every sequence that differs; `prove` reads them back. How many there are."""
-        self._wanted = values(self._road.source.db, self._names, self._reading)
-        present = values(self._road.target.db, self._names, self._reading)
+        self._wanted = values(self._direction.source.db, self._names, self._reading)
+        present = values(self._direction.target.db, self._names, self._reading)
         different = {number: value for number, value in self._wanted.items() if present[number] != value}
         if different:
-            self._road.target.db.run(setting(self._names, different))
+            self._direction.target.db.run(setting(self._names, different))
         return len(self._wanted)
 
     def unlogged(self) -> int:
         """Carry the unlogged tables that differ. How many; without any this costs nothing."""
-        return carry_unlogged(self._road.source.db, self._road.target.db, self._unlogged, self._accepted) if self._unlogged else 0
+        return carry_unlogged(self._direction.source.db, self._direction.target.db, self._unlogged, self._accepted) if self._unlogged else 0
 
     def look(self) -> None:
         """Read what `sequences` and `objects` begin with, and nothing else: that takes most of their time."""
-        for server in (self._road.source, self._road.target):
+        for server in (self._direction.source, self._direction.target):
             values(server.db, self._names, self._reading)
             if self._objects:
                 large_objects.held(server.db)
 
     def objects(self) -> int:
         """Carry the large objects that differ. How many were touched; without any on either side this costs nothing."""
-        return large_objects.carry(self._road.source.db, self._road.target.db) if self._objects else 0
+        return large_objects.carry(self._direction.source.db, self._direction.target.db) if self._objects else 0
 
     def prove(self) -> None:
         """Right before the target is opened its sequences still stand where the source's do. Raises FleetError "window_aborted".
 
         A sequence is in no snapshot, and from the opening on it moves, so no comparison afterwards could tell.
         """
-        present = values(self._road.target.db, self._names, self._reading)
+        present = values(self._direction.target.db, self._names, self._reading)
         different = [".".join(self._names[number]) for number, value in self._wanted.items() if present.get(number) != value]
         if different:
             raise FleetError(

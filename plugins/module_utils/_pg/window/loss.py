@@ -40,26 +40,26 @@ _LEAVE = Step("leave", "clients to legacy; nothing is left of the pair there")
 # --- deciding: pure ---------------------------------------------------------------------------------------------------------------
 
 
-def nothing_follows(seen: Facts) -> bool:
+def nothing_follows(observed: Facts) -> bool:
     """New serves, and what it writes cannot reach legacy any more; not after state finished, which gave legacy up on purpose."""
-    if not seen.legacy.fenced or not seen.new.exists or seen.new.fenced or not seen.legacy.helper:
+    if not observed.legacy.fenced or not observed.new.exists or observed.new.fenced or not observed.legacy.helper:
         return False
-    if seen.forward.subscription == "enabled":
+    if observed.forward.subscription == "enabled":
         return False
-    return seen.reverse.subscription == "" or seen.reverse.slot in ("", "lost")
+    return observed.reverse.subscription == "" or observed.reverse.slot in ("", "lost")
 
 
-def steps(options: Options, seen: Facts, found: str) -> tuple[Step, ...] | None:
+def steps(options: Options, observed: Facts, found: str) -> tuple[Step, ...] | None:
     """What both servers need here; None when this is no case of loss. A refusal that needs no look at the rows is raised."""
     if options.state == "preflight":
         return None
     if options.state == "legacy":
-        rest = (_LEAVE,) if seen.reverse.subscription or seen.forward.publication or seen.forward.slot else ()
+        rest = (_LEAVE,) if observed.reverse.subscription or observed.forward.publication or observed.forward.slot else ()
         if found in (ABANDONED, ABANDONED_FENCED):
             return (_CLOSE, *rest) if found == ABANDONED else rest
         if found == ABANDONING:
             return (_OPEN, _LEAVE)
-        return (_CLOSE, _OPEN, _LEAVE) if nothing_follows(seen) else None
+        return (_CLOSE, _OPEN, _LEAVE) if nothing_follows(observed) else None
     if found == ABANDONED:
         raise FleetError(
             "target_not_fenced",
@@ -84,7 +84,7 @@ def steps(options: Options, seen: Facts, found: str) -> tuple[Step, ...] | None:
     return None
 
 
-def steps_alone(half: Half) -> tuple[Step, ...] | None:
+def steps_without_new(half: Half) -> tuple[Step, ...] | None:
     """What legacy needs while new does not answer; None when nobody has to decide about loss."""
     if not half.side.exists:
         return None
@@ -104,7 +104,7 @@ def steps_alone(half: Half) -> tuple[Step, ...] | None:
 # --- what is known ----------------------------------------------------------------------------------------------------------------
 
 
-def heard(endpoint: Endpoint, legacy: Server, check_mode: bool) -> str:
+def reachability(endpoint: Endpoint, legacy: Server, check_mode: bool) -> str:
     """Whether new runs: alive, refused (the connection is refused, so no server listens there) or silent.
 
     Tried from here and, since the network may be cut here only, from the legacy server over the link, too.
@@ -183,7 +183,7 @@ def known(legacy: Server) -> dict[str, t.Any]:
     }
 
 
-def told(loss: t.Mapping[str, t.Any]) -> str:
+def sentence(loss: t.Mapping[str, t.Any]) -> str:
     """`known` as sentences."""
     if loss["guarantee"] == "sync":
         return (
@@ -246,7 +246,7 @@ def refusal(options: Options, loss: t.Mapping[str, t.Any], sound: str) -> FleetE
     if sound == "follows":
         return FleetError(
             "loss_possible",
-            f"New serves and nothing follows it, so legacy would open without what was written since. {told(loss)}"
+            f"New serves and nothing follows it, so legacy would open without what was written since. {sentence(loss)}"
             f" Tables that differ in number: {tables or 'none'}. Nothing was changed.",
             remedy=f"To close new, keep its rows there, and open legacy without them: {command}.",
             details=details,
@@ -254,20 +254,20 @@ def refusal(options: Options, loss: t.Mapping[str, t.Any], sound: str) -> FleetE
     if sound == "alive":
         return FleetError(
             "target_not_fenced",
-            f"{options.new} runs, but cannot be closed from here, so it may take writes. {told(loss)} Nothing was changed.",
+            f"{options.new} runs, but cannot be closed from here, so it may take writes. {sentence(loss)} Nothing was changed.",
             remedy="Make it reachable and run again without loss, or stop it first.",
             details=details,
         )
     if sound == "silent":
         return FleetError(
             "target_not_fenced",
-            f"{options.new} does not answer, which does not prove that it is stopped. {told(loss)} Nothing was changed.",
+            f"{options.new} does not answer, which does not prove that it is stopped. {sentence(loss)} Nothing was changed.",
             remedy=f"Stop its server or power its host off; then open legacy without what is missing: {command}.",
             details=details,
         )
     return FleetError(
         "loss_possible",
-        f"Nothing listens at {options.new.host}:{options.new.port}, where the new server was. {told(loss)} Nothing was changed.",
+        f"Nothing listens at {options.new.host}:{options.new.port}, where the new server was. {sentence(loss)} Nothing was changed.",
         remedy=f"Start it and run again, which loses nothing; or open legacy without what is missing: {command}.",
         details=details,
     )

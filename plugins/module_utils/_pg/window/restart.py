@@ -54,7 +54,7 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
     guard.say(STARTED)
     level = wait_for(
         lambda: _level(legacy),
-        lambda seen: seen != "",
+        lambda value: value != "",
         Deadline(_START),
         what=f"{legacy.endpoint} to answer after its restart",
         code="control_failed",
@@ -85,7 +85,7 @@ def same_server(legacy: Server, control: Control) -> None:
 def _other(legacy: Server, control: Control, what: str) -> FleetError:
     return FleetError(
         "control_failed",
-        f"What legacy.{control.manner.replace('pg_ctl', 'data_directory')} names {what}, but {legacy.endpoint} answers.",
+        f"What legacy.{control.kind.replace('pg_ctl', 'data_directory')} names {what}, but {legacy.endpoint} answers.",
         remedy="Name the container, unit or data directory of that server; behind legacy.command_prefix when it is on another host.",
     )
 

@@ -15,7 +15,7 @@ from ..._core.result import Step
 from ..._core.wait import Deadline
 from .. import facts, plan
 from ..engines.dump import copy_window
-from ..model import COMPLETE, COPYING, OUTLINE, Order
+from ..model import COMPLETE, COPYING, OUTLINE, SnapshotSpec
 from ..replication import pair, reading, sync
 from ..server import account_sync, barrier, fence, materialized_views, sessions, target_database
 from ..server.postgres import Server
@@ -54,21 +54,21 @@ def abort(work: Work, serves: str) -> None:
 
 def switch(work: Work, to: str, kind: type[Window] = Window) -> None:
     """One window of ``kind``, tried as often as window_attempts says."""
-    road = course_to(work, to)
+    direction = direction_to(work, to)
     guard = watchdog.watching(work.guard)
-    ready(work, road)
+    ready(work, direction)
     if to == "new" and kind is Window and work.options.guarantee == "sync":
         # Before the window, so that every session which begins after it has the setting already.
-        sync.prepare(road.target)
+        sync.prepare(direction.target)
     if work.options.verify != "none" or work.options.snapshot:
-        work.frozen = Verification(road, work.options.verify, work.options.verify_timeout)
+        work.frozen = Verification(direction, work.options.verify, work.options.verify_timeout)
     for attempt in range(int(work.options.window_attempts)):
         try:
-            work.opened = window_for(work, road, kind, guard).run()
+            work.opened = window_for(work, direction, kind, guard).run()
             guard.say(watchdog.DONE)
             return
         except FleetError as error:
-            alive = all(server.alive for server in (road.source, road.target))
+            alive = all(server.alive for server in (direction.source, direction.target))
             cause = error.details.get("cause", {}).get("code", error.code)
             if (
                 error.code not in _RETRY
@@ -85,14 +85,14 @@ def switch(work: Work, to: str, kind: type[Window] = Window) -> None:
             work.lock()
 
 
-def course_to(work: Work, to: str) -> pair.Course:
+def direction_to(work: Work, to: str) -> pair.Direction:
     """The switch after which ``to`` serves. New follows legacy afterwards only if its slot was made before legacy opened."""
     there = to == "new" or facts.observe(work.legacy, work.new).forward.slot != ""
-    return replace(pair.course(work.legacy, work.new, to), returns=there)
+    return replace(pair.direction(work.legacy, work.new, to), returns=there)
 
 
-def copies(work: Work, road: pair.Course) -> bool:
-    return road.target is work.new and stage_of_copy(work) == OUTLINE
+def copies(work: Work, direction: pair.Direction) -> bool:
+    return direction.target is work.new and stage_of_copy(work) == OUTLINE
 
 
 def stage_of_copy(work: Work) -> str:
@@ -100,73 +100,73 @@ def stage_of_copy(work: Work) -> str:
 
 
 def copier(work: Work) -> copy_window.Copy:
-    return copy_window.Copy(pair.course(work.legacy, work.new, "new"), work.options, work.runner)
+    return copy_window.Copy(pair.direction(work.legacy, work.new, "new"), work.options, work.runner)
 
 
-def window_for(work: Work, road: pair.Course, kind: type[Window], guard: watchdog.Watchdog) -> Window:
-    parts = (road, work.options, work.clients, guard, Carrier(road, work.options.accept_owner_code), work.frozen)
-    return copy_window.CopyWindow(*parts).bring_by(copier(work)) if copies(work, road) else kind(*parts)
+def window_for(work: Work, direction: pair.Direction, kind: type[Window], guard: watchdog.Watchdog) -> Window:
+    parts = (direction, work.options, work.clients, guard, Carrier(direction, work.options.accept_owner_code), work.frozen)
+    return copy_window.CopyWindow(*parts).bring_by(copier(work)) if copies(work, direction) else kind(*parts)
 
 
-def ready(work: Work, road: pair.Course) -> None:
+def ready(work: Work, direction: pair.Direction) -> None:
     """The last gates before clients are held: in step, equal schemas, nobody in a long transaction; the unused slot is near."""
-    carry_accounts(work, road)
-    if copies(work, road):
+    carry_accounts(work, direction)
+    if copies(work, direction):
         copier(work).ready()
     else:
-        in_step(work, road)
-    quiet(work, road)
-    work.warnings += alone(road, carry_accounts(work, road))
+        in_step(work, direction)
+    quiet(work, direction)
+    work.warnings += accounts_of_target_only(direction, carry_accounts(work, direction))
     # Tables that were made on both sides since.
-    for server in (road.target, road.source):
+    for server in (direction.target, direction.source):
         barrier.keep(server)
-    if road.returns and not copies(work, road):
-        pair.advance(road)
+    if direction.returns and not copies(work, direction):
+        pair.advance(direction)
 
 
-def carry_accounts(work: Work, road: pair.Course) -> list[str]:
+def carry_accounts(work: Work, direction: pair.Direction) -> list[str]:
     """Make the side that follows equal in what is no row; the accounts that only it has."""
-    alone = account_sync.follow(road.source, road.target, work.link)[1]
-    reading.keep(road.target)
-    return alone
+    only_there = account_sync.follow(direction.source, direction.target, work.link)[1]
+    reading.keep(direction.target)
+    return only_there
 
 
 def account_steps(work: Work, found: str) -> tuple[Step, ...]:
     """State armed again: what has changed since is carried, and nothing is done when nothing has."""
     if work.options.state != "armed" or found not in ("armed", "new", "new_armed"):
         return ()
-    road = pair.course(work.legacy, work.new, "legacy" if plan.serving(found) == "new" else "new")
-    changed = account_sync.pending(work.legacy, work.new, work.link.user, road.source.side)
-    return (Step("accounts", f"changed on {road.source.side} since: {'; '.join(changed[:5])}"),) if changed else ()
+    direction = pair.direction(work.legacy, work.new, "legacy" if plan.serving(found) == "new" else "new")
+    changed = account_sync.pending(work.legacy, work.new, work.link.user, direction.source.side)
+    return (Step("accounts", f"changed on {direction.source.side} since: {'; '.join(changed[:5])}"),) if changed else ()
 
 
-def alone(road: pair.Course, names: t.Sequence[str]) -> list[str]:
-    shown = f"Accounts that only {road.target.side} has keep their rights there: {', '.join(map(repr, names[:10]))}{' …' if len(names) > 10 else ''}."
+def accounts_of_target_only(direction: pair.Direction, names: t.Sequence[str]) -> list[str]:
+    shown = f"Accounts that only {direction.target.side} has keep their rights there: {', '.join(map(repr, names[:10]))}{' …' if len(names) > 10 else ''}."
     return [shown] if names else []
 
 
-def in_step(work: Work, road: pair.Course) -> None:
+def in_step(work: Work, direction: pair.Direction) -> None:
     epoch = f"{fence.new_epoch()}:ping"
-    seconds = pair.ping(road, epoch, 30)
+    seconds = pair.ping(direction, epoch, 30)
     attempts = 0
     while seconds > _PING_LIMIT:
         attempts += 1
         if attempts > 20:
             raise FleetError(
                 "apply_lagging",
-                f"{road.target.endpoint} needs {seconds:.2f} s to show a commit; the limit is {_PING_LIMIT} s. No window was opened.",
+                f"{direction.target.endpoint} needs {seconds:.2f} s to show a commit; the limit is {_PING_LIMIT} s. No window was opened.",
                 remedy="Run again when the source writes less, or give the follower more room.",
                 details={"ping_ms": round(seconds * 1000)},
             )
-        seconds = pair.ping(road, f"{epoch}{attempts}", 30)
+        seconds = pair.ping(direction, f"{epoch}{attempts}", 30)
 
 
-def quiet(work: Work, road: pair.Course) -> None:
-    busy = sessions.long_ones(road.source, work.options.drain_grace)
+def quiet(work: Work, direction: pair.Direction) -> None:
+    busy = sessions.long_ones(direction.source, work.options.drain_grace)
     if busy and work.options.on_active == "abort":
         raise FleetError(
             "active_transactions",
-            f"Transactions on {road.source.endpoint} are older than drain_grace: {', '.join(busy)}. No window was opened.",
+            f"Transactions on {direction.source.endpoint} are older than drain_grace: {', '.join(busy)}. No window was opened.",
             remedy="End them, raise drain_grace, or set on_active: terminate.",
             details={"sessions": busy},
         )
@@ -175,7 +175,7 @@ def quiet(work: Work, road: pair.Course) -> None:
 def cleanup(work: Work, serves: str) -> None:
     """Route the clients to the side that is open, and turn the direction of replication around."""
     target = work.server(serves)
-    road = course_to(work, serves)
+    direction = direction_to(work, serves)
     copied = stage_of_copy(work) == COPYING
     if work.opened is None and not fence.served(fence.settings_of(target.admin, target.dbname) or {}):
         if serves == "new" or not copied:
@@ -183,10 +183,10 @@ def cleanup(work: Work, serves: str) -> None:
         work.clients.serve(serves)
     if serves == "new" and copied:
         target_database.stage(target, COMPLETE)
-    pair.cleanup(road, fence.new_epoch())
+    pair.cleanup(direction, fence.new_epoch())
     if not copied:
         # Else the views came with the copy, or the copy was given up and no side was opened.
-        refresh(work, road.source, target)
+        refresh(work, direction.source, target)
 
 
 def refresh(work: Work, source: Server, target: Server) -> None:
@@ -207,9 +207,9 @@ def wait_for_legacy(work: Work) -> None:
 
 def wait_connected(work: Work, serves: str) -> None:
     """Give the new direction a moment to connect, so that the result does not call the way back closed while it is opening."""
-    road = pair.course(work.legacy, work.new, serves)
-    deadline = Deadline(6 if course_to(work, serves).returns else 0)
-    while pair.lag(road.target, road.back) is None and not deadline.expired():
+    direction = pair.direction(work.legacy, work.new, serves)
+    deadline = Deadline(6 if direction_to(work, serves).returns else 0)
+    while pair.lag(direction.target, direction.back) is None and not deadline.expired():
         deadline.pause(0.05)
 
 
@@ -233,7 +233,7 @@ def compare(work: Work) -> None:
         )
 
 
-def snapshot_maker(work: Work, order: Order, to: str) -> Maker:
+def snapshot_maker(work: Work, order: SnapshotSpec, to: str) -> Maker:
     """Takes the snapshot of the side that the switch to ``to`` closes."""
     return Maker(work.server("legacy" if to == "new" else "new"), order, work.runner)
 

@@ -29,7 +29,7 @@ class Trial(Window):
     """One attempt. ``window_ms`` is until the clients of the source are released, ``database_ms`` until the source takes writes again."""
 
     def _open(self) -> None:
-        source, target, epoch = self._road.source, self._road.target, self._opened.epoch
+        source, target, epoch = self._direction.source, self._direction.target, self._opened.epoch
         self._left()
         for server, fenced in ((target, True), (source, False)):
             if not fence.turn(server.admin, server.dbname, f"{epoch}:abort", fenced, f"{epoch}:open"):
@@ -40,7 +40,7 @@ class Trial(Window):
 
     def _finish(self) -> None:
         """Sessions that began under the fence would stay read only; all older ones ended in W2."""
-        source = self._road.source
+        source = self._direction.source
         sessions.end_now(source, sessions.now_on(source))
         self._step("sessions")
         self._release(source.side)

@@ -26,7 +26,7 @@ from dataclasses import asdict
 
 from ..._core.errors import FleetError
 from ..._core.wait import Deadline
-from ..replication.pair import Course
+from ..replication.pair import Direction
 from ..server import catalog, large_objects, relations, scan
 from ..server.postgres import Server, Session, ident, literal
 from ..server.scan import Total
@@ -61,15 +61,15 @@ def _bucket(key: t.Sequence[str]) -> str:
 class Verification:
     """The comparison of one switch."""
 
-    def __init__(self, road: Course, mode: str, seconds: float, jobs: int = 2) -> None:
-        self._road = road
+    def __init__(self, direction: Direction, mode: str, seconds: float, jobs: int = 2) -> None:
+        self._direction = direction
         self._mode = mode
         self._seconds = seconds
         self._jobs = jobs
-        self._tables = catalog.tables(road.source.db)
+        self._tables = catalog.tables(direction.source.db)
         # Both sides are scanned alike. From here to the comparison the freeze keeps everybody else from adding an index.
-        self._copied = scan.unplannable(road.source.db) | scan.unplannable(road.target.db)
-        self._holders = {server.side: server.fresh(server.dbname) for server in (road.source, road.target)}
+        self._copied = scan.unplannable(direction.source.db) | scan.unplannable(direction.target.db)
+        self._holders = {server.side: server.fresh(server.dbname) for server in (direction.source, direction.target)}
         self._snapshots: dict[str, str] = {}
 
     def freeze(self) -> None:
@@ -93,7 +93,7 @@ class Verification:
         """``{mode, tables, rows, equal, seconds, mismatches}``. Raises FleetError "verify_incomplete"."""
         started = time.monotonic()
         totals = self._totals(Deadline(self._seconds))
-        source, target = (totals[server.side] for server in (self._road.source, self._road.target))
+        source, target = (totals[server.side] for server in (self._direction.source, self._direction.target))
         mismatches = [self._mismatch(table, source[table], target[table]) for table in self._tables if source[table] != target[table]]
         mismatches += self._objects()
         return {
@@ -110,7 +110,7 @@ class Verification:
         errors: list[FleetError] = []
         workers = [
             threading.Thread(target=self._work, args=(server, todo, found[server.side], errors, deadline), daemon=True)
-            for server, todo in ((server, self._queue()) for server in (self._road.source, self._road.target))
+            for server, todo in ((server, self._queue()) for server in (self._direction.source, self._direction.target))
             for _job in range(self._jobs)
         ]
         for worker in workers:
@@ -122,7 +122,7 @@ class Verification:
             reason = errors[0].message if errors else f"not done after {self._seconds:g} s"
             raise FleetError(
                 "verify_incomplete",
-                f"The comparison was not finished: {reason}. {self._road.target.side} serves; nothing was found to differ so far.",
+                f"The comparison was not finished: {reason}. {self._direction.target.side} serves; nothing was found to differ so far.",
                 remedy="Raise verify_timeout for the next switch, or compare by hand.",
                 details={"tables": len(self._tables), "done": {side: len(done) for side, done in found.items()}},
             )
@@ -163,13 +163,13 @@ class Verification:
 
     def _mismatch(self, table: tuple[str, str], source: Total, target: Total) -> dict[str, t.Any]:
         entry: dict[str, t.Any] = {"table": ".".join(table), "source": asdict(source), "target": asdict(target), "keys": []}
-        key = _primary_key(self._holders[self._road.source.side], table)
+        key = _primary_key(self._holders[self._direction.source.side], table)
         if key and self._mode != "counts" and table not in self._copied:
             entry["keys"] = self._differing(table, key)
         return entry
 
     def _differing(self, table: tuple[str, str], key: t.Sequence[str]) -> list[str]:
-        sides = [self._holders[server.side] for server in (self._road.source, self._road.target)]
+        sides = [self._holders[server.side] for server in (self._direction.source, self._direction.target)]
         for session in sides:
             relations.read(session, [table])
         text = bucket_text(table, key, self._mode)
@@ -187,7 +187,7 @@ class Verification:
         return found[:_KEYS]
 
     def _objects(self) -> list[dict[str, t.Any]]:
-        source, target = (large_objects.held(self._holders[server.side]) for server in (self._road.source, self._road.target))
+        source, target = (large_objects.held(self._holders[server.side]) for server in (self._direction.source, self._direction.target))
         different = sorted(oid for oid in set(source) | set(target) if source.get(oid) != target.get(oid))
         if not different:
             return []

@@ -39,15 +39,15 @@ _NO_EPOCH = (HOLD, RESTART, STOPPING, STARTED)
 PATIENCE = 60.0
 
 
-def decide(said: str, cause: str, target: str) -> str:
+def decide(last_word: str, cause: str, target: str) -> str:
     """What to do: release, abort, serve_target, wait or nothing. Pure.
 
     ``said`` is the last word of the module, ``cause`` is eof or deadline, ``target`` what its catalog says of the epoch after the attempt
     to abort it: aborted, committed, stale or unreadable.
     """
-    if said in ("", DONE):
+    if last_word in ("", DONE):
         return "nothing"
-    if said in _NO_EPOCH:
+    if last_word in _NO_EPOCH:
         return "release"
     if target == "aborted":
         return "abort"
@@ -55,7 +55,7 @@ def decide(said: str, cause: str, target: str) -> str:
         return "serve_target"
     if target == "unreadable":
         # A dead module that never sent the commit cannot send it later; a hanging one can, and a sent one may have arrived.
-        return "abort" if said == FENCE and cause == "eof" else "wait"
+        return "abort" if last_word == FENCE and cause == "eof" else "wait"
     return "nothing"
 
 

@@ -17,7 +17,7 @@ from ..._core.wait import Deadline, wait_for
 from ..faults import hit
 from ..model import Options
 from ..replication import pair
-from ..replication.pair import Course
+from ..replication.pair import Direction
 from ..routers.clients import Clients
 from ..server import fence, sessions
 from .carry import Carrier
@@ -88,7 +88,7 @@ class Pause:
         self._clients.resume(side)
         self._step("resume")
 
-    def _given_up(self, error: FleetError, side: str) -> t.NoReturn:
+    def _abandoned(self, error: FleetError, side: str) -> t.NoReturn:
         """Raise ``error`` after the writes are back on ``side``; what is no reason of its own becomes "window_aborted" with it as cause."""
         if error.code in ("active_transactions", "prepared_transactions", "router_failed", "apply_lagging", "apply_error", "window_aborted"):
             raise error
@@ -105,10 +105,10 @@ class Window(Pause):
     """One attempt to move the writes along ``road``."""
 
     def __init__(
-        self, road: Course, options: Options, clients: Clients, watchdog: Watchdog, carrier: Carrier, frozen: Freeze | None
+        self, direction: Direction, options: Options, clients: Clients, watchdog: Watchdog, carrier: Carrier, frozen: Freeze | None
     ) -> None:
         super().__init__(options, clients, watchdog)
-        self._road = road
+        self._direction = direction
         self._carrier = carrier
         self._frozen = frozen
         self._commit_sent = False
@@ -116,9 +116,9 @@ class Window(Pause):
 
     def run(self) -> Opened:
         """Move the writes. Raises FleetError after the writes are back on the source, or "outcome_unknown", "router_failed" as they say."""
-        source, epoch = self._road.source, self._opened.epoch
+        source, epoch = self._direction.source, self._opened.epoch
         self._limit = Deadline(self._options.max_window)
-        backends = {server.side: server.admin.pid for server in (source, self._road.target)}
+        backends = {server.side: server.admin.pid for server in (source, self._direction.target)}
         self._watchdog.window(epoch, source.side, backends, self._options.max_window)
         began = self._clock = time.monotonic()
         self._opened.held_at = time.time()
@@ -141,7 +141,7 @@ class Window(Pause):
 
     # W0 to W2: nobody can write any more.
     def _close(self) -> float:
-        source, target, epoch = self._road.source, self._road.target, self._opened.epoch
+        source, target, epoch = self._direction.source, self._direction.target, self._opened.epoch
         self._watchdog.say(FENCE)
         fence.turn(target.admin, target.dbname, f"{epoch}:open", True)
         if self._clients.choosy:
@@ -165,7 +165,7 @@ class Window(Pause):
 
     # W3 to W6: everything that was written is on the target, nothing of it will come back.
     def _prove(self) -> None:
-        source, target, epoch = self._road.source, self._road.target, self._opened.epoch
+        source, target, epoch = self._direction.source, self._direction.target, self._opened.epoch
         pair.mark(source, pair.WINDOW, epoch)
         self._step("W3")
         self._bring()
@@ -184,12 +184,12 @@ class Window(Pause):
         """Rows reach the target by replication, so there is nothing to do but wait for the marker."""
 
     def _prepare_return(self) -> None:
-        if self._road.returns:
-            pair.advance(self._road)
+        if self._direction.returns:
+            pair.advance(self._direction)
 
     # W7: the one commit that moves the writes.
     def _open(self) -> None:
-        target, epoch = self._road.target, self._opened.epoch
+        target, epoch = self._direction.target, self._opened.epoch
         self._left()
         # After the next word only the target knows the outcome, so a target that is gone already shall be found before it.
         target.admin.run("SELECT 1")
@@ -204,7 +204,7 @@ class Window(Pause):
 
     # W8 and the clients. From here on there is no way back but a switch of its own.
     def _finish(self) -> None:
-        target = self._road.target
+        target = self._direction.target
         with self._answered(_ENDING):
             sessions.end_now(target, self._old_sessions or sessions.now_on(target))
         self._step("W8")
@@ -217,7 +217,7 @@ class Window(Pause):
 
         def cut() -> None:
             silent.append(True)
-            for server in (self._road.source, self._road.target):
+            for server in (self._direction.source, self._direction.target):
                 server.cut()
 
         clock = threading.Timer(max(seconds, 0.0), cut)
@@ -246,7 +246,7 @@ class Window(Pause):
                 return
         else:
             self._close_target(epoch)
-        source = self._road.source
+        source = self._direction.source
         try:
             _again(lambda: self._reopen(epoch), source, self._limit)
         except FleetError as unreachable:
@@ -259,16 +259,16 @@ class Window(Pause):
             ) from error
         self._clients.serve(source.side)
         self._watchdog.say(DONE)
-        self._given_up(error, source.side)
+        self._abandoned(error, source.side)
 
     def _reopen(self, epoch: str) -> None:
-        source = self._road.source
+        source = self._direction.source
         fence.turn(source.admin, source.dbname, f"{epoch}:abort", False, f"{epoch}:open")
         sessions.end_idle(source)
 
     def _close_target(self, epoch: str) -> None:
         """The commit was never sent, so a target that cannot be reached cannot open later either."""
-        target = self._road.target
+        target = self._direction.target
         try:
             fence.turn(target.admin, target.dbname, f"{epoch}:abort", True, f"{epoch}:open")
         except FleetError:
@@ -276,7 +276,7 @@ class Window(Pause):
 
     def _outcome(self, error: FleetError) -> str:
         """The reply to W7 was lost: end the epoch, or learn that it was committed. Raises "outcome_unknown" at the deadline."""
-        target, epoch = self._road.target, self._opened.epoch
+        target, epoch = self._direction.target, self._opened.epoch
 
         def ask() -> str:
             try:
@@ -290,11 +290,11 @@ class Window(Pause):
 
         return wait_for(
             ask,
-            lambda seen: seen != "unreadable",
+            lambda value: value != "unreadable",
             self._limit,
             what=f"{target.endpoint} to say whether it was opened ({error.message})",
             code="outcome_unknown",
-            remedy=f"Make {target.endpoint} reachable and run again; until then {self._road.source.side} stays closed and nothing is lost.",
+            remedy=f"Make {target.endpoint} reachable and run again; until then {self._direction.source.side} stays closed and nothing is lost.",
         )
 
 

@@ -22,7 +22,7 @@ from ...._core.runner import Runner
 from ...._core.wait import Deadline
 from ...model import COPYING, OUTLINE, Finding, Options
 from ...replication import pair
-from ...replication.pair import Course
+from ...replication.pair import Direction
 from ...server import catalog, large_objects, materialized_views, owner_code, schema, sessions, target_database
 from ...server.programs import Programs, programs, without, without_helper, without_views
 from ...window.window import Window
@@ -33,7 +33,7 @@ _RATE, _RATE_BUSY = 35e6, 20e6
 # Seconds that a copy takes even when there is nothing to move: 0.6 measured for 16 MB.
 _LEAST = 0.5
 # What the window needs beside the copy: gates, sequences, snapshots, the commands of the router.
-_BESIDE = 1.0
+_UNSUPPORTED = 1.0
 # Rows as text without indexes are at most about as large as the database; some room has to stay.
 _ROOM = 1.2
 
@@ -47,7 +47,7 @@ def findings(options: Options, size: int, free: int) -> list[Finding]:
     """What stands against a copy inside the window. ``free`` bytes are where the dump is written, on this host."""
     found = []
     # A window that is given up has held everybody for nothing, so this asks for the room of a busy machine.
-    needed = round(_BESIDE + _LEAST + size / _RATE_BUSY, 1)
+    needed = round(_UNSUPPORTED + _LEAST + size / _RATE_BUSY, 1)
     if needed > options.max_window:
         # A copy that is only prepared does not hold anybody; the run that switches has to name the pause that it may take.
         found.append(
@@ -80,14 +80,14 @@ def free_bytes() -> int:
 class Copy:
     """One copy of the database of ``road.source``, which is closed, to ``road.target``, which is not open yet."""
 
-    def __init__(self, road: Course, options: Options, runner: Runner) -> None:
-        self._road = road
+    def __init__(self, direction: Direction, options: Options, runner: Runner) -> None:
+        self._direction = direction
         self._options = options
         self._runner = runner
 
     def outline(self) -> None:
         """Everything that can be made before the window. The database on the target is new and fenced; clients notice nothing."""
-        source, target = self._road.source, self._road.target
+        source, target = self._direction.source, self._direction.target
         for server in (source, target):
             sessions.end_copies(server)
         schema.prepare(source, target, self._options, everything=True)
@@ -99,21 +99,21 @@ class Copy:
 
     def ready(self) -> None:
         """Refuse a window whose rows would not fit the outline. Raises FleetError "schema_drift"; keys and indexes are made in the window."""
-        drifted = [name for name in catalog.drift(self._road.source, self._road.target) if name.startswith(("column ", "sequence "))]
+        drifted = [name for name in catalog.drift(self._direction.source, self._direction.target) if name.startswith(("column ", "sequence "))]
         if drifted:
             # A copy that was given up is cleaned away and made anew by the next run; this one shall be, too.
-            target_database.stage(self._road.target, COPYING)
+            target_database.stage(self._direction.target, COPYING)
             raise _drift(drifted)
-        for server in (self._road.source, self._road.target):
+        for server in (self._direction.source, self._direction.target):
             owner_code.refuse(server.db, self._options.accept_owner_code, everything=True)
 
     def rows(self, seconds: float) -> None:
         """Bring rows, then keys, indexes, constraints and triggers. Nobody can write on either side. Raises FleetError at ``seconds``."""
-        source, target = self._road.source, self._road.target
+        source, target = self._direction.source, self._direction.target
         limit = Deadline(seconds)
         # The slot would keep the log of the whole copy, and decode it; it is made again behind it.
         target_database.stage(target, COPYING)
-        pair.drop_slot(target, self._road.back)
+        pair.drop_slot(target, self._direction.back)
         holder = source.fresh(source.dbname)
         try:
             holder.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -141,18 +141,18 @@ class Copy:
             "--section=post-data",
             "-B",
             "--no-unlogged-table-data",
-            f"--dbname={self._road.source.dbname}",
+            f"--dbname={self._direction.source.dbname}",
             "--format=directory",
-            schema.encoding(self._road.source.db),
+            schema.encoding(self._direction.source.db),
             "--lock-wait-timeout=60s",
             f"--file={archive}",
         ]
-        self._ran("pg_dump", tools.run("pg_dump", self._road.source.endpoint, words, timeout=_some(limit)))
+        self._ran("pg_dump", tools.run("pg_dump", self._direction.source.endpoint, words, timeout=_some(limit)))
         # Views are filled as after every other switch, not by their entries: a function in one may need the search_path of the database.
         self._restore(tools, archive, without_helper(without_views(tools.listing(archive))), [jobs], limit)
 
     def _restore(self, tools: Programs, archive: Path, lines: t.Sequence[str], words: t.Sequence[str], limit: Deadline | None) -> None:
-        target, timeout = self._road.target, None if limit is None else _some(limit)
+        target, timeout = self._direction.target, None if limit is None else _some(limit)
         words = [*words, f"--dbname={target.dbname}", "--exit-on-error", tools.chosen(without(lines, [])), str(archive)]
         self._ran("pg_restore", tools.run("pg_restore", target.endpoint, words, timeout=timeout))
 
@@ -166,13 +166,13 @@ class Copy:
         if done.rc != 0:
             raise FleetError(
                 "seed_error",
-                f"{name} of {self._road.source.dbname} ended with {done.rc}: {done.err.strip()[-600:]}.",
+                f"{name} of {self._direction.source.dbname} ended with {done.rc}: {done.err.strip()[-600:]}.",
                 remedy="Remove the reason and run again; the database on the new side is made anew.",
             )
 
     def _programs(self) -> t.ContextManager[Programs]:
         bindirs = (self._options.new.bindir, self._options.legacy.bindir)
-        return programs(self._runner, *bindirs, major=self._road.target.admin.version // 10000, application=sessions.COPIES, more=("lc_monetary=C",))
+        return programs(self._runner, *bindirs, major=self._direction.target.admin.version // 10000, application=sessions.COPIES, more=("lc_monetary=C",))
 
 
 class CopyWindow(Window):
@@ -188,9 +188,9 @@ class CopyWindow(Window):
 
     def _prepare_return(self) -> None:
         """The slot for the way back begins behind the copy. Making it waits for transactions on the whole target server, hence the limit."""
-        target = self._road.target
+        target = self._direction.target
         target.db.settings({"statement_timeout": str(int(self._left() * 1000) + 1)})
-        pair.keep_slot(target, self._road.back)
+        pair.keep_slot(target, self._direction.back)
         target.db.settings({"statement_timeout": "0"})
 
 

@@ -41,7 +41,6 @@ from ...server.programs import Programs, keys, passes, programs, without
 from ...window import carry
 from . import small_tables
 
-
 # What says that a step fails for good, and what the next run finds then.
 _FAILURES = ("seed_error", "apply_error")
 _FAILED = {"copy": COPY_FAILED, "rest": REST_FAILED}
@@ -163,7 +162,7 @@ class Seed:
 
     def _copy(self) -> None:
         """Wait until every table is in step. The servers copy by themselves, so a killed run loses nothing."""
-        take_in(pair.course(self._legacy, self._new, "new"), self._options.accept_owner_code)
+        take_in(pair.direction(self._legacy, self._new, "new"), self._options.accept_owner_code)
         deadline = Deadline(self._options.wait_timeout)
         stalled = reasons.Stalled(self._new)
         while True:
@@ -207,17 +206,17 @@ class Seed:
             behind = set(tools.listing(archive, section="post-data"))
             jobs = self._options.seed_jobs or os.cpu_count() or 1
             # A killed run may have made some of them, so "already exists" is no error here.
-            said = ""
+            output = ""
             for some, parallel in passes(without([line for line in lines if line in behind], self._keys(lines))):
-                said += self._restore(tools, archive, [f"--jobs={jobs}"] if parallel else [], some, strict=False) + "\n"
-        self._refuse(restore_errors.errors(said))
+                output += self._restore(tools, archive, [f"--jobs={jobs}"] if parallel else [], some, strict=False) + "\n"
+        self._refuse(restore_errors.errors(output))
         if self._options.ddl_freeze:
             freeze.on(self._new)
         different = catalog.drift(self._legacy, self._new)
         if different:
             raise FleetError(
                 "seed_error",
-                f"The schema of {self._new.endpoint} differs after the restore: {', '.join(different[:10])}. {said[-600:]}",
+                f"The schema of {self._new.endpoint} differs after the restore: {', '.join(different[:10])}. {output[-600:]}",
                 remedy="Remove the reason on legacy, where the schema is not frozen any more, and run again: the database on new is made anew."
                 " Or give the move up with state: absent.",
                 details={"objects": different},
@@ -233,7 +232,7 @@ class Seed:
         if failed:
             raise FleetError(
                 "seed_error",
-                f"What cannot be made on {self._new.endpoint}: {restore_errors.told(failed)}.",
+                f"What cannot be made on {self._new.endpoint}: {restore_errors.sentence(failed)}.",
                 remedy="Change or drop each of them on legacy, as a superuser after SET pgcut.bypass = on, and run again.",
                 details={"objects": [{"statement": statement, "reason": reason} for statement, reason in failed]},
             )
@@ -269,37 +268,37 @@ def nobody_listens() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in poll.poll(0))
 
 
-def take_in(road: pair.Course, accepted: t.Collection[str]) -> None:
+def take_in(direction: pair.Direction, accepted: t.Collection[str]) -> None:
     """Tables that were made on both sides after the copy: let the target's subscription follow them, from an empty table on."""
-    tables = catalog.unfollowed(road.target.db, road.ahead)
+    tables = catalog.unfollowed(direction.target.db, direction.ahead)
     if not tables:
         return
-    for server in (road.source, road.target):
+    for server in (direction.source, direction.target):
         for table in catalog.keyless(server.db):
-            identities.give_identity(server, table, keep=server is road.source)
-    apart = scan.unplannable(road.target.db)
+            identities.give_identity(server, table, keep=server is direction.source)
+    apart = scan.unplannable(direction.target.db)
     for name in tables:
-        with road.target.db.block():
-            relations.write(road.target.db, [name])
+        with direction.target.db.block():
+            relations.write(direction.target.db, [name])
             # TRUNCATE plans nothing; where it need not be, a table that others refer to can be emptied, too.
             empty = "TRUNCATE ONLY" if name in apart else "DELETE FROM ONLY"
-            road.target.db.run(f"{empty} {ident(*name)}")
-    owner_code.refuse_replicated(road.target.db, accepted)
-    road.target.db.run(f"ALTER SUBSCRIPTION {ident(road.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
+            direction.target.db.run(f"{empty} {ident(*name)}")
+    owner_code.refuse_replicated(direction.target.db, accepted)
+    direction.target.db.run(f"ALTER SUBSCRIPTION {ident(direction.ahead)} REFRESH PUBLICATION WITH (copy_data = true)")
 
 
-def complete(road: pair.Course, seconds: float, accepted: t.Collection[str]) -> None:
+def complete(direction: pair.Direction, seconds: float, accepted: t.Collection[str]) -> None:
     """`take_in`, and wait until everything is in step."""
-    take_in(road, accepted)
+    take_in(direction, accepted)
     wait_for(
-        lambda: road.target.db.value(
+        lambda: direction.target.db.value(
             "SELECT count(*) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid"
             " WHERE s.subname = %s AND r.srsubstate <> 'r'",
-            road.ahead,
+            direction.ahead,
         ),
         lambda pending: pending == 0,
         Deadline(seconds),
-        what=f"every table of {road.target.side} to be in step",
+        what=f"every table of {direction.target.side} to be in step",
         interval=0.1,
         remedy="Read the log of the server that follows, remove the reason, and run again.",
     )

@@ -54,7 +54,7 @@ def conditions(legacy: Server, new: Server, options: Options, runner: Runner) ->
 
 
 def _controllable(end: Endpoint, runner: Runner) -> list[str]:
-    if not Control(end, runner).manner:
+    if not Control(end, runner).kind:
         return [f"{end.side}: neither container, service nor data_directory says how the server is started and stopped"]
     if not (end.container or end.data_directory):
         return [f"{end.side}.data_directory: missing, the control file and the copy are there"]
@@ -110,7 +110,7 @@ def _legacy_only(legacy: Server) -> list[str]:
 def _room(legacy: Server, options: Options, runner: Runner) -> list[str]:
     """1.2 times the cluster, as the design asks; without a readable directory another reason says so."""
     place = Control(options.new, runner)
-    if not (place.manner and place.data_directory):
+    if not (place.kind and place.data_directory):
         return []
     done = place.script('df -P -B1 "$1" | tail -n 1', place.data_directory)
     words = done.out.split()

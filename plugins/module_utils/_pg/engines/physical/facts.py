@@ -47,7 +47,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Road:
+class PhysicalDirection:
     """A switch from ``source`` to ``target``. ``ahead`` is the slot on the source, ``back`` the one on the target."""
 
     source: Site
@@ -73,9 +73,9 @@ class Sites:
     def both(self) -> tuple[Site, Site]:
         return self.legacy, self.new
 
-    def road(self, to: str) -> Road:
+    def direction(self, to: str) -> PhysicalDirection:
         """The switch after which side ``to`` serves."""
-        return Road(self.side(OTHER[to]), self.side(to))
+        return PhysicalDirection(self.side(OTHER[to]), self.side(to))
 
     def close(self) -> None:
         for site in self.both():
@@ -89,18 +89,18 @@ def sites(options: Options, runner: Runner, purpose: str) -> Sites:
 
 def observe(both: Sites) -> Nodes:
     """The facts of both. Raises FleetError "unreachable" for a side that should answer and does not: it is never taken for closed."""
-    seen = {site.side: _answer(site) for site in both.both()}
-    systems = {side: row["system"] for side, row in seen.items() if row}
-    files = {site.side: _stopped(site) for site in both.both() if seen[site.side] is None}
+    observed = {site.side: _answer(site) for site in both.both()}
+    systems = {side: row["system"] for side, row in observed.items() if row}
+    files = {site.side: _stopped(site) for site in both.both() if observed[site.side] is None}
     systems.update({side: found["system"] for side, found in files.items() if found["system"]})
     nodes = {}
     for side in ("legacy", "new"):
-        row = seen[side]
+        row = observed[side]
         nodes[side] = _from_row(row) if row else _from_files(files[side])
     if files.get("new", {}).get("replacing"):
         nodes["new"] = Node(role="replacing", running=False)
     elif systems.get("new") != systems.get("legacy"):
-        if seen["new"] is None:
+        if observed["new"] is None:
             raise _down(both.new, "It holds another cluster than legacy")
         nodes["new"] = Node(role="absent", fenced=nodes["new"].fenced)
     _plausible(both, Nodes(**nodes))
@@ -113,7 +113,7 @@ def one_cluster(legacy: Server, new: Server) -> bool:
     return bool(legacy.admin.value(text) == new.admin.value(text))
 
 
-def moved_whole(options: Options) -> bool:
+def is_moved(options: Options) -> bool:
     """Whether a physical pair exists already, as far as the servers that answer say: then only this engine goes on with it."""
     for end in (options.legacy, options.new):
         server = Server(end, "engine")

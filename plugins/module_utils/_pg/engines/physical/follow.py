@@ -12,7 +12,7 @@ from ...model import MAINTENANCE, Link
 from ...replication import pair
 from ...server.process import CLEAN
 from . import seed as physical_seed
-from .facts import Road, Site, ask, newest_timeline
+from .facts import PhysicalDirection, Site, ask, newest_timeline
 
 # Files of the server's own configuration survive pg_rewind, which would replace them by those of the other side. The copy has a fixed
 # name and is put back by the next run if this one is killed: what it holds is always the original. Inside of the data directory pg_rewind
@@ -48,10 +48,10 @@ exit "$rc"
 """
 
 
-def cleanup(road: Road, link: Link) -> bool:
+def cleanup(direction: PhysicalDirection, link: Link) -> bool:
     """Have the old side of ``road`` follow its target. Whether pg_rewind was needed."""
-    old, serves = road.source, road.target
-    physical_seed.keep_slot(serves.server, road.back)
+    old, serves = direction.source, direction.target
+    physical_seed.keep_slot(serves.server, direction.back)
     rewound = _make_standby(old, serves, link)
     hit("F1")
     old.server.close()
@@ -59,7 +59,7 @@ def cleanup(road: Road, link: Link) -> bool:
     hit("F2")
     physical_seed.wait_following(old, 60)
     hit("F3")
-    physical_seed.drop_slot(old.server, road.ahead)
+    physical_seed.drop_slot(old.server, direction.ahead)
     hit("F4")
     return rewound
 

@@ -17,7 +17,7 @@ from ...model import OTHER, Options
 from ...routers.clients import Clients, clients
 from ...server import fence
 from ...window.watchdog import FENCE, HOLD, OPENED, STOP, own_lock
-from .facts import Road, ask, sites
+from .facts import PhysicalDirection, ask, sites
 from .settle import epoch_of, forget_way_back, open_target, reopen, settle
 
 _LIMIT = 20.0
@@ -32,17 +32,17 @@ def rescue(options: Options, runner: Runner | None, window: t.Mapping[str, t.Any
         # process with this number is the module.
         os.kill(window["pid"], signal.SIGKILL)
     both = sites(options, runner, "watchdog")
-    road = both.road(OTHER[window["source"]])
+    direction = both.direction(OTHER[window["source"]])
     router = clients(options, runner)
     try:
-        return _settle(road, router, window)
+        return _settle(direction, router, window)
     finally:
         both.close()
         router.close()
 
 
-def _settle(road: Road, router: Clients, window: t.Mapping[str, t.Any]) -> bool:
-    for site in (road.target, road.source):
+def _settle(direction: PhysicalDirection, router: Clients, window: t.Mapping[str, t.Any]) -> bool:
+    for site in (direction.target, direction.source):
         try:
             if not own_lock(site.server, window["backends"][site.side]):
                 return True
@@ -52,35 +52,35 @@ def _settle(road: Road, router: Clients, window: t.Mapping[str, t.Any]) -> bool:
             site.server.close()
     word, epoch, limit = window["word"], window["epoch"], Deadline(_LIMIT)
     if word == HOLD:
-        _release(road, router)
+        _release(direction, router)
         return True
     if word == OPENED:
-        open_target(road, router, limit)
+        open_target(direction, router, limit)
         return True
-    if word == FENCE and road.source.control.running():
-        reopen(road.source.server, f"{epoch}:open")
-        _release(road, router)
-        forget_way_back(road, lambda _text: None)
+    if word == FENCE and direction.source.control.running():
+        reopen(direction.source.server, f"{epoch}:open")
+        _release(direction, router)
+        forget_way_back(direction, lambda _text: None)
         return True
-    if word == STOP and not _end_stop(road, epoch):
+    if word == STOP and not _end_stop(direction, epoch):
         return True
-    settle(road, router, limit, sent=word not in (FENCE, STOP), epoch=epoch)
+    settle(direction, router, limit, sent=word not in (FENCE, STOP), epoch=epoch)
     return True
 
 
-def _release(road: Road, router: Clients) -> None:
+def _release(direction: PhysicalDirection, router: Clients) -> None:
     """A source that is closed by now was left by a later switch, which routes the clients itself."""
-    row = ask(road.source)
+    row = ask(direction.source)
     if not row["recovery"] and not fence.is_fenced(row["settings"]):
-        router.serve(road.source.side)
+        router.serve(direction.source.side)
 
 
-def _end_stop(road: Road, epoch: str) -> bool:
+def _end_stop(direction: PhysicalDirection, epoch: str) -> bool:
     """The module was about to stop the source, and its command may still be on its way: bring the stop to its end.
 
     False when the source has left this epoch, so that another run is at work.
     """
-    source = road.source
+    source = direction.source
     if source.control.running():
         try:
             if epoch_of(source.server) != f"{epoch}:open":

@@ -64,7 +64,7 @@ class PhysicalRun:
 
     def go(self) -> dict[str, t.Any]:
         options = self._options
-        engine.refuse_beside(options, "physical")
+        engine.refuse_unsupported(options, "physical")
         before = physical_facts.observe(self._sites)
         if not self._check and options.state != "preflight":
             self._lock(before)
@@ -114,7 +114,7 @@ class PhysicalRun:
             if step.action == "abort":
                 self._settle(serves)
             elif step.action == "open":
-                physical_settle.open_target(self._sites.road(serves), self._clients, Deadline(self._options.max_window + 30))
+                physical_settle.open_target(self._sites.direction(serves), self._clients, Deadline(self._options.max_window + 30))
             elif step.action == "arm":
                 physical_seed.arm(self._sites, serves, self._link)
             elif step.action == "switch":
@@ -130,29 +130,29 @@ class PhysicalRun:
     def _settle(self, back: str) -> None:
         """A window that nobody works in any more, in which ``back`` was open before. Raises when the other side was promoted after all."""
         limit = Deadline(self._options.max_window + 30)
-        road = self._sites.road(OTHER[back])
-        served = physical_settle.settle(road, self._clients, limit, sent=True, warn=self._warnings.append)
+        direction = self._sites.direction(OTHER[back])
+        served = physical_settle.settle(direction, self._clients, limit, sent=True, warn=self._warnings.append)
         if served == physical_settle.TARGET:
             raise FleetError(
                 "window_aborted",
                 f"{OTHER[back]} turned out to be promoted; it serves now.",
                 remedy="Run again; the next run finishes the switch or goes back.",
             )
-        self._ended(road.target)
+        self._ended(direction.target)
 
     def _ended(self, site: Site) -> None:
         physical_seed.wait_following(site, 60)
 
     def _switch(self, to: str) -> str:
-        road = self._sites.road(to)
+        direction = self._sites.direction(to)
         guard = watching(self._guard)
         # What was settled before may have restarted a server, and the lock ends with its session.
         self._lock(physical_facts.observe(self._sites))
-        ready(road, self._options)
+        ready(direction, self._options)
         attempt = 0
         while True:
             attempt += 1
-            window = PhysicalWindow(road, self._options, self._clients, guard, self._warnings.append)
+            window = PhysicalWindow(direction, self._options, self._clients, guard, self._warnings.append)
             try:
                 self._opened = window.run()
                 guard.say(watchdog.DONE)
@@ -167,17 +167,17 @@ class PhysicalRun:
                     raise
                 self._warnings.append(f"Window {attempt} was given up: {error.message}")
                 time.sleep(5 * 2 ** (attempt - 1))
-                physical_seed.wait_following(road.target, 60)
+                physical_seed.wait_following(direction.target, 60)
                 self._lock(physical_facts.observe(self._sites))
 
     def _cleanup(self, serves: str) -> None:
-        road = self._sites.road(serves)
+        direction = self._sites.direction(serves)
         if self._opened is None:
-            server = road.target.server
+            server = direction.target.server
             physical_settle.end_sessions(server, server.admin.value("SELECT clock_timestamp()"))
             self._clients.serve(serves)
-        if physical_follow.cleanup(road, self._link):
-            self._warnings.append(f"{road.source.side} had log of its own after the switch and was rewound.")
+        if physical_follow.cleanup(direction, self._link):
+            self._warnings.append(f"{direction.source.side} had log of its own after the switch and was rewound.")
 
     # --- telling ------------------------------------------------------------------------------------------------------------------
 
@@ -193,12 +193,12 @@ class PhysicalRun:
         serves, predicted = physical_plan.serving(found), None
         wanted = self._check or self._options.state in ("preflight", "seeded", "armed")
         if serves in SIDES and wanted and self._options.state != "finished" and after.side(OTHER[serves]).running:
-            road = pair.course(self._sites.legacy.server, self._sites.new.server, OTHER[serves])
+            direction = pair.direction(self._sites.legacy.server, self._sites.new.server, OTHER[serves])
             try:
-                predicted = predicted_window_ms(self._options, self._clients, road, copied=False) + _SHUTDOWN_MS
+                predicted = predicted_window_ms(self._options, self._clients, direction, copied=False) + _SHUTDOWN_MS
             except FleetError as error:
                 self._warnings.append(f"The window cannot be predicted: {error.message}")
-        told = result(
+        outcome = result(
             steps,
             before={"phase": found, "serving": serves},
             after={"phase": reached, "serving": physical_plan.serving(reached)},
@@ -208,7 +208,7 @@ class PhysicalRun:
         )
         opened = self._opened
         return {
-            **told,
+            **outcome,
             "phase_before": found,
             "phase_after": reached,
             "serving": physical_plan.serving(reached),

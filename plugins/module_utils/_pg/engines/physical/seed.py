@@ -97,7 +97,7 @@ class Seed:
             return
         wait_for(
             lambda: legacy.admin.value("SELECT count(*) FROM pg_stat_replication WHERE application_name = %s", _BACKUP),
-            lambda seen: seen == 0,
+            lambda value: value == 0,
             Deadline(20),
             what="an interrupted base backup to end",
         )
@@ -257,7 +257,7 @@ def arm(sites: Sites, serves: str, link: Link) -> None:
     hit("A3")
     wait_for(
         lambda: ask(site)["follows_by"],
-        lambda seen: seen == SLOT[OTHER[serves]],
+        lambda value: value == SLOT[OTHER[serves]],
         Deadline(10),
         what=f"{site.server.endpoint} to read its settings anew",
     )
@@ -284,7 +284,7 @@ def wait_following(site: Site, seconds: float) -> None:
 
     wait_for(
         look,
-        lambda seen: seen == "streaming",
+        lambda value: value == "streaming",
         Deadline(seconds),
         what=f"{site.server.endpoint} to stream from the other side",
         code="apply_error",
@@ -300,7 +300,7 @@ def wait_replayed(server: Server, level: str, seconds: float, code: str = "apply
         lambda: server.admin.rows(
             "SELECT pg_last_wal_replay_lsn()::text AS at, coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false) AS there", level
         )[0],
-        lambda seen: bool(seen["there"]),
+        lambda value: bool(value["there"]),
         deadline,
         what=f"{server.endpoint} to replay up to {level}",
         interval=0.005,

@@ -18,7 +18,7 @@ from ...._core.wait import Deadline, wait_for
 from ...routers.clients import Clients
 from ...server import fence
 from ...server.postgres import Server
-from .facts import Road, Site, ask
+from .facts import PhysicalDirection, Site, ask
 from .seed import drop_slot, start_standby, stopped_in_recovery
 
 SOURCE, TARGET = "source", "target"
@@ -29,7 +29,7 @@ SOURCE, TARGET = "source", "target"
 
 def turn(server: Server, epoch: str, fenced: bool, expect: str | None = None) -> bool:
     """Fence or open every database of the cluster durably; False, and nothing written, when the epoch is not ``expect``."""
-    return fence.turn(server.admin, server.dbname, epoch, fenced, expect, whole=True)
+    return fence.turn(server.admin, server.dbname, epoch, fenced, expect, cluster=True)
 
 
 def epoch_of(server: Server) -> str:
@@ -46,9 +46,9 @@ def end_sessions(server: Server, before: t.Any) -> None:
     )
 
 
-def reopen(source: Server, seen: str) -> None:
+def reopen(source: Server, observed: str) -> None:
     """Let the source take writes again, if its epoch is ``seen`` still; sessions that began under the fence would go on refusing them."""
-    if turn(source, f"{seen.rsplit(':', 1)[0]}:abort", False, seen):
+    if turn(source, f"{observed.rsplit(':', 1)[0]}:abort", False, observed):
         source.admin.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'idle'"
             " AND application_name NOT LIKE 'bowline %'"
@@ -59,7 +59,7 @@ def reopen(source: Server, seen: str) -> None:
 
 
 def settle(
-    road: Road, clients: Clients, limit: Deadline, *, sent: bool, epoch: str = "", warn: t.Callable[[str], None] = lambda _text: None
+    direction: PhysicalDirection, clients: Clients, limit: Deadline, *, sent: bool, epoch: str = "", warn: t.Callable[[str], None] = lambda _text: None
 ) -> str:
     """Give the writes back to the source, or finish what the promotion of the target has begun. Returns who serves: source or target.
 
@@ -67,38 +67,38 @@ def settle(
     that one is ended.
     Raises FleetError "outcome_unknown" when the target cannot be proven to be unpromoted; the source then stays as it is.
     """
-    if sent and _promoted(road.target, limit):
-        open_target(road, clients, limit)
+    if sent and _promoted(direction.target, limit):
+        open_target(direction, clients, limit)
         return TARGET
-    start_source(road.source, limit)
-    seen = epoch_of(road.source.server)
-    if epoch and seen not in (f"{epoch}:open", f"{epoch}:abort"):
+    start_source(direction.source, limit)
+    observed = epoch_of(direction.source.server)
+    if epoch and observed not in (f"{epoch}:open", f"{epoch}:abort"):
         return SOURCE
-    if seen.endswith(":open"):
+    if observed.endswith(":open"):
         # Again, now that the source runs and whoever else is at work would have met it: still stopped and still a standby.
-        if sent and not stopped_in_recovery(road.target):
+        if sent and not stopped_in_recovery(direction.target):
             raise FleetError(
                 "locked",
-                f"{road.target.server.endpoint} was started meanwhile, so another run is at work; {road.source.side} stays fenced.",
+                f"{direction.target.server.endpoint} was started meanwhile, so another run is at work; {direction.source.side} stays fenced.",
                 remedy="Wait for that run, or run again.",
             )
-        reopen(road.source.server, seen)
-    clients.serve(road.source.side)
+        reopen(direction.source.server, observed)
+    clients.serve(direction.source.side)
     try:
-        start_standby(road.target)
+        start_standby(direction.target)
     except FleetError as error:
         warn(f"The standby was not started again, the next run will do it: {error.message}")
-    road.target.server.close()
-    forget_way_back(road, warn)
+    direction.target.server.close()
+    forget_way_back(direction, warn)
     return SOURCE
 
 
-def forget_way_back(road: Road, warn: t.Callable[[str], None]) -> None:
+def forget_way_back(direction: PhysicalDirection, warn: t.Callable[[str], None]) -> None:
     """The target was not opened; its slot would hold log for ever."""
     try:
-        drop_slot(road.target.server, road.back)
+        drop_slot(direction.target.server, direction.back)
     except FleetError as error:
-        warn(f"Slot {road.back} stays on {road.target.side} until the next run: {error.message}")
+        warn(f"Slot {direction.back} stays on {direction.target.side} until the next run: {error.message}")
 
 
 def _promoted(target: Site, limit: Deadline) -> bool:
@@ -116,7 +116,7 @@ def _promoted(target: Site, limit: Deadline) -> bool:
         except FleetError:
             return None
 
-    seen = wait_for(
+    observed = wait_for(
         verdict,
         lambda found: found is not None,
         limit,
@@ -124,7 +124,7 @@ def _promoted(target: Site, limit: Deadline) -> bool:
         code="outcome_unknown",
         remedy=f"Make {target.server.endpoint} and its host reachable and run again; until then the other side stays closed, nothing is lost.",
     )
-    return bool(seen)
+    return bool(observed)
 
 
 def start_source(source: Site, limit: Deadline) -> None:
@@ -146,12 +146,12 @@ def start_source(source: Site, limit: Deadline) -> None:
         limit.pause(0.02)
 
 
-def open_target(road: Road, clients: Clients, limit: Deadline) -> None:
+def open_target(direction: PhysicalDirection, clients: Clients, limit: Deadline) -> None:
     """The target was promoted: let it take writes, and send the clients to it."""
-    server = road.target.server
-    start_source(road.target, limit)
+    server = direction.target.server
+    start_source(direction.target, limit)
     wait_for(
-        lambda: ask(road.target)["recovery"],
+        lambda: ask(direction.target)["recovery"],
         lambda recovery: recovery is False,
         limit,
         what=f"{server.endpoint} to end its recovery",
@@ -159,8 +159,8 @@ def open_target(road: Road, clients: Clients, limit: Deadline) -> None:
         interval=0.005,
         remedy="Look at its log and run again; the other side stays closed.",
     )
-    seen = epoch_of(server)
-    if seen.endswith(":open"):
-        turn(server, f"{seen.rsplit(':', 1)[0]}:commit", False, seen)
+    observed = epoch_of(server)
+    if observed.endswith(":open"):
+        turn(server, f"{observed.rsplit(':', 1)[0]}:commit", False, observed)
     end_sessions(server, server.admin.value("SELECT clock_timestamp()"))
-    clients.serve(road.target.side)
+    clients.serve(direction.target.side)

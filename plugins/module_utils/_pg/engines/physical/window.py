@@ -22,7 +22,7 @@ from ...server.process import CLEAN
 from ...window.watchdog import COMMIT, FENCE, OPENED, STOP, Watchdog
 from ...window.window import Opened, Pause, ms
 from . import seed as physical_seed
-from .facts import Road, ask
+from .facts import PhysicalDirection, ask
 from .settle import TARGET, end_sessions, forget_way_back, reopen, settle, turn
 
 # How long the standby may need for what is on its way before a window is tried; the limit of the logical engine.
@@ -31,34 +31,34 @@ _PING_LIMIT = 0.5
 _WAY_BACK = 20.0
 
 
-def ready(road: Road, options: Options) -> None:
+def ready(direction: PhysicalDirection, options: Options) -> None:
     """The last gates before clients are held: streaming and near, nobody in a long transaction, little left to write at the shutdown."""
-    row = ask(road.target)
+    row = ask(direction.target)
     if not (row["recovery"] and row["streams"]):
         raise FleetError(
-            "apply_lagging", f"{road.target.server.endpoint} does not stream. No window was opened.", remedy="Run armed, look at its log."
+            "apply_lagging", f"{direction.target.server.endpoint} does not stream. No window was opened.", remedy="Run armed, look at its log."
         )
-    busy = [entry for entry in _busy(road) if entry["writes"] and entry["age"] > options.drain_grace]
+    busy = [entry for entry in _busy(direction) if entry["writes"] and entry["age"] > options.drain_grace]
     if busy and options.on_active == "abort":
         raise FleetError(
             "active_transactions",
-            f"Transactions on {road.source.server.endpoint} are older than drain_grace: {_listed(busy)}. No window was opened.",
+            f"Transactions on {direction.source.server.endpoint} are older than drain_grace: {_listed(busy)}. No window was opened.",
             remedy="End them, raise drain_grace, or set on_active: terminate.",
             details={"sessions": busy},
         )
     # Learned now, while nobody waits: who owns the directories.
-    for site in (road.source, road.target):
+    for site in (direction.source, direction.target):
         site.control.running()
     # Both shutdowns write what is dirty: most of it is written now, before anybody waits.
-    for site in (road.source, road.target):
+    for site in (direction.source, direction.target):
         site.server.admin.run("CHECKPOINT")
     for _attempt in range(20):
-        level = road.source.server.admin.value("SELECT pg_current_wal_flush_lsn()::text")
-        if physical_seed.wait_replayed(road.target.server, level, 30) < _PING_LIMIT:
+        level = direction.source.server.admin.value("SELECT pg_current_wal_flush_lsn()::text")
+        if physical_seed.wait_replayed(direction.target.server, level, 30) < _PING_LIMIT:
             return
     raise FleetError(
         "apply_lagging",
-        f"{road.target.server.endpoint} needs more than {_PING_LIMIT} s to replay a commit. No window was opened.",
+        f"{direction.target.server.endpoint} needs more than {_PING_LIMIT} s to replay a commit. No window was opened.",
         remedy="Run again when the source writes less, or give the standby more room.",
     )
 
@@ -66,16 +66,16 @@ def ready(road: Road, options: Options) -> None:
 class PhysicalWindow(Pause):
     """One attempt to move the writes along ``road``."""
 
-    def __init__(self, road: Road, options: Options, clients: Clients, watchdog: Watchdog, warn: t.Callable[[str], None]) -> None:
+    def __init__(self, direction: PhysicalDirection, options: Options, clients: Clients, watchdog: Watchdog, warn: t.Callable[[str], None]) -> None:
         super().__init__(options, clients, watchdog)
-        self._road = road
+        self._direction = direction
         self._warn = warn
-        self._said = ""
+        self._last_word = ""
         self.position: dict[str, t.Any] = {}
 
     def run(self) -> Opened:
         """Move the writes. Raises FleetError after the writes are back on the source, or "outcome_unknown", "router_failed" as they say."""
-        source, target = self._road.source, self._road.target
+        source, target = self._direction.source, self._direction.target
         self._limit = Deadline(self._options.max_window)
         backends = {site.side: site.server.admin.pid for site in (source, target)}
         self._watchdog.window(self._opened.epoch, source.side, backends, self._options.max_window, "physical")
@@ -96,11 +96,11 @@ class PhysicalWindow(Pause):
         return self._opened
 
     def _close(self) -> float:
-        source = self._road.source.server
+        source = self._direction.source.server
         self._say(FENCE)
-        if not ask(self._road.target)["streams"]:
-            raise FleetError("window_aborted", f"{self._road.target.server.endpoint} does not stream any more.", remedy="Run again.")
-        physical_seed.keep_slot(self._road.target.server, self._road.back)
+        if not ask(self._direction.target)["streams"]:
+            raise FleetError("window_aborted", f"{self._direction.target.server.endpoint} does not stream any more.", remedy="Run again.")
+        physical_seed.keep_slot(self._direction.target.server, self._direction.back)
         self._step("W0")
         turn(source, f"{self._opened.epoch}:open", True)
         fenced = time.monotonic()
@@ -112,13 +112,13 @@ class PhysicalWindow(Pause):
     def _drain(self, before: t.Any) -> sessions.Drained:
         """End idle sessions of every database, wait for the others. Whoever slips through is ended by the shutdown: committed and streamed
         before it, or refused."""
-        source, drained = self._road.source.server, sessions.Drained()
+        source, drained = self._direction.source.server, sessions.Drained()
         deadline = Deadline(self._options.drain_grace)
         waited: set[int] = set()
         while True:
             # Again in every round: a session that has ended its transaction could begin another one under its old default.
-            drained.idle += _end_idle(self._road, before)
-            busy = _busy(self._road)
+            drained.idle += _end_idle(self._direction, before)
+            busy = _busy(self._direction)
             if not busy:
                 break
             waited |= {entry["pid"] for entry in busy}
@@ -141,7 +141,7 @@ class PhysicalWindow(Pause):
 
     def _stop(self) -> None:
         """W3 to W5: the source ends, and every byte of its log is replayed."""
-        source = self._road.source
+        source = self._direction.source
         self._left()
         self._say(STOP)
         source.server.close()
@@ -160,30 +160,30 @@ class PhysicalWindow(Pause):
 
     def _prove(self, data: t.Mapping[str, str]) -> None:
         """The shutdown checkpoint is the last record that the source wrote; a standby that has replayed a record has replayed it whole."""
-        target, checkpoint = self._road.target.server, data["Latest checkpoint location"]
+        target, checkpoint = self._direction.target.server, data["Latest checkpoint location"]
         deadline = Deadline(self._left())
         while True:
-            seen = target.admin.rows(
+            observed = target.admin.rows(
                 "SELECT pg_last_wal_replay_lsn()::text AS at, coalesce(pg_last_wal_replay_lsn() > %s::pg_lsn, false) AS there,"
                 " (SELECT system_identifier::text FROM pg_control_system()) AS system, pg_is_in_recovery() AS recovery",
                 checkpoint,
             )[0]
-            if seen["system"] != data["Database system identifier"] or not seen["recovery"]:
+            if observed["system"] != data["Database system identifier"] or not observed["recovery"]:
                 raise FleetError("window_aborted", f"{target.endpoint} is no standby of this cluster.", remedy="Run again.")
-            if seen["there"]:
-                self.position = {"checkpoint": checkpoint, "replayed": seen["at"], "timeline": int(data["Latest checkpoint's TimeLineID"])}
+            if observed["there"]:
+                self.position = {"checkpoint": checkpoint, "replayed": observed["at"], "timeline": int(data["Latest checkpoint's TimeLineID"])}
                 return
             if deadline.expired():
                 raise FleetError(
                     "window_aborted",
-                    f"{target.endpoint} has replayed up to {seen['at']}, and the shutdown checkpoint is at {checkpoint}.",
+                    f"{target.endpoint} has replayed up to {observed['at']}, and the shutdown checkpoint is at {checkpoint}.",
                     remedy="Run again; the writes are back.",
                 )
             time.sleep(0.002)
 
     def _promote(self) -> None:
         """W6 and W7. The promotion is asked for in a session of the standby, which ends with it: no late command can promote anything."""
-        target, epoch = self._road.target.server, self._opened.epoch
+        target, epoch = self._direction.target.server, self._opened.epoch
         self._left()
         target.admin.run("SELECT 1")
         self._say(COMMIT)
@@ -208,34 +208,34 @@ class PhysicalWindow(Pause):
 
     def _abort(self, error: FleetError) -> None:
         """Give the writes back to the source and raise ``error``; return only when the target turns out to be promoted."""
-        source = self._road.source.server
+        source = self._direction.source.server
         limit = Deadline(_WAY_BACK)
-        if self._said in ("", FENCE):
+        if self._last_word in ("", FENCE):
             try:
                 reopen(source, f"{self._opened.epoch}:open")
                 self._clients.serve(source.side)
-                forget_way_back(self._road, self._warn)
+                forget_way_back(self._direction, self._warn)
             except FleetError as lost:
                 if lost.code not in ("connection_lost", "unreachable"):
                     raise
-                settle(self._road, self._clients, limit, sent=False, warn=self._warn)
+                settle(self._direction, self._clients, limit, sent=False, warn=self._warn)
         else:
             # Two stops and a start may last longer than what is left of max_window; it is this module that gives the writes back.
-            self._watchdog.say(self._said, _WAY_BACK)
-            if settle(self._road, self._clients, limit, sent=self._said == COMMIT, warn=self._warn) == TARGET:
+            self._watchdog.say(self._last_word, _WAY_BACK)
+            if settle(self._direction, self._clients, limit, sent=self._last_word == COMMIT, warn=self._warn) == TARGET:
                 self._say(OPENED)
                 return
         self._watchdog.say("done")
-        self._given_up(error, source.side)
+        self._abandoned(error, source.side)
 
     def _say(self, word: str) -> None:
         self._watchdog.say(word)
-        self._said = word
+        self._last_word = word
 
 
-def _end_idle(road: Road, before: t.Any) -> int:
+def _end_idle(direction: PhysicalDirection, before: t.Any) -> int:
     return int(
-        road.source.server.admin.value(
+        direction.source.server.admin.value(
             "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'client backend'"
             " AND state = 'idle' AND backend_start <= %s AND application_name NOT LIKE 'bowline %%'",
             before,
@@ -243,9 +243,9 @@ def _end_idle(road: Road, before: t.Any) -> int:
     )
 
 
-def _busy(road: Road) -> list[dict[str, t.Any]]:
+def _busy(direction: PhysicalDirection) -> list[dict[str, t.Any]]:
     """Open transactions of clients in every database; ``writes`` is false as long as nothing was written."""
-    return road.source.server.admin.rows(
+    return direction.source.server.admin.rows(
         "SELECT pid, datname, usename, application_name, state, backend_xid IS NOT NULL AS writes,"
         " extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age"
         " FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND application_name NOT LIKE 'bowline %'"
