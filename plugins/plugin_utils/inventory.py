@@ -33,7 +33,7 @@ def swallowed(sources: t.Iterable[str], places: t.Mapping[str, t.Iterable[str]])
         root = os.path.realpath(source)
         for file in _parsed(root) if os.path.isdir(root) else ():
             owner = next(((place, field) for place, field in named if file == place or file.startswith(f"{place}/")), None)
-            first = os.path.relpath(file, root).split(os.sep)[0]
+            first = os.path.relpath(file, root).split(os.sep, maxsplit=1)[0]
             if owner is None and os.path.join(root, first) != file and first in _NAMES:
                 owner = (os.path.join(root, first), "inventory")
             if owner is not None:

@@ -109,10 +109,15 @@ REFUSED = [
           rule="owner_code.findings function"),
     Plant("name of an account", "'bell\\x07'", ("CREATE ROLE \"bell\x07\"",), ("DROP ROLE \"bell\x07\"",), "role_unsafe", rule="accounts._unsafe name",
           dbname="postgres"),
-    Plant("rows that break a check", "constraint small of public.few", ("CREATE FUNCTION low(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'",
-          "CREATE TABLE few (a int PRIMARY KEY CONSTRAINT small CHECK (low(a)))", "INSERT INTO few VALUES (1)",
-          "CREATE OR REPLACE FUNCTION low(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false'"), ("DROP TABLE few", "DROP FUNCTION low"),
-          "rows_unfit", rule="rows._ask each.name"),
+    Plant(
+        "rows that break a check", "constraint small of public.few",
+        (
+            "CREATE FUNCTION low(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'",
+            "CREATE TABLE few (a int PRIMARY KEY CONSTRAINT small CHECK (low(a)))", "INSERT INTO few VALUES (1)",
+            "CREATE OR REPLACE FUNCTION low(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false'",
+        ),
+        ("DROP TABLE few", "DROP FUNCTION low"), "rows_unfit", rule="rows._ask each.name",
+    ),
 ]
 # Each of these is about the database on new, or what it would be made of, so it stands alone.
 APART = [

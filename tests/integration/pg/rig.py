@@ -26,7 +26,6 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 
-
 def load(name: str):
     """A file beside this one, as ``bowline_pg_<name>``."""
     spec = importlib.util.spec_from_file_location(f"bowline_pg_{name}", Path(__file__).parent / f"{name}.py")

@@ -20,7 +20,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import 
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight import contents
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import run
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, accounts, database, link_account
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, accounts
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -120,10 +120,15 @@ SQL = {
     "database on new that is another one": Case("new.encoding", ("CREATE DATABASE hub TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",),
                                                 on="new", dbname="postgres"),
     "extension that is older here": Case("extension hstore", ("CREATE EXTENSION hstore VERSION '1.4'",), undo=("DROP EXTENSION hstore",)),
-    "order that changed": Case("public.german", ("CREATE COLLATION german (provider = icu, locale = 'de-u-co-phonebk')",
-                               "CREATE TABLE planted (a text COLLATE german PRIMARY KEY)",
-                               "UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'german'"), (0, 1),
-                               ("DROP TABLE planted", "DROP COLLATION german"), {"table": "planted"}),
+    "order that changed": Case(
+        "public.german",
+        (
+            "CREATE COLLATION german (provider = icu, locale = 'de-u-co-phonebk')",
+            "CREATE TABLE planted (a text COLLATE german PRIMARY KEY)",
+            "UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'german'",
+        ),
+        (0, 1), ("DROP TABLE planted", "DROP COLLATION german"), {"table": "planted"},
+    ),
     "locale that was generated": Case("locale C.UTF-8", ("DELETE FROM pg_collation WHERE collcollate ILIKE 'c.utf%8'",), on="new", dbname="postgres"),
     "table without a key": Case("public.planted", ("CREATE TABLE planted (a int, b text)",), (0,), ("DROP TABLE planted",), {"columns": "a"}),
     "table without a key, refused": Case("public.planted", ("CREATE TABLE planted (a int, b text)",), (0,), ("DROP TABLE planted",), {"columns": "a"},
@@ -139,8 +144,10 @@ SQL = {
     "member of an extension": Case("public.f()", ("CREATE EXTENSION citext", "CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1",
                                    "ALTER EXTENSION citext ADD FUNCTION f()"), undo=("DROP EXTENSION citext CASCADE", "DROP FUNCTION f()")),
     "right to a function of an extension": Case(
-        "public.pg_stat_statements_reset()", ("CREATE EXTENSION pg_stat_statements VERSION '1.4'",
-        "GRANT EXECUTE ON FUNCTION pg_stat_statements_reset() TO readers"), (1,), ("DROP EXTENSION pg_stat_statements",), {"account": "readers"}),
+        "public.pg_stat_statements_reset()",
+        ("CREATE EXTENSION pg_stat_statements VERSION '1.4'", "GRANT EXECUTE ON FUNCTION pg_stat_statements_reset() TO readers"),
+        (1,), ("DROP EXTENSION pg_stat_statements",), {"account": "readers"},
+    ),
     "superuser that is carried": Case("boss", ("CREATE ROLE boss SUPERUSER",), undo=("DROP ROLE boss",), dbname="postgres"),
 }
 OPTIONS = {

@@ -19,6 +19,8 @@ from .survey import Seen
 _FULL_BYTES = 10 * 1024 * 1024
 _NEED_FREE = 4
 _WRITTEN = "Nothing has to be done."
+
+
 def one_server() -> Finding:
     return Finding("preflight_failed", "fail", "new.host", "Both endpoints are one and the same server.", "Name the other server in new.host and new.port.")
 
