@@ -140,6 +140,9 @@ def volume() -> str:
     run(["docker", "rm", "-f", EDGE], check=False)
     _remove(_labelled(("container", "volume", "network")))
     run(["docker", "volume", "rm", "-f", VOLUME], check=False)
+    # The edge that was in the way went with its stack, so the door is as its operator has it.
+    shutil.rmtree(SHARED, ignore_errors=True)
+    write(STACK / "gate" / "Caddyfile", (HERE / "legacy" / "gate" / "Caddyfile").read_text(encoding="utf-8"))
     run(["docker", "volume", "create", *(word for name, value in wanted.items() for word in ("--label", f"{name}={value}")), VOLUME])
     return "made" if seen is None else "made anew, the one of another clone is gone"
 
