@@ -62,10 +62,13 @@ def _containers(world) -> dict[str, str]:
     found = {}
     for name in names:
         known = json.loads(_out(["docker", "inspect", name]))[0]
-        same = {key: known[key] for key in ("Id", "Created", "Image", "Config", "HostConfig", "Mounts", "Path", "Args")}
-        networks = {network: (entry["Aliases"], entry["IPAddress"]) for network, entry in known["NetworkSettings"]["Networks"].items()}
-        state = (known["State"]["Status"], known["State"]["StartedAt"], known["RestartCount"])
-        found[f"container {name}"] = json.dumps([same, networks, state], sort_keys=True)
+        same = {key: known[key] for key in ("Id", "Created", "Image", "Config", "HostConfig", "Path", "Args", "RestartCount")}
+        # The engine keeps both in no order.
+        same["Mounts"] = sorted(json.dumps(mount, sort_keys=True) for mount in known["Mounts"])
+        networks = known["NetworkSettings"]["Networks"].items()
+        same["Networks"] = {network: [sorted(entry["Aliases"] or []), entry["IPAddress"]] for network, entry in networks}
+        same["State"] = [known["State"][key] for key in ("Status", "StartedAt")]
+        found |= {f"container {name}: {key}": json.dumps(value, sort_keys=True) for key, value in same.items()}
         found[f"files of container {name}"] = "\n".join(sorted(_out(["docker", "diff", name]).splitlines()))
     return found
 

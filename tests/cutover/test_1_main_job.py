@@ -94,6 +94,9 @@ def test_a_move_that_is_given_up_leaves_the_old_host_as_it_was(world):
     result = json.loads((ROOT / "build" / "cancel" / "result.json").read_text(encoding="utf-8"))
     assert (result["outcome"], result["serving"], result["standing"]["held"]) == ("succeeded", "legacy", False)
     assert [step["id"] for step in result["steps"] if step["changed"]] == ["K2", "K3", "K4", "K5"]
+    # What is gone is not among what is left.
+    assert world.lab["databases"]["target"]["data_directory"] in result["standing"]["said"]
+    assert "/etc/bowline/" not in result["standing"]["said"]
 
 
 def test_cutover_loses_nothing(world):
