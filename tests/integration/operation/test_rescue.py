@@ -80,8 +80,8 @@ def test_a_variable_that_is_missing_does_not_fail_the_rescue(stage):
     assert "C1 failed with staged; which side serves could not be read" in words(out) and "/nowhere/secret" in out and "Next: ansible -i" in out, out
     assert [call["state"] for call in stage.calls("traffic_probe")] == ["stopped"]
     assert not stage.calls("edge/main")
-    assert "\n  fail: staged: x: cutover_preflight/main was told to Remedy: none\n" in out
-    assert out.count("cutover_preflight/main was told to") == 2, "it was shown twelve times"
+    assert "\n  fail: staged: x: cutover_preflight/findings was told to Remedy: none\n" in out
+    assert out.count("cutover_preflight/findings was told to") == 2, "it was shown twelve times"
 
 
 def test_a_rollback_that_fails_ends_its_probe_and_says_how_it_stands(stage):
