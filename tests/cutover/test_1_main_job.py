@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story of the README, in order: plan, cutover, once more, back, forward again. Each test needs the one before it."""
+"""The story of the README, in order: given up, plan, cutover, once more, back, forward again. Each test needs the one before it."""
 
 from __future__ import annotations
 
@@ -74,13 +74,6 @@ def snapshots(world) -> dict[str, list[str]]:
     return {side: sorted(name for name in text.split() if name.startswith("hub-")) for side, text in found.items()}
 
 
-def test_plan_writes_nothing_anywhere(world):
-    with unchanged(world):
-        done = world.make("cutover", "--check")
-        assert done.returncode == 0, done.stdout[-4000:]
-    STORY["plan"] = json.loads((ROOT / "build" / "cutover" / "check.json").read_text(encoding="utf-8"))
-
-
 def test_a_move_that_is_given_up_leaves_the_old_host_as_it_was(world):
     """Behind C9, with everything prepared. What comes after it begins anew, on a target that was used before. All steps: `make faults`."""
     before = old_host.look(world)
@@ -97,6 +90,13 @@ def test_a_move_that_is_given_up_leaves_the_old_host_as_it_was(world):
     # What is gone is not among what is left.
     assert world.lab["databases"]["target"]["data_directory"] in result["standing"]["said"]
     assert "/etc/bowline/" not in result["standing"]["said"]
+
+
+def test_plan_writes_nothing_anywhere(world):
+    with unchanged(world):
+        done = world.make("cutover", "--check")
+        assert done.returncode == 0, done.stdout[-4000:]
+    STORY["plan"] = json.loads((ROOT / "build" / "cutover" / "check.json").read_text(encoding="utf-8"))
 
 
 def test_cutover_loses_nothing(world):
