@@ -102,4 +102,4 @@ def test_target_database_that_is_not_empty(refused, world):
         session.execute(f'CREATE DATABASE "{database["dbname"]}"')
     with judge.connect(database) as session:
         session.execute("CREATE TABLE strangers (id int)")
-    refused({}, "preflight_failed", "is not empty and not ours: public.strangers", "Drop or rename it after looking at what it holds.")
+    refused({}, "preflight_failed", "is not empty and not ours: public.strangers", f'ALTER DATABASE "{database["dbname"]}" RENAME TO')

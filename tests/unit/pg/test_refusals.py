@@ -25,6 +25,11 @@ def plants():
     return module
 
 
+def shown(node: ast.expr) -> str:
+    """An expression as text, alike in all versions of Python: those before 3.12 choose other quotes around an f-string."""
+    return ast.unparse(node).replace('"', "'")
+
+
 def refusing(stem: str, tree: ast.Module) -> set[str]:
     """Each place that makes a finding which may be of level fail: file, function (or name), and what it is about."""
     found = set()
@@ -33,7 +38,7 @@ def refusing(stem: str, tree: ast.Module) -> set[str]:
             for call in ast.walk(node):
                 made = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Finding"
                 if made and not (isinstance(call.args[1], ast.Constant) and call.args[1].value != "fail"):
-                    found.add(f"{stem}.{node.name} {ast.unparse(call.args[2])}" if isinstance(node, ast.FunctionDef) else f"{stem} {node.targets[0].id}")
+                    found.add(f"{stem}.{node.name} {shown(call.args[2])}" if isinstance(node, ast.FunctionDef) else f"{stem} {node.targets[0].id}")
     return found
 
 
