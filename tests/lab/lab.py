@@ -191,7 +191,8 @@ def forget(images: bool) -> None:
     target.remove()
     stack.forget()
     versions.forget()
-    for folder in (settings.NAMESERVERS, settings.LEDGER):
+    # The command of the edges is on the old host before the first cutover only if another stack needs it.
+    for folder in (settings.NAMESERVERS, settings.LEDGER, settings.COMMANDS):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -209,7 +210,6 @@ def purge() -> None:
         settings.JSON.unlink(missing_ok=True)
         settings.OWNER.unlink(missing_ok=True)
         shutil.rmtree(settings.HOME, ignore_errors=True)
-        shutil.rmtree(settings.COMMANDS, ignore_errors=True)
         # Its parent, unless somebody else has something in it.
         with contextlib.suppress(OSError):
             settings.EDGE.parent.rmdir()
