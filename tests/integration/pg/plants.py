@@ -204,8 +204,8 @@ ELSEWHERE = {
 
 
 @contextmanager
-def planted(world, plant: Plant):
-    cluster = getattr(world, plant.on)
+def planted_on(cluster, plant):
+    """``plant`` has ``do``, ``undo`` and ``dbname``."""
     try:
         for text in plant.do:
             if text.startswith("!"):
@@ -217,3 +217,7 @@ def planted(world, plant: Plant):
     finally:
         for text in plant.undo:
             cluster.rows(text, dbname=plant.dbname)
+
+
+def planted(world, plant: Plant):
+    return planted_on(getattr(world, plant.on), plant)

@@ -88,7 +88,7 @@ def test_what_was_asked_for_does_not_fit(calm, rule):
 
 
 def test_a_database_on_new_that_is_not_empty_and_a_tablespace_that_it_has_not(calm):
-    folder = calm.legacy.home / "fast"
+    folder = calm.legacy.home / "fast_refused"
     folder.mkdir()
     os.chown(folder, calm.legacy.home.stat().st_uid, calm.legacy.home.stat().st_gid)
     here = plants.Plant("", "", (f"CREATE TABLESPACE fast LOCATION '{folder}'", "CREATE TABLE planted (a int PRIMARY KEY) TABLESPACE fast"),

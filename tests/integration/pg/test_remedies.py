@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import bowline_pg_rig as rig
-import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, Link
@@ -22,6 +20,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight import
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import run
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, accounts
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
+from bowline_pg_plants import planted_on
 
 sys.path.insert(0, str(Path(__file__).parent))
 from drive import runner  # noqa: E402
@@ -60,21 +59,6 @@ def base(clusters):
 def findings(world, **more) -> dict[str, dict]:
     """By object; the last one where there are several."""
     return {finding["object"]: finding for finding in run(world.params("preflight", **more), runner, False)["findings"]}
-
-
-@contextmanager
-def planted(cluster, case: Case):
-    try:
-        for text in case.do:
-            if text.startswith("!"):
-                with pytest.raises(psycopg.Error):
-                    cluster.rows(text[1:], dbname=case.dbname)
-            else:
-                cluster.rows(text, dbname=case.dbname)
-        yield
-    finally:
-        for text in case.undo:
-            cluster.rows(text, dbname=case.dbname)
 
 
 TRIGGER = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'"
@@ -173,7 +157,7 @@ SAMPLE = ("slot of a standby", "index of rows that are twins", "trigger", "prepa
 def test_the_statements_of_a_finding_take_it_away(base, name):
     case = SQL[name]
     cluster = getattr(base, case.on)
-    with planted(cluster, case):
+    with planted_on(cluster, case):
         found = findings(base, **case.more).get(case.object)
         assert found, findings(base, **case.more)
         given = statements(found["remedy"], case.fill)
@@ -196,7 +180,7 @@ def test_the_options_of_a_finding_take_it_away(base, name):
         known = {key: {name: words.get(value, value) for name, value in part.items()} if isinstance(part, dict) else part for key, part in change.items()}
         return {key: {**params[key], **part} if isinstance(part, dict) else part for key, part in known.items()}
 
-    with planted(base.legacy, case):
+    with planted_on(base.legacy, case):
         found = findings(base, **given(case.more)).get(case.object)
         assert found and found["remedy"], findings(base, **given(case.more))
         for word in case.then:
@@ -225,7 +209,7 @@ def test_what_an_owner_lacks_where_rows_are_applied_as_him(base, name):
         seen = {kind: [row["name"] for row in base.legacy.rows(text)] for kind, text in contents.OBJECTS.items()}
         return [finding for finding in contents.findings(seen, 160000) if finding.object == told]
 
-    with planted(base.legacy, Case(told, do, undo=(*undo, "DROP TABLE planted", "DROP ROLE low"))):
+    with planted_on(base.legacy, Case(told, do, undo=(*undo, "DROP TABLE planted", "DROP ROLE low"))):
         finding = found()[0]
         base.legacy.rows(statements(finding.remedy, {})[0])
         assert found() == []
