@@ -10,7 +10,6 @@ import datetime
 import os
 import re
 import typing as t
-from dataclasses import asdict
 
 from ansible.errors import AnsibleError
 
@@ -51,7 +50,7 @@ class ActionModule(FleetAction):
         idle = [role for role in params["roles"] if role in _NEEDS and role not in params["parts"]]
         resolved = variables.resolve(roles, given, self._templating(task_vars), idle)
         values = resolved.values
-        findings += [asdict(finding) for finding in resolved.findings]
+        findings += [finding.as_dict() for finding in resolved.findings]
         places = {name: values.get(name) for name in _PLACES}
         findings += swallowed(task_vars.get("ansible_inventory_sources") or (), {name: [str(each) for each in (place if isinstance(place, list) else [place])]
                                                                                  for name, place in places.items() if place})  # fmt: skip
@@ -62,7 +61,7 @@ class ActionModule(FleetAction):
         groups = task_vars.get("groups") or {}
         collected = asks.collect(values, hosts, groups, self._found, chains=chains, unresolved=resolved.open)
         now = datetime.datetime.now(datetime.timezone.utc)
-        findings += [asdict(finding) for finding in [*collected.findings, *certificates.judge(files, paths, now)]]
+        findings += [finding.as_dict() for finding in [*collected.findings, *certificates.judge(files, paths, now)]]
         wanted = [values.get("cutover_legacy_host"), values.get("cutover_target_host"), *(values.get("cutover_preflight_hosts") or [])]
         told = asks.as_data(collected)
         known = [host for host in dict.fromkeys([*wanted, *told["checks"]]) if host in hosts]

@@ -11,6 +11,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.errors import FleetError
+from ..module_utils._core.finding import Finding, sentence
 from ..module_utils._core.result import plain
 from ..module_utils._native.gates import health_gates, smoke_gates, unit_gates
 from ..module_utils._native.inputs import changed_paths, inputs_by_service
@@ -59,8 +60,8 @@ def native_findings(
     try:
         wanted_states(render_stack(manifests, stack, approved=approved, inputs=inputs), services or {}, "active")
     except FleetError as error:
-        seen = error.details.get("findings") or [error.message]
-        return [{"code": error.code, "message": item, "remedy": error.remedy} for item in seen]
+        wrong = error.details.get("findings") or [error.as_failure()]
+        return [Finding(error.code, "fail", field="native_stack_manifests", message=sentence(each), remedy=error.remedy).as_dict() for each in wrong]
     return []
 
 

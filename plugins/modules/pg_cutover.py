@@ -472,12 +472,13 @@ snapshot:
   sample: null
 findings:
   description: >-
-    What the preflight found as C(code), C(level) (fail or warn), C(object), C(message) and C(remedy). Empty when nothing had to be done.
+    What the preflight found as C(code), C(level) (fail or warn), C(field) (the option to look at), C(object) (what it is about on the server),
+    C(message) and C(remedy); one of C(field) and C(object) may be empty. Empty when nothing had to be done.
   returned: success
   type: list
   elements: dict
   sample:
-    - {code: materialized_view, level: warn, object: public.document_states, message: Materialized view public.document_states is filled by a refresh
+    - {code: materialized_view, level: warn, field: "", object: public.document_states, message: Materialized view public.document_states is filled by a refresh
         of its own after each switch., remedy: Nothing has to be done.}
 predicted_window_ms:
   description: >-

@@ -208,7 +208,7 @@ snapshot:
     checked_at: 1795834266.7
     tested: null
 findings:
-  description: With O(state=preflight), what stands against a snapshot, each with C(code), C(level), C(object), C(message), C(remedy).
+  description: With O(state=preflight), what stands against a snapshot, each with C(code), C(level), C(field), C(object), C(message) and C(remedy).
   returned: O(state=preflight)
   type: list
   elements: dict

@@ -38,16 +38,17 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 findings:
-  description: What the controller alone can tell, each with C(code), C(field), C(message), C(remedy), C(level).
+  description: What the controller alone can tell, each with C(code), C(level), C(field), C(object), C(message) and C(remedy).
   returned: success
   type: list
   elements: dict
   sample:
     - code: file_missing
+      level: fail
       field: native_stack_secrets.database_password
+      object: ""
       message: secrets/database is not on this machine, or cannot be read here.
       remedy: Put the file there, or correct native_stack_secrets.database_password.
-      level: fail
 hosts:
   description: Hosts of the inventory that are to be asked.
   returned: success

@@ -104,8 +104,8 @@ reach:
   sample: {"legacy": {"ok": true, "status": 200, "ms": 7, "error": ""}, "new": {"ok": true, "status": 200, "ms": 12, "error": ""}}
 findings:
   description: >-
-    What stands against an insertion (C(level) V(fail)) or should be known of it (V(warn)), each with C(code), C(level), C(object), C(message),
-    C(remedy).
+    What stands against an insertion (C(level) V(fail)) or should be known of it (V(warn)), each with C(code), C(level), C(field), C(object),
+    C(message) and C(remedy).
   returned: success
   type: list
   elements: dict

@@ -102,7 +102,7 @@ plan:
   elements: dict
   sample: [{"action": "start", "reason": "no probe runs", "disruptive": false}]
 findings:
-  description: With O(state=tried), each failed first request with C(code), C(field), C(message), C(remedy).
+  description: With O(state=tried), each failed first request with C(code), C(level), C(field), C(object), C(message) and C(remedy).
   returned: O(state=tried)
   type: list
   elements: dict

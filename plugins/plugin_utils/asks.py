@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from ..module_utils._core.checkers import CHECKERS
 from ..module_utils._core.errors import FleetError
 from ..module_utils._core.gates import read_checks
-from ..module_utils._core.preflight import Finding
+from ..module_utils._core.finding import Finding, sentence
 from ..module_utils._native.gates import smoke_gates
 from ..module_utils._native.plan import wanted_states
 from ..module_utils._native.render import render_stack
@@ -78,7 +78,7 @@ class Asks:
         return len(self.asks) - 1
 
     def find(self, code: str, place: str, message: str, remedy: str, level: str = "fail") -> None:
-        self.findings.append(Finding(code, place, message, remedy, level))
+        self.findings.append(Finding(code, level, field=place, message=message, remedy=remedy))
 
     def ports(self) -> list[tuple[int, t.Mapping[str, t.Any]]]:
         """Those of cutover_preflight_ports that are whole, with their places."""
@@ -213,8 +213,8 @@ def _stack(asks: Asks) -> None:
     try:
         units = render_stack(manifests, name, approved=asks.get("native_stack_approved", []))
     except FleetError as error:
-        for item in error.details.get("findings") or [error.message]:
-            asks.find(error.code, "native_stack_manifests", item, error.remedy)
+        for item in error.details.get("findings") or [error.as_failure()]:
+            asks.find(error.code, "native_stack_manifests", sentence(item), error.remedy)
         return
     wanted = [("native_stack_services", service) for service in asks.get("native_stack_services", {})]
     wanted += [("cutover_app_services", service) for service in asks.get("cutover_app_services", [])]

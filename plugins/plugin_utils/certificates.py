@@ -10,7 +10,7 @@ import datetime
 import re
 import typing as t
 
-from ..module_utils._core.preflight import Finding
+from ..module_utils._core.finding import Finding
 
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 
@@ -30,12 +30,13 @@ def judge(files: t.Mapping[str, bytes], paths: t.Mapping[str, str], now: datetim
         try:
             leaf = x509.load_pem_x509_certificates(content)[0]
         except ValueError as error:
-            found.append(Finding("certificate_invalid", place, f"{paths[place]} holds no certificate that can be read: {error}.", "Put the right file there."))
+            said = f"{paths[place]} holds no certificate that can be read: {error}."
+            found.append(Finding("certificate_invalid", "fail", field=place, message=said, remedy="Put the right file there."))
             continue
         found += _dated(leaf, place, paths[place], now, min_days)
         if not _is_ca(leaf) and _key_of(leaf) not in keys:
             said = f"No private key among native_stack_files fits the certificate of {paths[place]}."
-            found.append(Finding("certificate_invalid", place, said, "Put certificate and key of the same pair there."))
+            found.append(Finding("certificate_invalid", "fail", field=place, message=said, remedy="Put certificate and key of the same pair there."))
     return found
 
 
@@ -85,7 +86,8 @@ def _dated(leaf: t.Any, place: str, path: str, now: datetime.datetime, min_days:
         return []
     level = "fail" if days <= 0 else "warn"
     said = "is over since" if days <= 0 else "ends at"
-    return [Finding("certificate_invalid", place, f"The certificate of {path} {said} {ends:%Y-%m-%d %H:%M} UTC.", "Renew it, then run again.", level)]
+    message = f"The certificate of {path} {said} {ends:%Y-%m-%d %H:%M} UTC."
+    return [Finding("certificate_invalid", level, field=place, message=message, remedy="Renew it, then run again.")]
 
 
 def _is_ca(leaf: t.Any) -> bool:

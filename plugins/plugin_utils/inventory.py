@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import re
 import typing as t
-from dataclasses import asdict
 
 from ansible import constants as C
 
-from ..module_utils._core.preflight import Finding
+from ..module_utils._core.finding import Finding
 
 # Of a folder that -i names, Ansible parses every file at any depth but these: inventory/manager.py, IGNORED_ALWAYS, and its two settings.
 _ALWAYS = (r"^\.", r"^host_vars$", r"^group_vars$", r"^vars_plugins$")
@@ -38,16 +37,20 @@ def swallowed(sources: t.Iterable[str], places: t.Mapping[str, t.Iterable[str]])
                 owner = (os.path.join(root, first), "inventory")
             if owner is not None:
                 found[owner[0]] = (owner[1], found.get(owner[0], ("", 0))[1] + 1)
-    return [asdict(_finding(place, field, files)) for place, (field, files) in sorted(found.items())]
+    return [_finding(place, field, files).as_dict() for place, (field, files) in sorted(found.items())]
 
 
 def _finding(place: str, field: str, files: int) -> Finding:
     return Finding(
         "inventory_swallowed",
-        field,
-        f"{place} lies below the folder that -i names, so Ansible reads its {files} file{'s' if files > 1 else ''} as inventory: what stands in them"
-        " becomes names of hosts and groups, secrets too.",
-        f"Move it out of the inventory, as inventories/example_hub has it (moves/ beside inventories/), or give -i the file of the hosts: -i {_hosts(place)}.",
+        "fail",
+        field=field,
+        message=(
+            f"{place} lies below the folder that -i names, so Ansible reads its {files} file{'s' if files > 1 else ''} as inventory: what stands in them"
+            " becomes names of hosts and groups, secrets too."
+        ),
+        remedy="Move it out of the inventory, as inventories/example_hub has it (moves/ beside inventories/), or give -i the file of the hosts:"
+        f" -i {_hosts(place)}.",
     )
 
 

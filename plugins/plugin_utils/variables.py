@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..module_utils._core.preflight import Finding
+from ..module_utils._core.finding import Finding
 
 Template = t.Callable[[t.Any, t.Mapping[str, t.Any]], t.Any]
 # By what was said: places, each with the expression that stands there.
@@ -132,7 +132,8 @@ def _label(item: t.Any, number: int) -> str:
 def _missing(name: str, given: t.Mapping[str, t.Any]) -> Finding:
     near = difflib.get_close_matches(name, list(given), n=1, cutoff=0.85)
     hint = f" Is it {near[0]}?" if near else ""
-    return Finding("variable_invalid", name, f"{name} is missing, and a role needs it.{hint}", f"Set {name} in the inventory.")
+    message = f"{name} is missing, and a role needs it.{hint}"
+    return Finding("variable_invalid", "fail", field=name, message=message, remedy=f"Set {name} in the inventory.")
 
 
 def _unresolved(fields: t.Sequence[str], said: str) -> Finding:
@@ -142,12 +143,13 @@ def _unresolved(fields: t.Sequence[str], said: str) -> Finding:
         path = file.group(1)
         return Finding(
             "file_missing",
-            fields[0],
-            f"{path} is not on this machine, or cannot be read here.{more}",
-            f"Put the file there, with mode 0600 when it is a secret, or correct {fields[0]}.",
+            "fail",
+            field=fields[0],
+            message=f"{path} is not on this machine, or cannot be read here.{more}",
+            remedy=f"Put the file there, with mode 0600 when it is a secret, or correct {fields[0]}.",
         )
     remedy = "Name the vault's password: --ask-vault-pass." if "vault" in said.lower() else "Define what it names, or correct the expression."
-    return Finding("variable_invalid", fields[0], f"{fields[0]} cannot be resolved: {said.rstrip('.')}.{more}", remedy)
+    return Finding("variable_invalid", "fail", field=fields[0], message=f"{fields[0]} cannot be resolved: {said.rstrip('.')}.{more}", remedy=remedy)
 
 
 def _misfits(name: str, option: t.Mapping[str, t.Any], value: t.Any) -> list[Finding]:
@@ -155,4 +157,7 @@ def _misfits(name: str, option: t.Mapping[str, t.Any], value: t.Any) -> list[Fin
     if value is None:
         return []
     said = ArgumentSpecValidator({name: dict(option, required=False)}).validate({name: value}).error_messages
-    return [Finding("variable_invalid", name, f"{sentence.rstrip('.')}.", f"Correct {name} in the inventory.") for sentence in said]
+    return [
+        Finding("variable_invalid", "fail", field=name, message=f"{sentence.rstrip('.')}.", remedy=f"Correct {name} in the inventory.")
+        for sentence in said
+    ]

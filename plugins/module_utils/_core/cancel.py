@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .finding import Finding
 from .standing import CONTRADICTIONS, NOTHING, Look, not_read, play, serving_of
 
 
@@ -53,7 +54,7 @@ def _findings(serving: str, looks: t.Sequence[Look], told: t.Mapping[str, t.Any]
 
 
 def _finding(code: str, message: str, remedy: str) -> dict[str, str]:
-    return {"code": code, "field": "cutover_subject", "message": message, "remedy": remedy, "level": "fail"}
+    return Finding(code, "fail", field="cutover_subject", message=message, remedy=remedy).as_dict()
 
 
 def ending(

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import re
 import typing as t
-from dataclasses import asdict, dataclass
 
 from . import private
 from .argspec import unknown_keys
 from .errors import FleetError
+from .finding import Finding
 
 FAILURES = {
     "preflight_failed": "The preflight found something that would stop the run; nothing was changed.",
@@ -67,17 +67,6 @@ _CONNECTING = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that a preflight has to say. ``field`` is the variable to look at, ``level`` is fail or warn."""
-
-    code: str
-    field: str
-    message: str
-    remedy: str
-    level: str = "fail"
-
-
 def findings(seen: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
     """All findings of a preflight, each once, those that stop the run first.
 
@@ -86,14 +75,14 @@ def findings(seen: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
     """
     inputs, observed = seen["inputs"] or {}, seen["observed"]
     if "findings" not in inputs:
-        return [asdict(finding) for finding in _module({"field": "inventory", "subject": "the variables", "result": inputs})]
+        return [finding.as_dict() for finding in _module({"field": "inventory", "subject": "the variables", "result": inputs})]
     found: list[dict[str, str]] = list(inputs["findings"])
     databases: t.Any = None
     for part, ready in inputs["ready"].items():
         if not ready or (part == "snapshot" and (databases or {}).get("failure")):
             continue
         if not observed.get(part):
-            found.append(asdict(_unanswered({"field": part, "result": {}}, f"the {part} were not asked")))
+            found.append(_unanswered({"field": part, "result": {}}, f"the {part} were not asked").as_dict())
             continue
         found += judge(observed[part])
         databases = observed[part][0]["result"] if part == "databases" else databases
@@ -117,7 +106,7 @@ def _locale(databases: t.Any, answers: t.Sequence[t.Mapping[str, t.Any]], asked:
                 if "locales" in evidence and same_locale(wanted) not in (made, *evidence["locales"]):
                     message = f"{answer['host']}: the database that moves has the locale {wanted}, which is not there, and C2 makes {made}."
                     remedy = f"native_stack_postgres.locale: {wanted}"
-                    return [asdict(Finding("locale_missing", "native_stack_postgres.locale", message, remedy))]
+                    return [Finding("locale_missing", "fail", field="native_stack_postgres.locale", message=message, remedy=remedy).as_dict()]
     return []
 
 
@@ -139,7 +128,7 @@ def judge(observed: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
         "module": _module,
         "servers": _servers,
     }
-    return [asdict(finding) for entry in observed for finding in rules[entry["kind"]](entry)]
+    return [finding.as_dict() for entry in observed for finding in rules[entry["kind"]](entry)]
 
 
 def judge_asked(
@@ -159,7 +148,7 @@ def judge_asked(
         found += silent
         if not silent and asked.get(host):
             found += _answers(str(host), answer.get("gate"), asked[host], needed)
-    return [asdict(finding) for finding in found]
+    return [finding.as_dict() for finding in found]
 
 
 def _answers(host: str, gate: t.Any, asked: t.Mapping[str, t.Any], needed: t.Any) -> list[Finding]:
@@ -191,7 +180,7 @@ def _failed(host: str, check: t.Mapping[str, t.Any], meaning: t.Mapping[str, t.A
     elif check.get("type") == "free" and not evidence:
         # Only a refused connection says that a port is free; one that says nothing was not tried.
         code = "not_run"
-    return Finding(code, meaning["field"], f"{host}: {said.rstrip('.')}.", remedy, meaning.get("level", "fail"))
+    return Finding(code, meaning.get("level", "fail"), field=meaning["field"], message=f"{host}: {said.rstrip('.')}.", remedy=remedy)
 
 
 def size_of(result: t.Any) -> t.Any:
@@ -218,7 +207,13 @@ def misspelt(given: t.Iterable[str], specs: t.Iterable[t.Mapping[str, t.Any]]) -
         for entry_point in spec.get("argument_specs", {}).values():
             known.update(entry_point.get("options", {}))
     return [
-        asdict(Finding("unknown_variable", sentence.split(":", 1)[0].split(".", 1)[1], sentence.split(".", 1)[1], "Correct the name in the inventory."))
+        Finding(
+            "unknown_variable",
+            "fail",
+            field=sentence.split(":", 1)[0].split(".", 1)[1],
+            message=sentence.split(".", 1)[1],
+            remedy="Correct the name in the inventory.",
+        ).as_dict()
         for sentence in unknown_keys("inventory", sorted(given), known)
     ]
 
@@ -238,9 +233,10 @@ def exposed(places: t.Iterable[str], field: str) -> list[dict[str, str]]:
                 if not private.read(place, 0o644).startswith(b"$ANSIBLE_VAULT;"):
                     raise
         except FleetError as error:
-            findings.append(asdict(Finding(error.code, field, error.message, error.remedy)))
+            findings.append(Finding.of_error(error, field=field).as_dict())
         except FileNotFoundError:
-            findings.append(asdict(Finding("not_run", field, f"{path} leads nowhere.", "Remove the link, or put its target there.")))
+            remedy = "Remove the link, or put its target there."
+            findings.append(Finding("not_run", "fail", field=field, message=f"{path} leads nowhere.", remedy=remedy).as_dict())
     return findings
 
 
@@ -259,9 +255,9 @@ def _host(entry: t.Mapping[str, t.Any]) -> list[Finding]:
     said = " ".join(str(result.get("msg") or result.get("module_stderr") or "no answer").split())
     for pattern, code, field, remedy in _CONNECTING:
         if not result.get("unreachable") and re.search(pattern, said, re.IGNORECASE):
-            return [Finding(code, f"{field} of {host}", f"{host}: {said}", remedy)]
+            return [Finding(code, "fail", field=f"{field} of {host}", message=f"{host}: {said}", remedy=remedy)]
     remedy = "Check ansible_host, ansible_user and the key of this host, then run again."
-    return [Finding("unreachable", "inventory", f"{host} could not be reached: {said}", remedy)]
+    return [Finding("unreachable", "fail", field="inventory", message=f"{host} could not be reached: {said}", remedy=remedy)]
 
 
 def _container(entry: t.Mapping[str, t.Any]) -> list[Finding]:
@@ -273,14 +269,16 @@ def _container(entry: t.Mapping[str, t.Any]) -> list[Finding]:
         library = _LIBRARY.search(str(result.get("msg") or ""))
         if library:
             message = f"The Python that runs the tasks of the old host lacks {library[1]}, which asks its container engine."
-            return [Finding("tool_missing", entry["field"], message, f"apt install python3-{library[1].lower()}, or pip install it for that Python.")]
+            remedy = f"apt install python3-{library[1].lower()}, or pip install it for that Python."
+            return [Finding("tool_missing", "fail", field=entry["field"], message=message, remedy=remedy)]
         return [_unanswered(entry, "the containers of the old host could not be listed")]
     status = next((found["State"] for found in result["containers"] if f"/{subject}" in found["Names"]), None)
+    if status == "running":
+        return []
+    message, remedy = f"Container {subject} is {status}, expected running.", f"docker start {subject}"
     if status is None:
-        return [Finding("container_missing", entry["field"], f"Container {subject} does not exist.", "Start the legacy stack, or correct the name.")]
-    if status != "running":
-        return [Finding("container_missing", entry["field"], f"Container {subject} is {status}, expected running.", f"docker start {subject}")]
-    return []
+        message, remedy = f"Container {subject} does not exist.", "Start the legacy stack, or correct the name."
+    return [Finding("container_missing", "fail", field=entry["field"], message=message, remedy=remedy)]
 
 
 def _disk(entry: t.Mapping[str, t.Any]) -> list[Finding]:
@@ -294,9 +292,10 @@ def _disk(entry: t.Mapping[str, t.Any]) -> list[Finding]:
     return [
         Finding(
             "no_space",
-            entry["field"],
-            f"{seen.get('directory')} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB of data need {DISK_FACTOR * needed / 1e6:.0f} MB.",
-            "Free space on the target, or put the data directory on a larger disk.",
+            "fail",
+            field=entry["field"],
+            message=f"{seen.get('directory')} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB of data need {DISK_FACTOR * needed / 1e6:.0f} MB.",
+            remedy="Free space on the target, or put the data directory on a larger disk.",
         )
     ]
 
@@ -309,7 +308,8 @@ def _module(entry: t.Mapping[str, t.Any]) -> list[Finding]:
         inner = (failure.get("details") or {}).get("findings") or []
         if inner:
             return [_inner(entry, finding) for finding in inner]
-        return [Finding(failure["code"], entry["field"], f"{entry['subject']}: {failure['message']}", failure.get("remedy", ""))]
+        message = f"{entry['subject']}: {failure['message']}"
+        return [Finding(failure["code"], "fail", field=entry["field"], message=message, remedy=failure.get("remedy", ""))]
     if result.get("skipped"):
         return []
     # A crash under failed_when looks like a success but for its message, which no success of these modules has.
@@ -329,9 +329,10 @@ def _servers(entry: t.Mapping[str, t.Any]) -> list[Finding]:
     return [
         Finding(
             "no_authority",
-            entry["field"],
-            f"{server['name']} ({server['address']} port {server['port']}) did not answer for the zone: {server['error']}",
-            "Start this name server or remove it from the zone's NS records; the name is moved only when all of them follow.",
+            "fail",
+            field=entry["field"],
+            message=f"{server['name']} ({server['address']} port {server['port']}) did not answer for the zone: {server['error']}",
+            remedy="Start this name server or remove it from the zone's NS records; the name is moved only when all of them follow.",
         )
         for server in servers
         if server["error"]
@@ -342,10 +343,17 @@ def _inner(entry: t.Mapping[str, t.Any], finding: t.Mapping[str, t.Any]) -> Find
     where = f"{entry['subject']}: {finding['object']}: " if finding.get("object") else f"{entry['subject']}: "
     # A module knows its options, and what its role calls them begins with the role's name.
     own = [f"{entry['prefix']}{option}" for option in finding["field"].split(", ")] if finding.get("field") and entry.get("prefix") else []
-    return Finding(finding["code"], ", ".join(own) or entry["field"], where + finding["message"], finding.get("remedy", ""), finding.get("level", "fail"))
+    return Finding(
+        finding["code"],
+        finding.get("level", "fail"),
+        field=", ".join(own) or entry["field"],
+        message=where + finding["message"],
+        remedy=finding.get("remedy", ""),
+    )
 
 
 def _unanswered(entry: t.Mapping[str, t.Any], what: str) -> Finding:
     result = entry.get("result") or {}
     seen = str(result.get("msg") or ", ".join(result.get("findings") or []) or "no answer").strip()
-    return Finding("not_run", entry["field"], f"{what}: {seen}", "Look at what was seen; an unanswered check stops the run.")
+    remedy = "Look at what was seen; an unanswered check stops the run."
+    return Finding("not_run", "fail", field=entry["field"], message=f"{what}: {seen}", remedy=remedy)

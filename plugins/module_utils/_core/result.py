@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import asdict, dataclass, is_dataclass
 
 from .errors import FleetError
+from .finding import sentence
 from .redact import redact
 from .visible import one_line, visible
 
@@ -116,7 +117,5 @@ def page(code: t.Any) -> str:
 
 def finding_line(finding: t.Mapping[str, t.Any]) -> str:
     """``fail: port_taken: cutover_preflight_ports: Port … answers. Remedy: …`` on one line."""
-    where = finding.get("field") or finding.get("object")
-    words = [finding.get("level", "fail"), finding.get("code"), *([where] if where else []), finding.get("message")]
-    text = one_line(": ".join(str(word) for word in words))
+    text = one_line(f"{finding.get('level', 'fail')}: {finding.get('code')}: {sentence(finding)}")
     return f"{text} Remedy: {one_line(finding['remedy'])}" if finding.get("remedy") else text

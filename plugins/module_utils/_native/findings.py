@@ -9,6 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from .._core.argspec import unknown_keys
+from .._core.errors import FleetError
+from .._core.finding import of_sentences
 
 
 class Findings:
@@ -89,6 +91,12 @@ class Findings:
         if not argv[0].startswith("/"):
             self.add(path, f"the first word must be an absolute path; is {argv[0]!r}.")
         return argv
+
+
+def refuse(sentences: t.Sequence[str], remedy: str, code: str = "manifest_invalid") -> None:
+    """Raise FleetError with every sentence as a finding of its own; nothing when there is none."""
+    if sentences:
+        raise FleetError(code, " ".join(sentences), remedy=remedy, details={"findings": of_sentences(code, sentences, remedy)})
 
 
 def kind_of(value: t.Any) -> str:

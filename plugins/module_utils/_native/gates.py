@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .._core.errors import FleetError
+from .findings import refuse
 from .model import Health, Unit
 from .plan import wanted_states
 from .render import render_stack
@@ -87,8 +88,7 @@ def smoke_gates(checks: t.Sequence[t.Mapping[str, t.Any]], phase: str, recorded:
         for n, item in enumerate(checks)
         if not _phases_known(item)
     ]
-    if findings:
-        raise FleetError("manifest_invalid", " ".join(findings), remedy="Correct smoke_checks.", details={"findings": findings})
+    refuse(findings, "Correct smoke_checks.")
     chosen = [
         _in_phase(item, phase, ("phases",) if recorded else ("phases", "recorded"))
         for item in checks

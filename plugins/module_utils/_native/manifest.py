@@ -11,8 +11,7 @@ import json
 import re
 import typing as t
 
-from .._core.errors import FleetError
-from .findings import Findings, kind_of
+from .findings import Findings, kind_of, refuse
 from .hidden import hidden_paths
 from .model import (
     DEFAULT_LIMITS,
@@ -64,13 +63,7 @@ def parse_manifests(documents: t.Any, stack: str) -> tuple[Manifest, ...]:
             findings.add("manifests", f"{what} {value} is used by {values.count(value)} modules.")
     _port_clashes(findings, manifests)
     _covered_paths(findings, manifests)
-    if findings.items:
-        raise FleetError(
-            "manifest_invalid",
-            " ".join(findings.items),
-            remedy="Correct the manifest; nothing was changed.",
-            details={"findings": findings.items},
-        )
+    refuse(findings.items, "Correct the manifest; nothing was changed.")
     return tuple(manifests)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .._core.errors import FleetError
 from .._core.result import Step
+from .findings import refuse
 from .model import MARK, STATES, Observed, Unit, UnitState
 
 # In this order the acts of a plan are done; one verb at a time, over all units.
@@ -49,10 +50,7 @@ def wanted_states(units: t.Sequence[Unit], services: t.Mapping[str, str], defaul
         if len(matches) > 1:
             findings.append(f"services.{name}: meant is {' or '.join(unit.full_name for unit in matches)}; write one of these.")
         wanted.update({unit.name: condition for unit in matches})
-    if findings:
-        raise FleetError(
-            "manifest_invalid", " ".join(findings), remedy="Correct services; nothing was changed.", details={"findings": findings}
-        )
+    refuse(findings, "Correct services; nothing was changed.")
     return wanted
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._core.errors import FleetError
+from .findings import refuse
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?\Z")
 
@@ -25,10 +25,7 @@ def configuration(settings: t.Mapping[str, t.Any]) -> str:
     findings = [f"settings.{name}: is no name of a setting." for name in settings if not _NAME.match(str(name))]
     findings += [f"settings.{name}: has a line break." for name, value in settings.items() if "\n" in str(value) or "\x00" in str(value)]
     findings += [f"settings.{name}: has no value; leave it out." for name, value in settings.items() if value is None]
-    if findings:
-        raise FleetError(
-            "manifest_invalid", " ".join(findings), remedy="Correct the settings; nothing was changed.", details={"findings": findings}
-        )
+    refuse(findings, "Correct the settings; nothing was changed.")
     return "".join(f"{name} = {_value(value)}\n" for name, value in sorted(settings.items()))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._core.errors import FleetError
+from .findings import refuse
 from .hidden import hidden_files
 from .manifest import parse_manifests
 from .model import MARK, Limit, Manifest, Service, Unit
@@ -112,10 +112,7 @@ def _refuse_hidden_inputs(manifests: t.Sequence[Manifest], inputs: t.Mapping[str
         for name in (service.name, f"{manifest.id}/{service.name}")
         for sentence in hidden_files(manifest, service, inputs.get(name, ()))
     ]
-    if findings:
-        raise FleetError(
-            "manifest_invalid", " ".join(findings), remedy="Correct the path; nothing was changed.", details={"findings": findings}
-        )
+    refuse(findings, "Correct the path; nothing was changed.")
 
 
 def _text(

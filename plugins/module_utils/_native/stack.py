@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from .._core.errors import FleetError
+from .findings import refuse
 from .model import Manifest, Service
 
 
@@ -67,13 +68,7 @@ def check_relations(manifests: t.Sequence[Manifest], approved: t.Collection[str]
                     )
         if manifest.security.privileged and manifest.id not in approved:
             findings.append(f"{manifest.id} is privileged and not approved.")
-    if findings:
-        raise FleetError(
-            "capability_conflict",
-            " ".join(findings),
-            remedy="Change the set of modules, or approve the named one.",
-            details={"findings": findings},
-        )
+    refuse(findings, "Change the set of modules, or approve the named one.", "capability_conflict")
 
 
 def start_order(manifests: t.Sequence[Manifest]) -> tuple[tuple[Manifest, Service, tuple[str, ...]], ...]:
@@ -91,10 +86,7 @@ def start_order(manifests: t.Sequence[Manifest]) -> tuple[tuple[Manifest, Servic
         for other in before[name]
         if other not in services
     ]
-    if missing:
-        raise FleetError(
-            "manifest_invalid", " ".join(missing), remedy="Correct depends_on; nothing was changed.", details={"findings": missing}
-        )
+    refuse(missing, "Correct depends_on; nothing was changed.")
     ordered: list[str] = []
     waiting = list(services)
     while waiting:

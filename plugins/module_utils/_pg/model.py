@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from .._core import libpq
+from .._core.finding import Finding
 
 FAILURES = {
     "unknown_key": "A nested option is misspelt; the nearest one is named and nothing was changed.",
@@ -262,20 +263,6 @@ class Facts:
 
     def side(self, name: str) -> SideFacts:
         return self.legacy if name == "legacy" else self.new
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that the preflight has to say; ``level`` is fail or warn."""
-
-    code: str
-    level: str
-    object: str
-    message: str
-    remedy: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def weak_tls(endpoints: t.Iterable[Endpoint], link: Link | None = None) -> list[Finding]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from .._core.errors import FleetError
+from .._core.finding import Finding
 from .._core.result import Step, result
 from .._core.wait import Deadline
 from . import facts, plan, results, status
-from .model import Facts, Finding, SideFacts
+from .model import Facts, SideFacts
 from .replication import sync
 from .server.postgres import Server
 from .window import loss, switch as switching
@@ -47,9 +48,7 @@ def with_one(work: Work, failures: t.Mapping[str, FleetError]) -> dict[str, t.An
         outcome = without_legacy(work, failures["legacy"])
         if outcome is not None:
             return outcome
-    findings = [
-        Finding(error.code, "fail", error.details.get("side", ""), error.message, error.remedy).as_dict() for error in failures.values()
-    ]
+    findings = [Finding.of_error(error, error.details.get("side", "")).as_dict() for error in failures.values()]
     first = next(iter(failures.values()))
     code = first.code if len(failures) == 1 else "preflight_failed"
     message = " ".join(error.message for error in failures.values())

@@ -10,9 +10,10 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._core.errors import FleetError
+from .._core.finding import Finding
 from .._core.runner import Runner
 from .engines import choice as engine
-from .model import Finding, Link, Options
+from .model import Link, Options
 from .options import link_of
 from .routers.clients import Clients, clients
 from .server import fence

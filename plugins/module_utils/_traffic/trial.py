@@ -10,6 +10,7 @@ import os
 import time
 import typing as t
 
+from .._core.finding import Finding
 from . import prober
 
 
@@ -20,12 +21,12 @@ def try_workers(config: t.Mapping[str, t.Any], check_mode: bool) -> list[dict[st
     return [worker.once(send=not (check_mode and asked["writes"])) for worker, asked in zip(workers, config["workers"])]
 
 
-def findings(config: t.Mapping[str, t.Any], lines: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+def findings(config: t.Mapping[str, t.Any], lines: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
     """What stands against each worker, with the option that is to be looked at. Pure."""
     return [_finding(config, worker, line) for worker, line in zip(config["workers"], lines) if not line["ok"]]
 
 
-def _finding(config: t.Mapping[str, t.Any], worker: t.Mapping[str, t.Any], line: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _finding(config: t.Mapping[str, t.Any], worker: t.Mapping[str, t.Any], line: t.Mapping[str, t.Any]) -> dict[str, str]:
     name, said = worker["name"], str(line.get("error") or "")
     asked = f"worker {name}: {worker['method']} {worker['path']} of {config['url']}"
     if not line["address"]:
@@ -45,5 +46,5 @@ def _finding(config: t.Mapping[str, t.Any], worker: t.Mapping[str, t.Any], line:
     )
 
 
-def _found(code: str, field: str, message: str, remedy: str) -> dict[str, t.Any]:
-    return {"code": code, "level": "fail", "field": field, "object": "", "message": message, "remedy": remedy}
+def _found(code: str, field: str, message: str, remedy: str) -> dict[str, str]:
+    return Finding(code, "fail", field=field, message=message, remedy=remedy).as_dict()

@@ -69,6 +69,20 @@ def test_core_and_store_import_no_room(clone):
     assert complaints == []
 
 
+def test_there_is_one_class_finding(clone):
+    """Modules, filters, pages and reports hand on one shape: `_core.finding`."""
+    made = [(str(path), node.name) for path in clone.below("plugins", suffix=".py") for node in ast.walk(clone.tree(path))
+            if isinstance(node, ast.ClassDef) and node.name == "Finding"]  # fmt: skip
+    assert made == [("plugins/module_utils/_core/finding.py", "Finding")]
+    by_hand = [f"{path}:{node.lineno}" for path in clone.below("plugins", suffix=".py") for node in ast.walk(clone.tree(path))
+               if isinstance(node, ast.Dict) and {"code", "message", "remedy"} < set(_keys(node)) and {"level", "object", "field"} & set(_keys(node))]
+    assert by_hand == []
+
+
+def _keys(node: ast.Dict) -> list[str]:
+    return [key.value for key in node.keys if isinstance(key, ast.Constant)]
+
+
 def test_every_foreign_room_is_seen():
     """The check itself: what it must refuse, and what it must let pass."""
     path = Path("plugins/module_utils/_pg/run.py")

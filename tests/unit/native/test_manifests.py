@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.finding import sentence
 from ansible_collections.bowline.fleet.plugins.module_utils._native.manifest import digest_of, parse_manifests
 from ansible_collections.bowline.fleet.plugins.module_utils._native.stack import check_relations, start_order, version_in
 from ansible_collections.bowline.fleet.tests.unit.native.hosts import manifest, service
@@ -20,7 +21,7 @@ def findings(*documents, stack="hub"):
     with pytest.raises(FleetError) as failure:
         parse_manifests(list(documents), stack)
     assert failure.value.code == "manifest_invalid"
-    return failure.value.details["findings"]
+    return [sentence(finding) for finding in failure.value.details["findings"]]
 
 
 def test_id_defaults_to_the_name_without_the_stack():
@@ -139,7 +140,7 @@ def relations(*documents, approved=()):
     with pytest.raises(FleetError) as failure:
         check_relations(parse_manifests(list(documents), "hub"), approved)
     assert failure.value.code == "capability_conflict"
-    return failure.value.details["findings"]
+    return [sentence(finding) for finding in failure.value.details["findings"]]
 
 
 def test_capabilities_that_do_not_fit_are_all_named():

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Finding
+from ansible_collections.bowline.fleet.plugins.module_utils._core.finding import Finding
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.contents import NamedCollation
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.judge import refuse

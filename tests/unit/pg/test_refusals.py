@@ -36,10 +36,17 @@ def refusing(stem: str, tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.Assign)) and (isinstance(node, ast.FunctionDef) or node in tree.body):
             for call in ast.walk(node):
-                made = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Finding"
-                if made and not (isinstance(call.args[1], ast.Constant) and call.args[1].value != "fail"):
-                    found.add(f"{stem}.{node.name} {shown(call.args[2])}" if isinstance(node, ast.FunctionDef) else f"{stem} {node.targets[0].id}")
+                if isinstance(call, ast.Call) and (about := _about(call)):
+                    found.add(f"{stem}.{node.name} {about}" if isinstance(node, ast.FunctionDef) else f"{stem} {node.targets[0].id}")
     return found
+
+
+def _about(call: ast.Call) -> str:
+    """What a call that makes a finding of level fail, or may, makes it about; empty for every other call."""
+    name = ast.unparse(call.func)
+    if name == "Finding" and not (isinstance(call.args[1], ast.Constant) and call.args[1].value != "fail"):
+        return shown(call.args[2])
+    return (shown(call.args[1]) if len(call.args) > 1 else "error") if name == "Finding.of_error" else ""
 
 
 def every() -> set[str]:
@@ -67,4 +74,5 @@ def test_each_test_that_is_named_exists():
 
 def test_a_rule_that_refuses_is_seen():
     source = 'A = Finding("x", "fail", "y", "z")\ndef f(b):\n    Finding("x", "warn", "y", "z")\n    Finding("x", b, g(b), "z")\n'
-    assert refusing("m", ast.parse(source)) == {"m A", "m.f g(b)"}
+    source += "    Finding.of_error(e, h(b))\n"
+    assert refusing("m", ast.parse(source)) == {"m A", "m.f g(b)", "m.f h(b)"}

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.finding import Finding
 from ansible_collections.bowline.fleet.plugins.module_utils._core.report.data import duration, operation_result, outcome_of, read
 from ansible_collections.bowline.fleet.plugins.module_utils._core.report.figures import axis_step
 from ansible_collections.bowline.fleet.plugins.module_utils._core.report.lines import brief, failure_lines, heartbeat_line, plan_lines, step_line
@@ -418,6 +419,9 @@ def test_a_failure_shows_each_finding_and_the_end_of_what_a_program_printed():
     findings = [{"code": "no_space", "field": "disk", "message": "full", "remedy": "free some", "level": "fail"}] * 2
     lines = failure_lines({"code": "preflight_failed", "message": "2 findings", "details": {"findings": findings}}, said="judge")
     assert sum("no_space: disk: full" in line for line in lines) == 2 and lines[-1].strip() == "task: judge"
+    of_a_database = Finding("keyless_table", "fail", "public.logs", "Table public.logs has no key.").as_dict()
+    (line,) = (line for line in failure_lines({"code": "x", "details": {"findings": [of_a_database]}}) if "has no key" in line)
+    assert line.strip() == "fail: keyless_table: public.logs: Table public.logs has no key."
     lines = failure_lines({"code": "task_failed", "message": "rc 1"}, {"stderr": "\n".join(f"line {n}" for n in range(100))})
     assert "line 99" in lines[-1] and len(lines) < 20
 

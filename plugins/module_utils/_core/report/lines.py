@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..redact import field_words
+from ..finding import sentence
 from ..result import page
 from ..visible import one_line, visible
 from .data import Document, duration, said_by
@@ -57,7 +57,7 @@ def failure_lines(failure: Document, result: t.Optional[Document] = None, said: 
     findings = [entry for entry in (failure.get("details") or {}).get("findings") or [] if isinstance(entry, t.Mapping)]
     if findings:
         for entry in findings:
-            words = (entry.get("level", "fail"), entry.get("code"), field_words(entry.get("field")), entry.get("message"))
+            words = (entry.get("level", "fail"), entry.get("code"), sentence(entry))
             lines.append(f"{_INDENT}  {': '.join(map(one_line, words))}")
             if entry.get("remedy"):
                 lines.append(f"{_INDENT}    remedy: {one_line(entry['remedy'])}")

@@ -10,8 +10,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from .. import plan
-from ..model import OUTLINE, Facts, Finding, Options
+from ..model import OUTLINE, Facts, Options
 from ..server.postgres import Server
 from ..server.process import Control
 

@@ -13,7 +13,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ..model import Finding
+from ..._core.finding import Finding
 from ..server.catalog import IN_USER_SCHEMA
 from ..server.owner_code import AS_OWNER
 from ..server.postgres import Session

@@ -15,9 +15,10 @@ import re
 import typing as t
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from ..._core.runner import Runner
 from ..faults import hit
-from ..model import Finding, Options
+from ..model import Options
 from ..server import catalog, database, fence, freeze, helper, owner_code, restore_errors, schema, target_database
 from ..server.postgres import Server, Session
 from ..server.programs import Programs, keys, passes, programs, without

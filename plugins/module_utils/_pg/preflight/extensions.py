@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..model import Finding
+from ..._core.finding import Finding
 from ..server.postgres import Server, Session, ident, literal
 
 # Scripts of PostGIS since its first version are larger; then nothing is said.

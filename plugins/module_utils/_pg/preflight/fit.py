@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from ..model import Finding, Options
+from ..._core.finding import Finding
+from ..model import Options
 from ..server.postgres import ident, literal
 from .survey import Collation, Seen
 

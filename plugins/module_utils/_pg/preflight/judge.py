@@ -10,12 +10,13 @@ import typing as t
 from dataclasses import replace
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from .. import plan
 from ..engines import choice as engine
 from ..engines.dump import copy_window
 from ..engines.logical import seed
 from ..engines.physical import conditions as physical
-from ..model import SIDES, Facts, Finding, weak_tls
+from ..model import SIDES, Facts, weak_tls
 from ..replication import sync
 from ..server import account_sync, accounts, catalog, link_account, owner_code, programs
 from ..server.process import Control

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..model import Finding
+from ..._core.finding import Finding
 from ..server.postgres import literal
 
 _WRITTEN = "Nothing has to be done."

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..._core.errors import FleetError
-from ..model import Finding
+from ..._core.finding import Finding
 from ..server.catalog import IN_USER_SCHEMA, stored_columns
 from ..server.owner_code import Use
 from ..server.postgres import Row, Server, Session, ident

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Finding, Options
+from ..._core.finding import Finding
+from ..model import Options
 from ..server.catalog import Keyless
 from ..server.link_account import unfit, unfit_text
 from ..server.postgres import ident, literal

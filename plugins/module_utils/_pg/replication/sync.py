@@ -20,9 +20,10 @@ import threading
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from ..._core.result import Step
 from ..._core.wait import Deadline, wait_for
-from ..model import REVERSE, Finding, Options
+from ..model import REVERSE, Options
 from ..plan import serving
 from ..server import fence, sessions
 from ..server.postgres import Server, ident, literal

@@ -15,9 +15,10 @@ import time
 import typing as t
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from ..._core.runner import Runner
 from ..._core.wait import Deadline
-from ..model import OTHER, Finding, Options, Router
+from ..model import OTHER, Options, Router
 from . import pgbouncer
 from .pgbouncer import Address, Console, Late, quoted
 
@@ -249,7 +250,7 @@ class PgBouncer(Clients):
         try:
             return [*self._file(), *self._pools()]
         except FleetError as error:
-            return [Finding(error.code, "fail", "router", error.message, error.remedy)]
+            return [Finding.of_error(error, "router")]
 
     def _file(self) -> list[Finding]:
         path = self._router.config

@@ -14,7 +14,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
-from ..model import MAINTENANCE, Finding, Link
+from ..._core.finding import Finding
+from ..model import MAINTENANCE, Link
 from . import account_settings, accounts, database, link_account
 from .postgres import Server, Session, ident, literal
 

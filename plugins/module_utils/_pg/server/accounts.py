@@ -13,7 +13,8 @@ import re
 import typing as t
 
 from ..._core.errors import FleetError
-from ..model import MAINTENANCE, Finding, Link
+from ..._core.finding import Finding
+from ..model import MAINTENANCE, Link
 from . import account_settings, database
 from .postgres import Server, Session, ident, literal
 

@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
-from ..model import Finding
+from ..._core.finding import Finding
 from .catalog import IN_USER_SCHEMA
 from .postgres import Session
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from ..._core import libpq
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from ..._core.runner import Completed, Runner
-from ..model import Endpoint, Finding
+from ..model import Endpoint
 from .session_settings import start_options
 
 _DEBIAN = Path("/usr/lib/postgresql")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from ..._core.runner import Runner
-from ..model import Finding
 from ..server import owner_code
 from ..server.postgres import Server
 from ..server.programs import Programs, evaluated, programs, without
@@ -26,15 +26,15 @@ def findings(source: Server, maker: Maker, runner: Runner, accepted: t.Collectio
         maker.judge()
     except FleetError as error:
         inner = error.details.get("findings") or []
-        known = [Finding(entry["code"], entry["level"], entry["object"], entry["message"], entry.get("remedy", "")) for entry in inner]
-        found += known or [Finding(error.code, "fail", "", error.message, error.remedy)]
+        known = [Finding.of_dict(entry) for entry in inner]
+        found += known or [Finding.of_error(error)]
     try:
         with programs(runner, source.endpoint.bindir, major=source.admin.version // 10000) as tools:
             later = _behind_the_rows(source, tools)
         used = [*owner_code.uses(source.db, brought=True), *owner_code.written(source.db, later, brought=True)]
         found += owner_code.findings(used, accepted)
     except FleetError as error:
-        found.append(Finding(error.code, "fail", "", error.message, error.remedy))
+        found.append(Finding.of_error(error))
     return list({(entry.code, entry.message): entry for entry in found}.values())
 
 

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from ..._core.runner import Completed, Runner
 from .. import shown
 from .source import Fault
@@ -76,7 +77,7 @@ class Proxy(t.Protocol):
 
 def finding(fault: Fault, where: str, level: str = "fail") -> dict[str, str]:
     """A finding of module and preflight."""
-    return {"code": fault.code, "level": level, "object": where, "message": fault.message, "remedy": fault.remedy}
+    return Finding(fault.code, level, where, fault.message, fault.remedy).as_dict()
 
 
 def taken(insertion: Insertion) -> list[dict[str, str]]:
@@ -95,7 +96,7 @@ def taken(insertion: Insertion) -> list[dict[str, str]]:
 
 
 def of_error(error: FleetError, where: str) -> dict[str, str]:
-    return finding(Fault(error.code, "", error.message, error.remedy), where)
+    return Finding.of_error(error, where).as_dict()
 
 
 def refuse(faults: t.Sequence[Fault], where: str) -> None:

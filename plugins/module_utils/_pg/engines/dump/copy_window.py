@@ -18,9 +18,10 @@ import typing as t
 from pathlib import Path
 
 from ...._core.errors import FleetError
+from ...._core.finding import Finding
 from ...._core.runner import Runner
 from ...._core.wait import Deadline
-from ...model import COPYING, OUTLINE, Finding, Options
+from ...model import COPYING, OUTLINE, Options
 from ...replication import pair
 from ...replication.pair import Direction
 from ...server import catalog, large_objects, materialized_views, owner_code, schema, sessions, target_database

@@ -11,10 +11,11 @@ import typing as t
 from dataclasses import asdict
 
 from ...._core.errors import FleetError
+from ...._core.finding import Finding
 from ...._core.result import Step, result
 from ...._core.runner import Runner
 from ...._core.wait import Deadline
-from ...model import OTHER, SIDES, Finding, Link, Options, weak_tls
+from ...model import OTHER, SIDES, Link, Options, weak_tls
 from ...options import link_of
 from ...replication import pair
 from ...routers.clients import clients
