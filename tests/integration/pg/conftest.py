@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.bowline.fleet.tests.loading import load as load_file
 
 # Several minutes each; `make faults` runs them. `make test` moves a database there and back, in order and out of order.
 LONG = ["test_engines.py", "test_freeze.py", "test_loss.py", "test_odd.py", "test_physical.py", "test_preflight.py", "test_routers.py",
@@ -21,11 +21,7 @@ collect_ignore = [] if os.environ.get("BOWLINE_FAULTS") == "all" else LONG
 
 def load(name: str):
     """A file beside this one; tests import it as ``bowline_pg_<name>``, since no folder of tests is on the path."""
-    spec = importlib.util.spec_from_file_location(f"bowline_pg_{name}", Path(__file__).parent / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_file(Path(__file__).parent / f"{name}.py", f"bowline_pg_{name}")
 
 
 rig = load("rig")
@@ -51,6 +47,23 @@ def clusters():
 def world(clusters):
     clusters.reset()
     return clusters
+
+
+@pytest.fixture(scope="module")
+def pair(clusters):
+    """An armed pair for all tests of a file."""
+    clusters.reset()
+    clusters.ok("armed")
+    return clusters
+
+
+@pytest.fixture
+def armed(pair):
+    """The same, and legacy serves."""
+    if pair.open_sides() != ["legacy"]:
+        pair.ok("legacy", verify="none")
+    pair.ok("armed")
+    return pair
 
 
 @pytest.fixture

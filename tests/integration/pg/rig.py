@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import random
@@ -22,17 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+from ansible_collections.bowline.fleet.tests.loading import load as load_file
 from psycopg import sql
 from psycopg.rows import dict_row
 
 
 def load(name: str):
     """A file beside this one, as ``bowline_pg_<name>``."""
-    spec = importlib.util.spec_from_file_location(f"bowline_pg_{name}", Path(__file__).parent / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_file(Path(__file__).parent / f"{name}.py", f"bowline_pg_{name}")
 
 
 versions, writes = load("versions"), load("writes")
@@ -317,7 +313,15 @@ def until(condition, seconds: float, what: str):
         if seen:
             return seen
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.01)
+
+
+def failed(outcome: dict, code: str, *words: str) -> dict:
+    """The failure of a run, which has ``code`` and a remedy with all ``words``."""
+    failure = outcome.get("failure", {})
+    assert outcome.get("failed") and failure["code"] == code, failure or outcome
+    assert failure["remedy"] and all(word in failure["remedy"] for word in words), failure
+    return failure
 
 
 @dataclass

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import time
 
 import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.faults import LOSS_POINTS
+
+rig = sys.modules["bowline_pg_rig"]
+wait_until, failed = rig.until, rig.failed
 
 WRITTEN = (
     "SELECT setdatabase = 0 AS every, setrole = 0 AS anyone, setconfig FROM pg_db_role_setting ORDER BY 1, 2, 3",
@@ -22,25 +26,12 @@ WRITTEN = (
 SERVES = {"client": {"options": "", "user": "hub", "password": "canary-app-3c2"}}
 
 
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.01)
-
-
 def actions(outcome):
     return [step["action"] for step in outcome["plan"]]
 
 
 def written(cluster):
     return [cluster.rows(text, dbname="postgres") for text in WRITTEN]
-
-
-def failed(outcome, code):
-    assert outcome.get("failed"), outcome
-    assert outcome["failure"]["code"] == code and outcome["failure"]["remedy"], outcome["failure"]
-    return outcome["failure"]
 
 
 def write(cluster, key):

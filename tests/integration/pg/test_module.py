@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
+
+rig = sys.modules["bowline_pg_rig"]
+wait_until, failed = rig.until, rig.failed
 
 CATALOGS = (
     "SELECT datname, datallowconn FROM pg_database ORDER BY 1",
@@ -30,27 +34,6 @@ def written(world):
         [cluster.rows(text, dbname="postgres") for text in (*CATALOGS, "SELECT pg_snapshot_xmax(pg_current_snapshot())")]
         for cluster in world.clusters
     ]
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.01)
-
-
-def failed(outcome, code):
-    assert outcome.get("failed"), outcome
-    assert outcome["failure"]["code"] == code, outcome["failure"]
-    return outcome["failure"]
-
-
-@pytest.fixture(scope="module")
-def pair(clusters):
-    """An armed pair that a test may switch; it leaves it armed or says so."""
-    clusters.reset()
-    clusters.ok("armed")
-    return clusters
 
 
 @pytest.fixture

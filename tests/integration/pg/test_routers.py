@@ -25,6 +25,9 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.routers.clients import clients as clients_of
 
+rig = sys.modules["bowline_pg_rig"]
+wait_until, failed = rig.until, rig.failed
+
 PGBOUNCER = "/usr/sbin/pgbouncer"
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 ADMIN, APPLICATION = "canary-admin-7f1", "canary-app-3c2"
@@ -36,19 +39,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.005)
-
-
-def failed(outcome, code):
-    assert outcome.get("failed"), outcome
-    assert outcome["failure"]["code"] == code, outcome["failure"]
-    return outcome["failure"]
 
 
 class Bouncer:
@@ -246,21 +236,6 @@ class Distance:
             except OSError:
                 data = b""
             self._loop.call_later(self.rtt / 2, sink.write if data else lambda _data: sink.close(), data)
-
-
-@pytest.fixture(scope="module")
-def pair(clusters):
-    clusters.reset()
-    clusters.ok("armed")
-    return clusters
-
-
-@pytest.fixture
-def armed(pair):
-    if pair.open_sides() != ["legacy"]:
-        pair.ok("legacy", verify="none")
-    pair.ok("armed")
-    return pair
 
 
 def stopped(process) -> bool:

@@ -15,28 +15,6 @@ import psycopg
 import pytest
 
 
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.005)
-
-
-@pytest.fixture(scope="module")
-def pair(clusters):
-    clusters.reset()
-    clusters.ok("armed")
-    return clusters
-
-
-@pytest.fixture
-def armed(pair):
-    if pair.open_sides() != ["legacy"]:
-        pair.ok("legacy", verify="none")
-    pair.ok("armed")
-    return pair
-
-
 class Watch:
     """Looks at the side that must not open as fast as it can, past the module."""
 
@@ -128,6 +106,9 @@ def test_a_session_that_began_in_the_pause_is_ended_since_it_would_stay_read_onl
     hook.write_text(
         f"""
 import os, time, psycopg
+
+rig = sys.modules["bowline_pg_rig"]
+wait_until = rig.until
 if os.fork() == 0:
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)

@@ -7,26 +7,21 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.control import Edge
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.run import run_edge, start_argv
+from ansible_collections.bowline.fleet.tests.loading import load as load_file
 
 
 def load(name: str):
     """A file beside this one, which tests import as ``bowline_traffic_<name>``."""
-    spec = importlib.util.spec_from_file_location(f"bowline_traffic_{name}", Path(__file__).parent / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_file(Path(__file__).parent / f"{name}.py", f"bowline_traffic_{name}")
 
 
 rig = load("rig")
@@ -151,7 +146,7 @@ class Pair:
         doors = [(self.alone, self.application), (self.edged, f"127.0.0.1:{self.listen}")]
         user = "user www-data;\n" if os.geteuid() == 0 else ""
         text = "".join(rig.LAX_DOOR.format(port=port, target=target) for port, target in doors)
-        (home / "nginx.conf").write_text(rig.LAX_NGINX.format(home=home, user=user, patience=patience, doors=text))
+        (home / "nginx.conf").write_text(rig.LAX_NGINX.format(level="info", home=home, user=user, patience=patience, doors=text))
         self.directory = str(home / "edge")
         self.nginx = rig.Process(["nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log"), "-p", str(home)], home / "nginx.log")
         self.edge = rig.Process(start_argv(self.directory), home / "haproxy.log", USER)

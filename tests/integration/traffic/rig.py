@@ -155,10 +155,10 @@ class Process:
         self.process = None
 
 
-NGINX = """\
+_NGINX = """\
 {user}worker_processes 1;
 daemon off;
-error_log {home}/error.log notice;
+error_log {home}/error.log {level};
 pid {home}/nginx.pid;
 events {{ worker_connections 512; }}
 http {{
@@ -166,6 +166,8 @@ http {{
     client_body_temp_path {home}/t1; proxy_temp_path {home}/t2;
     fastcgi_temp_path {home}/t3; uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+"""
+NGINX = _NGINX + """\
     include {home}/site/*.conf;
 }}
 """
@@ -189,17 +191,7 @@ server {{
 }}
 """
 
-LAX_NGINX = """\
-{user}worker_processes 1;
-daemon off;
-error_log {home}/error.log info;
-pid {home}/nginx.pid;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {home}/t1; proxy_temp_path {home}/t2;
-    fastcgi_temp_path {home}/t3; uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+LAX_NGINX = _NGINX + """\
     # As permissive as nginx can be made: who is this lax has the most to lose by an edge.
     large_client_header_buffers 30 128k;
     client_max_body_size 0;
@@ -238,7 +230,7 @@ class Side:
         home.mkdir(parents=True)
         self.site.parent.mkdir()
         self.site.write_text(SITE.format(application=self.application.port, port=self.port, host=HOST, home=home))
-        (home / "nginx.conf").write_text(NGINX.format(home=home, user="user www-data;\n" if os.geteuid() == 0 else ""))
+        (home / "nginx.conf").write_text(NGINX.format(level="notice", home=home, user="user www-data;\n" if os.geteuid() == 0 else ""))
         certificate(home, authority)
         self.nginx_argv = ["nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log"), "-p", str(home)]
         self.nginx = Process(self.nginx_argv, home / "nginx.log")
