@@ -49,7 +49,7 @@ class ActionModule(FleetAction):
                     return {"changed": False, "finished": bool(job.get("finished")), **_kept(seen)}
                 answered = time.monotonic()
                 if follower.over(bool(job.get("finished")), seen, answered):
-                    return {**_told(seen, params["state"], job), "finished": bool(job.get("finished"))}
+                    return {**_answer(seen, params["state"], job), "finished": bool(job.get("finished"))}
             except AnsibleConnectionFailure:
                 # The switch goes on without the controller, so a moment without an answer says nothing about it.
                 if time.monotonic() - answered >= params["unreachable_for"]:
@@ -77,7 +77,7 @@ def _kept(answer: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {key: answer[key] for key in _KEPT if key in answer}
 
 
-def _told(seen: t.Mapping[str, t.Any], wanted: str, job: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _answer(seen: t.Mapping[str, t.Any], wanted: str, job: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Only a job that has ended tells the moment at which it released the clients; one that compares rows does not yet."""
     until = (job.get("hold") or {}).get("until") if seen.get("serving") == wanted else None
     return {"changed": False, "serving": seen.get("serving"), "phase": seen.get("phase"), "since": until, "at": time.time()}

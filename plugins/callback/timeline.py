@@ -89,7 +89,7 @@ class CallbackModule(CallbackBase):
         self._failure: dict[str, t.Any] | None = None
         self._result: dict[str, t.Any] | None = None
         self._check = False
-        self._told = ""
+        self._last_evidence = ""
         self._ended_as = ""
         self._running: _Running | None = None
         self._beating: threading.Thread | None = None
@@ -183,7 +183,7 @@ class CallbackModule(CallbackBase):
         said = document.get("msg") if asked and not self._display.verbosity and self._operation else None
         if isinstance(said, str):
             # What a play wants to be read, unless the line of the step has just said it.
-            if said != self._told:
+            if said != self._last_evidence:
                 self._say(said)
             return
         if self._display.verbosity or asked or (changed and not self._operation):
@@ -199,7 +199,7 @@ class CallbackModule(CallbackBase):
         if self._ended_as and document.get("msg") == self._ended_as:
             # The end of a step whose failure has been shown.
             return
-        if self._told and self._told in str(document.get("msg")):
+        if self._last_evidence and self._last_evidence in str(document.get("msg")):
             # The end of the run, whose cause has been shown, too.
             self._say(f"        {one_line(document['msg'])}", C.COLOR_ERROR)
             return
@@ -286,7 +286,7 @@ class CallbackModule(CallbackBase):
         self._running = None
         colour = C.COLOR_ERROR if step["status"] == "failed" else C.COLOR_CHANGED if step["changed"] else C.COLOR_OK
         self._say(step_line(step, len(self._steps), ended=True), colour)
-        self._told = brief(step.get("evidence") or {})
+        self._last_evidence = brief(step.get("evidence") or {})
         if step["status"] == "failed":
             failure = document.get("failure") or step.get("failure") or {}
             last = self._held[-1][1] if self._held else {}

@@ -23,16 +23,16 @@ from ..module_utils._native.recorder import recorded
 from ..module_utils._native.render import render_stack
 
 
-def _spoken(work: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+def _with_words(work: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
     """``work`` with FleetError turned into what Ansible shows for a filter."""
 
-    def spoken(*args: t.Any, **kwargs: t.Any) -> t.Any:
+    def wrapped(*args: t.Any, **kwargs: t.Any) -> t.Any:
         try:
             return plain(work(*args, **kwargs))
         except FleetError as error:
             raise AnsibleFilterError(f"[{error.code}] {error.message} Remedy: {error.remedy}") from error
 
-    return spoken
+    return wrapped
 
 
 def native_units(manifests: t.Any, stack: str, **options: t.Any) -> list[dict[str, t.Any]]:
@@ -72,18 +72,18 @@ def native_modules(manifests: t.Sequence[t.Any]) -> list[dict[str, t.Any]]:
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
-            "native_units": _spoken(native_units),
-            "native_unit_names": _spoken(native_unit_names),
+            "native_units": _with_words(native_units),
+            "native_unit_names": _with_words(native_unit_names),
             "native_findings": native_findings,
             "native_modules": native_modules,
-            "native_missing_packages": _spoken(missing_packages),
-            "native_inputs": _spoken(inputs_by_service),
-            "native_changed_paths": _spoken(changed_paths),
-            "native_health_gates": _spoken(health_gates),
-            "native_unit_gates": _spoken(unit_gates),
-            "native_smoke_gates": _spoken(smoke_gates),
-            "native_recorded": _spoken(recorded),
-            "native_locale_line": _spoken(line),
-            "native_locale_missing": _spoken(missing),
-            "native_postgresql_conf": _spoken(configuration),
+            "native_missing_packages": _with_words(missing_packages),
+            "native_inputs": _with_words(inputs_by_service),
+            "native_changed_paths": _with_words(changed_paths),
+            "native_health_gates": _with_words(health_gates),
+            "native_unit_gates": _with_words(unit_gates),
+            "native_smoke_gates": _with_words(smoke_gates),
+            "native_recorded": _with_words(recorded),
+            "native_locale_line": _with_words(line),
+            "native_locale_missing": _with_words(missing),
+            "native_postgresql_conf": _with_words(configuration),
         }

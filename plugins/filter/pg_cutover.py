@@ -11,7 +11,7 @@ import typing as t
 from ..module_utils._pg.follow import summary
 
 
-def pg_cutover_said(facts: t.Any, since: t.Any = None, window_ms: t.Any = None, at: t.Any = None, planned: bool = False) -> str:
+def pg_cutover_sentence(facts: t.Any, since: t.Any = None, window_ms: t.Any = None, at: t.Any = None, planned: bool = False) -> str:
     sentence = summary(
         facts, float(since) if since else None, float(window_ms) if window_ms is not None else None, at=float(at) if at else None
     )
@@ -20,4 +20,4 @@ def pg_cutover_said(facts: t.Any, since: t.Any = None, window_ms: t.Any = None, 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"pg_cutover_said": pg_cutover_said}
+        return {"pg_cutover_sentence": pg_cutover_sentence}

@@ -30,13 +30,13 @@ def judge(files: t.Mapping[str, bytes], paths: t.Mapping[str, str], now: datetim
         try:
             leaf = x509.load_pem_x509_certificates(content)[0]
         except ValueError as error:
-            said = f"{paths[place]} holds no certificate that can be read: {error}."
-            found.append(Finding("certificate_invalid", "fail", field=place, message=said, remedy="Put the right file there."))
+            text = f"{paths[place]} holds no certificate that can be read: {error}."
+            found.append(Finding("certificate_invalid", "fail", field=place, message=text, remedy="Put the right file there."))
             continue
         found += _dated(leaf, place, paths[place], now, min_days)
         if not _is_ca(leaf) and _key_of(leaf) not in keys:
-            said = f"No private key among native_stack_files fits the certificate of {paths[place]}."
-            found.append(Finding("certificate_invalid", "fail", field=place, message=said, remedy="Put certificate and key of the same pair there."))
+            text = f"No private key among native_stack_files fits the certificate of {paths[place]}."
+            found.append(Finding("certificate_invalid", "fail", field=place, message=text, remedy="Put certificate and key of the same pair there."))
     return found
 
 
@@ -85,8 +85,8 @@ def _dated(leaf: t.Any, place: str, path: str, now: datetime.datetime, min_days:
     if days >= min_days:
         return []
     level = "fail" if days <= 0 else "warn"
-    said = "is over since" if days <= 0 else "ends at"
-    message = f"The certificate of {path} {said} {ends:%Y-%m-%d %H:%M} UTC."
+    text = "is over since" if days <= 0 else "ends at"
+    message = f"The certificate of {path} {text} {ends:%Y-%m-%d %H:%M} UTC."
     return [Finding("certificate_invalid", level, field=place, message=message, remedy="Renew it, then run again.")]
 
 

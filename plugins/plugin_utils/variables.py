@@ -48,9 +48,9 @@ def role_of(name: str, specs: t.Mapping[str, t.Any], defaults: t.Mapping[str, t.
     """``specs`` is a parsed meta/argument_specs.yml."""
     options: dict[str, t.Mapping[str, t.Any]] = {}
     for entry in (specs.get("argument_specs") or {}).values():
-        for option, said in (entry.get("options") or {}).items():
+        for option, reason in (entry.get("options") or {}).items():
             # Required in one entry point is needed by a run that takes them all.
-            options[option] = {**options.get(option, {}), **said}
+            options[option] = {**options.get(option, {}), **reason}
     return Role(name, options, defaults or {})
 
 
@@ -78,9 +78,9 @@ def resolve(roles: t.Sequence[Role], given: t.Mapping[str, t.Any], template: Tem
             value = _walk(name, given.get(name, own.defaults.get(name)), own.defaults, template, troubles)
             if value is not _GONE:
                 found.values[name] = value
-    for said, places in troubles.items():
+    for reason, places in troubles.items():
         found.open |= {_variable(place) for place, _text in places}
-        found.findings.append(_unresolved(_first_cause(places), said))
+        found.findings.append(_unresolved(_first_cause(places), reason))
     options = {name: option for role in roles for name, option in role.options.items()}
     for name in sorted(set(found.values) & set(given) - found.open):
         wrong = _misfits(name, options[name], found.values[name])
@@ -136,9 +136,9 @@ def _missing(name: str, given: t.Mapping[str, t.Any]) -> Finding:
     return Finding("variable_invalid", "fail", field=name, message=message, remedy=f"Set {name} in the inventory.")
 
 
-def _unresolved(fields: t.Sequence[str], said: str) -> Finding:
+def _unresolved(fields: t.Sequence[str], reason: str) -> Finding:
     more = f" The same stops {len(fields) - 1} more: {', '.join(fields[1:4])}{' …' if len(fields) > 4 else ''}." if len(fields) > 1 else ""
-    file = _FILE.search(said)
+    file = _FILE.search(reason)
     if file:
         path = file.group(1)
         return Finding(
@@ -148,16 +148,16 @@ def _unresolved(fields: t.Sequence[str], said: str) -> Finding:
             message=f"{path} is not on this machine, or cannot be read here.{more}",
             remedy=f"Put the file there, with mode 0600 when it is a secret, or correct {fields[0]}.",
         )
-    remedy = "Name the vault's password: --ask-vault-pass." if "vault" in said.lower() else "Define what it names, or correct the expression."
-    return Finding("variable_invalid", "fail", field=fields[0], message=f"{fields[0]} cannot be resolved: {said.rstrip('.')}.{more}", remedy=remedy)
+    remedy = "Name the vault's password: --ask-vault-pass." if "vault" in reason.lower() else "Define what it names, or correct the expression."
+    return Finding("variable_invalid", "fail", field=fields[0], message=f"{fields[0]} cannot be resolved: {reason.rstrip('.')}.{more}", remedy=remedy)
 
 
 def _misfits(name: str, option: t.Mapping[str, t.Any], value: t.Any) -> list[Finding]:
     """What the argument spec of the role would refuse, before any role is begun."""
     if value is None:
         return []
-    said = ArgumentSpecValidator({name: dict(option, required=False)}).validate({name: value}).error_messages
+    reason = ArgumentSpecValidator({name: dict(option, required=False)}).validate({name: value}).error_messages
     return [
         Finding("variable_invalid", "fail", field=name, message=f"{sentence.rstrip('.')}.", remedy=f"Correct {name} in the inventory.")
-        for sentence in said
+        for sentence in reason
     ]

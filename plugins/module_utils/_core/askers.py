@@ -72,7 +72,7 @@ def check_account(spec: Spec, tools: Tools) -> Seen:
 def check_certificate(spec: Spec, tools: Tools) -> Seen:
     """One of the chains holds for the name, by the CA of this host. openssl-verify(1) reads files only, so they lie in a folder of this moment."""
     trust = ["-CAfile", spec["ca_file"]] if spec["ca_file"] else ["-CApath", "/etc/ssl/certs"]
-    said = []
+    complaints = []
     for chain in spec["chains"]:
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
             file.write(chain)
@@ -82,8 +82,8 @@ def check_certificate(spec: Spec, tools: Tools) -> Seen:
         if done.rc == 0:
             return Seen({"hostname": spec["hostname"]})
         reasons = re.findall(r"^error \d+ at \d+ depth lookup: ?(.+)$", done.err + done.out, re.MULTILINE)
-        said.append(", ".join(dict.fromkeys(reasons)) or (done.err or done.out).strip()[-200:])
-    return Seen({}, (f"no certificate that is brought holds for {spec['hostname']} here: {'; '.join(dict.fromkeys(said))}",))
+        complaints.append(", ".join(dict.fromkeys(reasons)) or (done.err or done.out).strip()[-200:])
+    return Seen({}, (f"no certificate that is brought holds for {spec['hostname']} here: {'; '.join(dict.fromkeys(complaints))}",))
 
 
 def check_file(spec: Spec, tools: Tools) -> Seen:
@@ -173,9 +173,9 @@ def check_reach(spec: Spec, tools: Tools) -> Seen:
         reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
         return Seen({"open": False, "listening": None, "cause": "silent"}, (f"{spec['host']} port {spec['port']} cannot be reached from here: {reason}",))
     tls = {b"S": True, b"N": False}.get(answer)
-    said = () if tls else ("the PostgreSQL there speaks no TLS",) if tls is False else ("what listens there is no PostgreSQL",)
-    cause = {"cause": "no_tls" if tls is False else "stranger"} if said else {}
-    return Seen({"open": True, "listening": True, "tls": tls, **cause}, said)
+    complaints = () if tls else ("the PostgreSQL there speaks no TLS",) if tls is False else ("what listens there is no PostgreSQL",)
+    cause = {"cause": "no_tls" if tls is False else "stranger"} if complaints else {}
+    return Seen({"open": True, "listening": True, "tls": tls, **cause}, complaints)
 
 
 def _ssl_answer(connection: socket.socket) -> bytes:

@@ -46,23 +46,23 @@ def require_auth(host: str, given: t.Optional[str], libpq: int) -> str:
     return "!password" if weak and libpq >= _REQUIRE_AUTH else ""
 
 
-def is_tls(said: str) -> bool:
+def is_tls(message: str) -> bool:
     """Whether libpq's message says that TLS could not be had: no root.crt, a certificate or name that does not verify, a server without it.
 
     Texts: src/interfaces/libpq/fe-secure-openssl.c, fe-secure-common.c, fe-connect.c. A server that ends while TLS begins is not among them.
     """
-    return any(word in said for word in _NO_TLS)
+    return any(word in message for word in _NO_TLS)
 
 
-def remedy(side: str, said: str) -> str:
+def remedy(side: str, message: str) -> str:
     """What to do about a connection that was not made, by libpq's words (src/interfaces/libpq/fe-connect.c, fe-secure.c)."""
-    if "does not support SSL" in said:
+    if "does not support SSL" in message:
         return f"Switch ssl on at that server, with a certificate for {side}.host. In a path that you trust, such as loopback, say {side}.sslmode: disable."
-    if "refused" in said:
+    if "refused" in message:
         return f"Nobody listens there: start the server, publish the port of its container, or correct {side}.host and {side}.port."
-    if "translate host name" in said or "resolve" in said:
+    if "translate host name" in message or "resolve" in message:
         return f"Give an address in {side}.host, or a name that this host resolves."
-    if "timeout" in said or "timed out" in said or "No route" in said or "unreachable" in said:
+    if "timeout" in message or "timed out" in message or "No route" in message or "unreachable" in message:
         return f"Open the way from this host: a firewall, a route, or a wrong {side}.host."
     return f"Check {side}.host and {side}.port, and that the server runs."
 

@@ -21,5 +21,5 @@ class FleetModule(AnsibleModule):  # type: ignore[misc]
     def log(self, msg: t.Any, log_args: t.Optional[dict[str, t.Any]] = None) -> None:
         text = msg.decode("utf-8", "replace") if isinstance(msg, bytes) else msg
         # As text, because Ansible takes nothing else here.
-        said = {name: redact(item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)) for name, item in (log_args or {}).items()}
-        super().log(redact(text), log_args=said)
+        arguments = {name: redact(item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)) for name, item in (log_args or {}).items()}
+        super().log(redact(text), log_args=arguments)

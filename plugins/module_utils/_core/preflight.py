@@ -172,15 +172,15 @@ def _answers(host: str, gate: t.Any, asked: t.Mapping[str, t.Any], needed: t.Any
 
 def _failed(host: str, check: t.Mapping[str, t.Any], meaning: t.Mapping[str, t.Any]) -> Finding:
     evidence = check.get("evidence") or {}
-    said = ", ".join(check.get("findings") or ["no reason was given"])
+    reason = ", ".join(check.get("findings") or ["no reason was given"])
     remedy = (meaning.get("remedies") or {}).get(evidence.get("cause", "")) or meaning["remedy"]
     code = meaning["code"]
-    if said.startswith("tool_missing: "):
-        code, said = "tool_missing", said[len("tool_missing: ") :]
+    if reason.startswith("tool_missing: "):
+        code, reason = "tool_missing", reason[len("tool_missing: ") :]
     elif check.get("type") == "free" and not evidence:
         # Only a refused connection says that a port is free; one that says nothing was not tried.
         code = "not_run"
-    return Finding(code, meaning.get("level", "fail"), field=meaning["field"], message=f"{host}: {said.rstrip('.')}.", remedy=remedy)
+    return Finding(code, meaning.get("level", "fail"), field=meaning["field"], message=f"{host}: {reason.rstrip('.')}.", remedy=remedy)
 
 
 def size_of(result: t.Any) -> t.Any:
@@ -252,12 +252,12 @@ def _host(entry: t.Mapping[str, t.Any]) -> list[Finding]:
     host = entry["subject"]
     if result.get("ping") == "pong":
         return []
-    said = " ".join(str(result.get("msg") or result.get("module_stderr") or "no answer").split())
+    reason = " ".join(str(result.get("msg") or result.get("module_stderr") or "no answer").split())
     for pattern, code, field, remedy in _CONNECTING:
-        if not result.get("unreachable") and re.search(pattern, said, re.IGNORECASE):
-            return [Finding(code, "fail", field=f"{field} of {host}", message=f"{host}: {said}", remedy=remedy)]
+        if not result.get("unreachable") and re.search(pattern, reason, re.IGNORECASE):
+            return [Finding(code, "fail", field=f"{field} of {host}", message=f"{host}: {reason}", remedy=remedy)]
     remedy = "Check ansible_host, ansible_user and the key of this host, then run again."
-    return [Finding("unreachable", "fail", field="inventory", message=f"{host} could not be reached: {said}", remedy=remedy)]
+    return [Finding("unreachable", "fail", field="inventory", message=f"{host} could not be reached: {reason}", remedy=remedy)]
 
 
 def _container(entry: t.Mapping[str, t.Any]) -> list[Finding]:

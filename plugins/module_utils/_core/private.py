@@ -198,13 +198,13 @@ def _judge(place: str, status: os.stat_result, mode: int, path: str, field: str)
     if status.st_uid not in _trusted():
         raise _unsafe(place, status, "belongs to another user", path, field, mode)
     more = stat.S_IMODE(status.st_mode) & 0o077 & ~mode
-    if more == 0o020 and mode & 0o050 and _alone(place, status):
+    if more == 0o020 and mode & 0o050 and _has_no_other_member(place, status):
         return
     if more:
         raise _unsafe(place, status, f"lets others {'write' if more & 0o022 else 'read'}", path, field, mode)
 
 
-def _alone(place: str, status: os.stat_result) -> bool:
+def _has_no_other_member(place: str, status: os.stat_result) -> bool:
     """Whether the group that may write is the owner's private one, as where the umask is 002, or root's; and no list of rights stands behind it."""
     import grp  # see the head of this file
     import pwd

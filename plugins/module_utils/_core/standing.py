@@ -21,8 +21,8 @@ Look = t.Mapping[str, t.Any]
 
 def serving_of(looks: t.Sequence[Look]) -> str:
     """The side that serves, by the first host that could tell: legacy, new, nobody or unknown."""
-    told = [str((look.get("pair") or {}).get("serving") or "unknown") for look in looks]
-    return next((side for side in told if side != "unknown"), "unknown")
+    answered = [str((look.get("pair") or {}).get("serving") or "unknown") for look in looks]
+    return next((side for side in answered if side != "unknown"), "unknown")
 
 
 def edges_to_release(looks: t.Sequence[Look], step: str) -> list[str]:
@@ -56,9 +56,9 @@ def standing(
         # A job goes on without its playbook.
         words.append(f"{holder.get('application_name')} still works on the pair (pid {holder.get('pid')} of the server)")
         command = f"wait until it has ended, then {command}"
-    said = ", ".join(words)
+    sentence = ", ".join(words)
     reasons = f" Not read: {'; '.join(unread)}." if unread else ""
-    return {"said": f"{said}.{reasons} Next: {command}", "serving": serving, "held": held, "next": command, "unread": unread}
+    return {"said": f"{sentence}.{reasons} Next: {command}", "serving": serving, "held": held, "next": command, "unread": unread}
 
 
 def _served(serving: str, kind: str, check: bool, now: float, good: bool) -> str:
@@ -130,8 +130,8 @@ def not_read(looks: t.Sequence[Look]) -> list[str]:
     found: list[str] = []
     for look in looks:
         pair = look.get("pair") or {}
-        answers = {str(look.get("side")): look.get("error") or "", **{f"database {side}": str((told or {}).get("message") or "")
-                   for side, told in (pair.get("failures") or {}).items()}}  # fmt: skip
+        answers = {str(look.get("side")): look.get("error") or "", **{f"database {side}": str((answered or {}).get("message") or "")
+                   for side, answered in (pair.get("failures") or {}).items()}}  # fmt: skip
         for answer in (pair, look.get("edge") or {}):
             if _flag(answer, "unreachable") or _flag(answer, "failed"):
                 answers[f"host of {look.get('side')}"] = str((answer.get("failure") or {}).get("message") or answer.get("msg") or "no answer")

@@ -62,9 +62,9 @@ class Rfc2136:
     def read(self, key: Key) -> Record:
         self._refuse_foreign_zone(key)
         raw, shown = self._held(key.name, key.type)
-        beside = {rtype: self._held(key.name, rtype) for rtype in self._excluding(key.type)}
-        others = tuple(rtype for rtype, (held, _shown) in beside.items() if held is not None)
-        hides = tuple(rtype for rtype, (_held, wild) in beside.items() if wild is not None)
+        other_types = {rtype: self._held(key.name, rtype) for rtype in self._excluding(key.type)}
+        others = tuple(rtype for rtype, (held, _shown) in other_types.items() if held is not None)
+        hides = tuple(rtype for rtype, (_held, wild) in other_types.items() if wild is not None)
         owner, _shown = self._held(key.owner_name, "TXT")
         self._wire = {(key.name, key.type): raw, (key.owner_name, "TXT"): owner}
         ownership, self._foreign = _owner(owner)

@@ -129,15 +129,15 @@ def info(
     key = read_key(params, provider)
     record = provider.read(key)
     answers = [provider.ask(server, key) for server in provider.servers(key)]
-    told = [resolve(parse_server(text), key) for text in params["resolvers"] or ()]
+    resolved = [resolve(parse_server(text), key) for text in params["resolvers"] or ()]
     differences = [str(answer) for answer in answers if answer.error or answer.rrset != _plain(record.shown)]
-    differences += [str(answer) for answer in told if answer.error or _values(answer.rrset) != _values(record.shown)]
+    differences += [str(answer) for answer in resolved if answer.error or _values(answer.rrset) != _values(record.shown)]
     until = record.ownership.stale_until if record.ownership else None
     return {
         "changed": False,
         "record": record.bookmark(),
         "servers": [_as_data(answer) for answer in answers],
-        "resolvers": [_as_data(answer) for answer in told],
+        "resolvers": [_as_data(answer) for answer in resolved],
         "serials": sorted({answer.serial for answer in answers if answer.serial is not None}),
         "differences": differences,
         "consistent": not differences,
@@ -156,7 +156,7 @@ def _survey(
     resolve: Resolve,
 ) -> Survey:
     answers = tuple(provider.ask(server, wanted.key) for server in servers)
-    told = tuple(resolve(server, wanted.key) for server in resolvers)
+    resolved = tuple(resolve(server, wanted.key) for server in resolvers)
     by_value = wanted.state == "verified"
 
     def shows(answer: Answer, values_only: bool) -> bool:
@@ -168,8 +168,8 @@ def _survey(
 
     lagging = [answer for answer in answers if answer.error or not shows(answer, by_value)]
     # A resolver counts its copy's TTL down, so only the values can be compared.
-    lagging += [answer for answer in told if answer.error or not shows(answer, True)]
-    return Survey(answers + told, tuple(lagging))
+    lagging += [answer for answer in resolved if answer.error or not shows(answer, True)]
+    return Survey(answers + resolved, tuple(lagging))
 
 
 def _views(provider: Provider, change: Change, first: Survey, wanted: Wanted, params: t.Mapping[str, t.Any]) -> list[str]:
@@ -200,21 +200,21 @@ def _by_hand(
 ) -> dict[str, t.Any]:
     """Nothing is written here: what a person has to do is said, and waited for when that is asked for."""
     asks = "Run again with wait: true to wait until every name server shows it."
-    said = none.instructions(wanted.key, change.before, change.after, first.answers, asks) if change.steps or not first.agree else []
+    by_hand = none.instructions(wanted.key, change.before, change.after, first.answers, asks) if change.steps or not first.agree else []
     seen = first
-    if said and params["wait"] and not check_mode:
+    if by_hand and params["wait"] and not check_mode:
         try:
             seen = _agreed(survey, change.after.rrset, wanted, params["wait_timeout"], clock)
         except FleetError as error:
             raise FleetError(
-                error.code, f"{said[0]} {error.message}", "Change the name where it is kept, then run again.", {**error.details, "instructions": said}
+                error.code, f"{by_hand[0]} {error.message}", "Change the name where it is kept, then run again.", {**error.details, "instructions": by_hand}
             ) from error
-        said = []
+        by_hand = []
     done = _not_before(change, seen, clock)
     if params["wait_old_ttl"] and seen.agree:
         _let_caches_forget(done, clock)
-    outcome = _outcome(replace(done, steps=(), after=change.before), change.after if seen.agree else change.before, seen, wanted, said[:2])
-    return {**outcome, "instructions": said}
+    outcome = _outcome(replace(done, steps=(), after=change.before), change.after if seen.agree else change.before, seen, wanted, by_hand[:2])
+    return {**outcome, "instructions": by_hand}
 
 
 def _refuse_silent(seen: Survey) -> None:

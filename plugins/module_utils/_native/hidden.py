@@ -51,8 +51,8 @@ def hidden_paths(manifest: Manifest, service: Service) -> list[tuple[str, str]]:
         for n, word in enumerate(getattr(service, key)):
             path = word if n == 0 else _path_in(word)
             # A word may name a file that the service makes itself, such as a socket in its own /tmp; a program is there before it.
-            found += _said(manifest, service, f"{key}[{n}]", path, made=n > 0)
-    found += _said(manifest, service, "working_directory", service.working_directory, made=service.working_directory in _TEMPORARY.places)
+            found += _named(manifest, service, f"{key}[{n}]", path, made=n > 0)
+    found += _named(manifest, service, "working_directory", service.working_directory, made=service.working_directory in _TEMPORARY.places)
     for n, bind in enumerate(service.binds):
         target = bind.split(":")[1] if ":" in bind else bind
         cover = _cover(manifest, target, [item for item in _covers(manifest) if item not in _BINDABLE])
@@ -62,7 +62,7 @@ def hidden_paths(manifest: Manifest, service: Service) -> list[tuple[str, str]]:
 
 def hidden_files(manifest: Manifest, service: Service, paths: t.Iterable[str]) -> list[str]:
     """Sentences about those of ``paths`` that a service shall read and cannot see."""
-    return [sentence for path in paths for _key, sentence in _said(manifest, service, "", path, made=False)]
+    return [sentence for path in paths for _key, sentence in _named(manifest, service, "", path, made=False)]
 
 
 def _path_in(word: str) -> str:
@@ -71,7 +71,7 @@ def _path_in(word: str) -> str:
     return value if value.startswith("/") else ""
 
 
-def _said(manifest: Manifest, service: Service, key: str, path: str, made: bool) -> list[tuple[str, str]]:
+def _named(manifest: Manifest, service: Service, key: str, path: str, made: bool) -> list[tuple[str, str]]:
     if not path:
         return []
     shown = [bind.split(":")[1] if ":" in bind else bind for bind in service.binds]

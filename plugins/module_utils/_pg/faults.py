@@ -20,16 +20,16 @@ POINTS = ("A1", "A2", "A3", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8"
 LOSS_POINTS = ("L1", "L2", "L3")
 ABSENT_POINTS = ("Y1", "Y2", "Y3", "Y4", "Y5")
 SEED_POINTS = ("D1",)
-_WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
+_WANTED, _, _MODE = os.environ.get("BOWLINE_FAULT", "").partition(":")
 
 
 def hit(point: str) -> None:
     """End or stop this process when the environment asks for it at ``point``."""
     if not _WANTED or point != _WANTED:
         return
-    if _MANNER not in ("", "stop"):
-        later = threading.Timer(float(_MANNER), os.kill, (os.getpid(), signal.SIGKILL))
+    if _MODE not in ("", "stop"):
+        later = threading.Timer(float(_MODE), os.kill, (os.getpid(), signal.SIGKILL))
         later.daemon = True
         later.start()
         return
-    os.kill(os.getpid(), signal.SIGSTOP if _MANNER == "stop" else signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSTOP if _MODE == "stop" else signal.SIGKILL)

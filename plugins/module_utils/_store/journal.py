@@ -67,13 +67,13 @@ def failure_of(result: t.Optional[t.Mapping[str, t.Any]], task: t.Optional[str])
     if not result:
         return {"code": "task_failed", "message": "A task failed on another host.", "remedy": "", "details": {"elsewhere": True}}
     if "censored" in result:
-        said = "Its result is hidden because it may hold secrets."
+        message = "Its result is hidden because it may hold secrets."
     else:
-        said = str(result.get("msg") or result.get("stderr") or "It gave no message.").strip()
+        message = str(result.get("msg") or result.get("stderr") or "It gave no message.").strip()
     details: dict[str, t.Any] = {"task": task} if task else {}
     if isinstance(result.get("rc"), int):
         details["rc"] = result["rc"]
-    return {"code": "task_failed", "message": f"{task}: {said}" if task else said, "remedy": "", "details": details}
+    return {"code": "task_failed", "message": f"{task}: {message}" if task else message, "remedy": "", "details": details}
 
 
 def refusal(code: str, findings: t.Sequence[t.Mapping[str, t.Any]]) -> FleetError:

@@ -177,7 +177,7 @@ class Edge:
         spec = self.spec()
         state = self.state()
         running = self.haproxy.running()
-        told = self.haproxy.states(self.map_path) if running else []
+        loaded = self.haproxy.states(self.map_path) if running else []
         counted = self._count(spec) if running else (None, None)
         return {
             "side": spec.side,
@@ -187,7 +187,7 @@ class Edge:
             "serves": spec.serves(state.route),
             "epoch": state.epoch,
             "hold": round(max(0, state.hold_until - self._now()) / 1000, 3),
-            "in_step": all(seen == state for seen in told) if running else None,
+            "in_step": all(seen == state for seen in loaded) if running else None,
             "in_flight": counted[0],
             "upgraded": counted[1],
             "old_workers": len(self.haproxy.old_workers()) if running else None,
@@ -259,7 +259,7 @@ class Edge:
         """Until every worker reads ``state`` back. A master that reloads in this moment loses what it was to pass on."""
         deadline = Deadline(self.haproxy.timeout)
         while True:
-            wrong = [told.encode() for told in self.haproxy.states(self.map_path) if told != state]
+            wrong = [loaded.encode() for loaded in self.haproxy.states(self.map_path) if loaded != state]
             if not wrong:
                 return
             if deadline.expired():

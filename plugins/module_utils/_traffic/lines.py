@@ -102,10 +102,10 @@ def _worker(name: str, lines: t.Sequence[Line], sums: t.Sequence[Line]) -> dict[
 
 def _sides(good: t.Sequence[Line], sums: t.Sequence[Line]) -> dict[str, t.Any]:
     sides: dict[str, dict[str, t.Any]] = {}
-    for name, told in (pair for known in sums for pair in known["sides"].items()):
-        seen = sides.setdefault(name, {"requests": 0, "first": told["first"], "last": told["last"]})
-        seen["requests"] += told["requests"]
-        seen["first"], seen["last"] = min(seen["first"], told["first"]), max(seen["last"], told["last"])
+    for name, counted in (pair for known in sums for pair in known["sides"].items()):
+        seen = sides.setdefault(name, {"requests": 0, "first": counted["first"], "last": counted["last"]})
+        seen["requests"] += counted["requests"]
+        seen["first"], seen["last"] = min(seen["first"], counted["first"]), max(seen["last"], counted["last"])
     for line in good:
         if not line["side"]:
             continue

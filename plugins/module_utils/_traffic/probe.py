@@ -285,7 +285,7 @@ def run_probe_info(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         **figures.summary(lines, since),
     }
     if since:
-        seen["seconds_to_side"] = {side: round(told["first"] - since, 3) for side, told in seen["sides"].items()}
+        seen["seconds_to_side"] = {side: round(counted["first"] - since, 3) for side, counted in seen["sides"].items()}
     if params["old_side"] and params["released_at"] is not None:
         seen["served_by_old_after_release"] = figures.served_by_after(lines, params["old_side"], params["released_at"])
     if params["series"]:

@@ -61,10 +61,10 @@ class Process:
             lines = [line[:_LONGEST] for line in f"{done.out}\n{done.err}".splitlines()]
         else:
             lines = last_lines(self.run, f"{self.name}.service", _LINES)
-        said = complaint(lines)
+        output = complaint(lines)
         for secret in filter(None, secrets):
-            said = said.replace(secret, "****")
-        return masked(said)
+            output = output.replace(secret, "****")
+        return masked(output)
 
     def refuse_others(self) -> None:
         """Raise FleetError ``not_owner`` when the name is taken by something that does not run the edge of our directory."""
@@ -91,13 +91,13 @@ class Process:
 
     def crash(self, now: Seen, secrets: t.Collection[str] = (), means: str = "The proxy is unchanged.") -> FleetError:
         """The failure of a process that `hopeless` gave up."""
-        said = self.last_words(secrets)
+        output = self.last_words(secrets)
         log = f"docker logs {self.name}" if self.kind == "container" else f"journalctl -u {self.name}"
         return FleetError(
             "edge_crashed",
-            f"The edge's {self.kind} {self.name} {now.ended}; {'its last words: ' + said.rstrip('.') if said else 'it said nothing'}. {means}",
+            f"The edge's {self.kind} {self.name} {now.ended}; {'its last words: ' + output.rstrip('.') if output else 'it said nothing'}. {means}",
             remedy=f"Correct what it says; the whole log: {log}.",
-            details={"field": self.kind, "name": self.name, "restarts": now.restarts, "log": said},
+            details={"field": self.kind, "name": self.name, "restarts": now.restarts, "log": output},
         )
 
 
@@ -155,7 +155,7 @@ def unit(text: str, directory: str) -> Seen:
 
 def complaint(lines: t.Sequence[str]) -> str:
     """What HAProxy alerts to since its last start, the cause comes first; else the last line that says something."""
-    said = [line.strip() for line in lines if line.strip()]
-    starts = [index for index, line in enumerate(said) if "haproxy version is" in line]
-    alerts = [line for line in said[starts[-1] if starts else 0 :] if "[ALERT]" in line]
-    return " | ".join(alerts[:2]) if alerts else (said or [""])[-1]
+    output = [line.strip() for line in lines if line.strip()]
+    starts = [index for index, line in enumerate(output) if "haproxy version is" in line]
+    alerts = [line for line in output[starts[-1] if starts else 0 :] if "[ALERT]" in line]
+    return " | ".join(alerts[:2]) if alerts else (output or [""])[-1]

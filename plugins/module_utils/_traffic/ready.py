@@ -65,13 +65,13 @@ class Ready:
         def seen() -> str | None:
             now = running()
             if now != mark and self._refused(failed) and running() != mark:
-                said = self._process.last_words(self._secrets).rstrip(".") if self._process else ""
+                output = self._process.last_words(self._secrets).rstrip(".") if self._process else ""
                 raise FleetError(
                     "edge_reload_failed",
                     "The running edge did not take its new configuration and goes on with the old one, whose file is back"
-                    + (f"; its last words: {said}." if said else "."),
+                    + (f"; its last words: {output}." if output else "."),
                     remedy="Correct what it says; the edge's log has all of it.",
-                    details={"field": "services", "log": said},
+                    details={"field": "services", "log": output},
                 )
             return now
 

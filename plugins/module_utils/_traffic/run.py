@@ -325,13 +325,13 @@ class _Present:
         if completed.rc:
             raise FleetError(
                 "edge_config_invalid",
-                f"{' '.join(words)} ended with {completed.rc}: {self._said(completed)[-600:]!r}.",
+                f"{' '.join(words)} ended with {completed.rc}: {self._output(completed)[-600:]!r}.",
                 # docs.docker.com, docker run, exit status: 125 is docker's own.
                 remedy="Let docker run it (the image has to be there, or to be had)." if words[0] == "docker" and completed.rc == 125
                 else "Correct the named option; the edge goes on with its old configuration.",
             )
 
-    def _said(self, completed: Completed) -> str:
+    def _output(self, completed: Completed) -> str:
         """What a program said about our configuration, which has the token in it."""
         return render.masked((completed.err or completed.out).strip()).replace(self.token, MASK)
 
@@ -341,7 +341,7 @@ class _Present:
             completed = self.run(self.params["reload"], timeout=30)
             if completed.rc:
                 raise FleetError(
-                    "unreachable", f"{' '.join(self.params['reload'])} ended with {completed.rc}: {self._said(completed)[-400:]!r}."
+                    "unreachable", f"{' '.join(self.params['reload'])} ended with {completed.rc}: {self._output(completed)[-400:]!r}."
                 )
         else:
             self.edge.haproxy.reload()

@@ -36,7 +36,7 @@ def after(observed: Observed, desired: Desired, proxy: Proxy | None) -> dict[str
     }
 
 
-def said(output: str, known: t.Iterable[str]) -> str:
+def without_quotes(output: str, known: t.Iterable[str]) -> str:
     """What a proxy said of its configuration. It quotes what it read there, which may be anything; only ``known`` words stay."""
     words = set(known)
 

@@ -27,16 +27,16 @@ def findings(config: t.Mapping[str, t.Any], lines: t.Sequence[t.Mapping[str, t.A
 
 
 def _finding(config: t.Mapping[str, t.Any], worker: t.Mapping[str, t.Any], line: t.Mapping[str, t.Any]) -> dict[str, str]:
-    name, said = worker["name"], str(line.get("error") or "")
+    name, error = worker["name"], str(line.get("error") or "")
     asked = f"worker {name}: {worker['method']} {worker['path']} of {config['url']}"
     if not line["address"]:
         where = f"the resolvers {', '.join(config['resolvers'])}" if config["resolvers"] else "the resolver of this machine"
-        return _found("unreachable", "url, resolvers", f"{asked}: the name was not resolved by {where}: {said}.",
+        return _found("unreachable", "url, resolvers", f"{asked}: the name was not resolved by {where}: {error}.",
                       "Name a resolver that knows the name in resolvers, or correct url.")  # fmt: skip
-    if "CertificateVerif" in said or "CERTIFICATE_VERIFY" in said:
-        return _found("certificate_invalid", "ca_file, url", f"{asked} at {line['address']}: {said}.", "Name the CA of the service in ca_file.")
-    if said:
-        return _found("unreachable", f"workers.{name}", f"{asked} at {line['address']}: {said}.", f"Correct workers.{name}.address, or url.")
+    if "CertificateVerif" in error or "CERTIFICATE_VERIFY" in error:
+        return _found("certificate_invalid", "ca_file, url", f"{asked} at {line['address']}: {error}.", "Name the CA of the service in ca_file.")
+    if error:
+        return _found("unreachable", f"workers.{name}", f"{asked} at {line['address']}: {error}.", f"Correct workers.{name}.address, or url.")
     wanted = ", ".join(map(str, worker["expect_status"]))
     return _found(
         "check_failed",

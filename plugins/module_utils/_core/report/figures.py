@@ -58,8 +58,8 @@ def steps_chart(run: Run) -> str:
             mark = min(x + step.expected * scale, _WIDTH - 4)
             parts.append(f'<line class="mark" x1="{mark:.1f}" x2="{mark:.1f}" y1="{y + 1}" y2="{y + 22}"/>')
             right = min(max(right, mark), _WIDTH - 75)
-        said = {"started": "did not end", "failed": "failed"}.get(step.status, duration(step.seconds))
-        parts.append(f'<text class="value" x="{right + 6:.1f}" y="{y + 15}">{escape(said)}</text>')
+        caption = {"started": "did not end", "failed": "failed"}.get(step.status, duration(step.seconds))
+        parts.append(f'<text class="value" x="{right + 6:.1f}" y="{y + 15}">{escape(caption)}</text>')
     return _svg(height, "Steps over time", parts)
 
 

@@ -121,17 +121,17 @@ def _verified(pg: Document, bullet: str = "") -> list[str]:
     verify = pg.get("verify")
     if not isinstance(verify, t.Mapping) or not verify:
         return [f"{bullet}Rows: not compared in this run."]
-    said = {True: "equal", False: "DIFFERENT"}.get(t.cast(bool, verify.get("equal")), "not compared to the end")
-    return [f"{bullet}Rows: {_cell(verify.get('rows'))} in {_cell(verify.get('tables'))} tables compared, {said}."]
+    label = {True: "equal", False: "DIFFERENT"}.get(t.cast(bool, verify.get("equal")), "not compared to the end")
+    return [f"{bullet}Rows: {_cell(verify.get('rows'))} in {_cell(verify.get('tables'))} tables compared, {label}."]
 
 
 def _accepted(pg: Document) -> list[str]:
     """What somebody accepted by name, and what is known to be missing through it."""
     accepted, loss = pg.get("accepted"), pg.get("loss")
     lines = [
-        f"- Accepted: {_cell(name)}, by {_cell(said.get('actor'))}; reason: {_cell(said.get('reason') or 'none given')}"
-        for name, said in (accepted.items() if isinstance(accepted, t.Mapping) else ())
-        if isinstance(said, t.Mapping)
+        f"- Accepted: {_cell(name)}, by {_cell(label.get('actor'))}; reason: {_cell(label.get('reason') or 'none given')}"
+        for name, label in (accepted.items() if isinstance(accepted, t.Mapping) else ())
+        if isinstance(label, t.Mapping)
     ]
     known = loss.items() if isinstance(loss, t.Mapping) else ()
     return [*lines, *(f"- Loss, {_cell(name)}: {_code(value)}" for name, value in known if value not in (None, {}, []))]
@@ -140,10 +140,10 @@ def _accepted(pg: Document) -> list[str]:
 def _steps(run: Run) -> list[str]:
     rows = []
     for step in run.steps:
-        said = {"done": "changed" if step.changed else "nothing to do", "planned": "not run", "started": "did not end"}.get(
+        label = {"done": "changed" if step.changed else "nothing to do", "planned": "not run", "started": "did not end"}.get(
             step.status, step.status
         )
-        rows.append((step.id, step.name, clock(step.start), duration(step.seconds), said))
+        rows.append((step.id, step.name, clock(step.start), duration(step.seconds), label))
     return _rows(("Step", "Name", "Start", "Took", "Outcome"), rows) if rows else ["No step was recorded."]
 
 

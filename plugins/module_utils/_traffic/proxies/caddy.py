@@ -182,11 +182,11 @@ def _wrong(source: Source, line: _Line, name: str) -> list[Fault]:
     schemes = {word.text.partition("://")[0] for word in _upstreams(line) if "://" in word.text} - {"http"}
     transports = {child.words[1].text for child in line.body or [] if child.name == "transport" and len(child.words) > 1} - {"http"}
     inside = {word.text for child in line.walk() for word in child.words}
-    spoken = sorted(schemes | transports) or (["TLS"] if any(word.startswith("tls") for word in inside) else []) or (["h2c"] if "h2c" in inside else [])
-    if not spoken:
+    protocols = sorted(schemes | transports) or (["TLS"] if any(word.startswith("tls") for word in inside) else []) or (["h2c"] if "h2c" in inside else [])
+    if not protocols:
         return []
     remedy = "Let the application answer plain HTTP to this host, or write the change yourself: driver command."
-    return [unsupported(name, f"reverse_proxy ({where}) speaks {', '.join(spoken)} to the application, and an edge speaks HTTP to it.", remedy)]
+    return [unsupported(name, f"reverse_proxy ({where}) speaks {', '.join(protocols)} to the application, and an edge speaks HTTP to it.", remedy)]
 
 
 def _edit(source: Source, line: _Line, name: str, via: str) -> Edit:

@@ -126,10 +126,10 @@ def _wrong(source: Source, found: list[_Section], name: str, servers: list[_Line
         faults.append(unsupported(name, f"{section.kind} {name} ({source.line(section.begin)}) is of mode tcp, and an edge speaks HTTP.", remedy))
     for server in servers:
         words = _effective(section, server)
-        spoken = sorted({word for word in words if word == "ssl" or word.startswith(("send-proxy", "proto"))})
-        if spoken:
+        schemes = sorted({word for word in words if word == "ssl" or word.startswith(("send-proxy", "proto"))})
+        if schemes:
             remedy = "Let the application answer plain HTTP to this host, or write the change yourself: driver command."
-            message = f"server {server.words[1]} ({source.line(server.begin)}) has {', '.join(spoken)}, and an edge speaks plain HTTP/1.1 to the application."
+            message = f"server {server.words[1]} ({source.line(server.begin)}) has {', '.join(schemes)}, and an edge speaks plain HTTP/1.1 to the application."
             faults.append(unsupported(name, message, remedy))
     return faults
 

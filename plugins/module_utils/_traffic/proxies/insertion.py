@@ -116,7 +116,7 @@ def refuse(faults: t.Sequence[Fault], where: str) -> None:
 def command(field: str, words: t.Sequence[str], insertion: Insertion, run: Runner, env: t.Mapping[str, str] | None = None) -> Completed:
     """How a command of the operator ended; what it printed may quote the configuration, so only words of ours stay in quotes."""
     completed = run(words, timeout=30, env=env)
-    return Completed(completed.rc, shown.said(completed.out, insertion.words()), shown.said(completed.err, insertion.words()))
+    return Completed(completed.rc, shown.without_quotes(completed.out, insertion.words()), shown.without_quotes(completed.err, insertion.words()))
 
 
 def failed(field: str, words: t.Sequence[str], completed: Completed, unchanged: str) -> FleetError:

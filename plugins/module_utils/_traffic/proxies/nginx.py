@@ -141,10 +141,10 @@ def _schemes(file: _File, name: str) -> list[Fault]:
     return found
 
 
-def _protocol(name: str, what: str, spoken: str) -> Fault:
+def _protocol(name: str, what: str, protocol: str) -> Fault:
     return unsupported(
         name,
-        f"{what}: the application is spoken to in {spoken}, and an edge speaks HTTP to it.",
+        f"{what}: the application is spoken to in {protocol}, and an edge speaks HTTP to it.",
         "Let the application answer plain HTTP to this host and use http:// here, or write the change yourself: driver command.",
     )
 

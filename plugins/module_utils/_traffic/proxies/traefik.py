@@ -162,10 +162,10 @@ def _wrong(source: Source, name: str, parts: list[_Node]) -> list[Fault]:
     templates = [url for url in urls if url.startswith("{{")]
     if templates:
         faults.append(unsupported(name, f"Service {name} ({where}) has its url from a template, which may be anything.", "Write its servers out."))
-    spoken = sorted({url.partition("://")[0] for url in urls if url not in templates} - {"http"})
-    if spoken:
+    protocols = sorted({url.partition("://")[0] for url in urls if url not in templates} - {"http"})
+    if protocols:
         remedy = "Let the application answer plain HTTP to this host and use http:// here, or write the change yourself: driver command."
-        message = f"Service {name} ({where}) speaks {', '.join(spoken)} to the application, and an edge speaks HTTP to it."
+        message = f"Service {name} ({where}) speaks {', '.join(protocols)} to the application, and an edge speaks HTTP to it."
         faults.append(unsupported(name, message, remedy))
     if re.search(r"preservePath[\"']?\s*[:=]\s*true", body, re.IGNORECASE):
         faults.append(unsupported(name, f"Service {name} ({where}) has preservePath.", "Add the path by a middleware (addPrefix)."))
