@@ -100,7 +100,7 @@ class World(rig.World):
         # Limits of time are for the tests that are about them: this one shares its machine.
         params = super().params(state, **{"engine": "physical", "max_window": 60, **more})
         for cluster in self.clusters:
-            params[cluster.name] = {"data_directory": str(cluster.data), "command_prefix": ["env"], **params[cluster.name]}
+            params[cluster.name] = {"data_directory": str(cluster.data), "server_bindir": str(cluster.bin), "command_prefix": ["env"], **params[cluster.name]}
         return params
 
     def open_sides(self) -> list[str]:

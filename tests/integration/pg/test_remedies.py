@@ -400,10 +400,7 @@ def empty(clusters):
     return clusters
 
 
-def failed(outcome: dict, code: str) -> dict:
-    assert outcome.get("failed"), outcome
-    assert outcome["failure"]["code"] == code, outcome["failure"]
-    return outcome["failure"]
+failed = rig.failed
 
 
 @long

@@ -18,14 +18,18 @@ import psycopg
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.follow import Follower
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint, SnapshotSpec
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import parse
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.replication import pair, sync
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.run import run
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, database, relations
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server import account_sync, database, fence, relations
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.programs import programs
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.dump import Maker
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.files import Folder
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import switch
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.snapshot.run import run as run_snapshot
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window import loss, switch
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.window.watchdog import own_lock
 
 sys.path.insert(0, str(Path(__file__).parent))
 from drive import runner  # noqa: E402
@@ -244,6 +248,33 @@ def test_a_folder_that_is_written_to_is_waited_for(tmp_path):
         pass
 
 
+def test_a_folder_that_cannot_be_written_any_more_is_made_writable(base, tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    rig.subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m,mode=700", "tmpfs", str(kept)], check=True)
+    try:
+        with server(base.legacy, bindir=str(base.new.bin)) as legacy:
+            maker = Maker(legacy, SnapshotSpec(str(kept), "hub-1"), runner)
+            maker.judge()
+            rig.subprocess.run(["mount", "-o", "remount,ro", str(kept)], check=True)
+            assert "Read-only" in refused(maker.make, "Remove the reason and run again.").message
+            rig.subprocess.run(["mount", "-o", "remount,rw", str(kept)], check=True)
+            assert maker.make().file("dump").exists()
+    finally:
+        rig.subprocess.run(["umount", "--lazy", str(kept)], check=True)
+
+
+def snapshot(state: str, folder, **more) -> dict:
+    known = {"state": state, "directory": str(folder), "subject": "hub-1", "kind": "before", "compress": "auto", "max_age": 86400,
+             "retention": 30 * 86400, "elsewhere": [], "fenced": True}
+    return run_snapshot({**known, **more}, runner, False)
+
+
+def snapshot_server(world, cluster) -> dict:
+    return {"host": cluster.host, "port": cluster.port, "dbname": "hub", "passfile": str(world.passfile), "sslmode": "disable",
+            "bindir": str(world.new.bin)}
+
+
 # --- the link and its follower --------------------------------------------------------------------------------------------------------
 
 
@@ -357,3 +388,129 @@ def test_a_membership_that_an_older_server_does_not_know_is_revoked(base):
     finally:
         newer.stop()
         base.legacy.rows("DROP ROLE IF EXISTS one; DROP ROLE IF EXISTS many", dbname="postgres")
+
+
+def test_a_watchdog_waits_for_the_lock_of_a_session_that_hangs(base):
+    """A backend that is stopped does not hear that it shall end."""
+    with server(base.legacy) as holder, server(base.legacy) as guard:
+        assert fence.try_lock(holder.admin, "hub")
+        pid = holder.admin.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert refused(lambda: own_lock(guard, pid), "End the process that holds it, and run again.").code == "locked"
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        rig.until(lambda: not Path(f"/proc/{pid}").exists(), 20, "its end")
+        assert own_lock(guard, pid)
+
+
+# --- while rows are copied, and with guarantee: sync ------------------------------------------------------------------------------------
+
+
+def test_a_schema_that_changes_while_it_is_copied_is_put_right(base):
+    base.reset()
+    for text in ("ALTER SYSTEM SET max_sync_workers_per_subscription = 0", "SELECT pg_reload_conf()"):
+        base.new.rows(text, dbname="postgres")
+    try:
+        process = base.spawn("seeded")
+        rig.until(lambda: _copies(base.new), 60, "the copy to begin")
+        base.legacy.rows("ALTER TABLE balance ALTER COLUMN total SET DEFAULT 5")
+    finally:
+        for text in ("ALTER SYSTEM RESET max_sync_workers_per_subscription", "SELECT pg_reload_conf()"):
+            base.new.rows(text, dbname="postgres")
+    out, err = process.communicate(timeout=120)
+    failure = rig.json.loads(out)["failure"]
+    assert failure["code"] == "seed_error" and "differs after the restore" in failure["message"], (failure, err)
+    assert "Remove the reason on legacy" in failure["remedy"]
+    with base.legacy.connect(options="") as session:
+        session.execute("ALTER TABLE balance ALTER COLUMN total DROP DEFAULT")
+    assert base.ok("seeded")["phase_after"] == "seeded"
+
+
+def _copies(cluster) -> bool:
+    with contextlib.suppress(psycopg.Error):
+        return bool(cluster.rows("SELECT 1 FROM pg_subscription_rel WHERE srsubstate <> 'r'"))
+    return False
+
+
+def test_an_index_that_new_cannot_make_is_dropped(base):
+    """Rows of a table whose index calls the code of an owner are not looked at before they are copied."""
+    base.reset()
+    base.legacy.rows("SET ROLE hub; CREATE FUNCTION low(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+                     " CREATE INDEX lows ON balance (public.low(total));"
+                     " CREATE OR REPLACE FUNCTION low(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 1 / ($1 - $1)'")
+    accepted = {"accept_owner_code": ["public.low(bigint)"]}
+    failure = base.run("seeded", **accepted)["failure"]
+    assert failure["code"] == "seed_error" and "division by zero" in failure["message"], failure
+    assert "Change or drop each of them on legacy, as a superuser after SET pgcut.bypass = on" in failure["remedy"]
+    with base.legacy.connect(options="") as session:
+        session.execute("SET pgcut.bypass = on")
+        session.execute("DROP INDEX lows")
+    assert base.ok("seeded", **accepted)["phase_after"] == "seeded"
+
+
+@pytest.fixture
+def served(base):
+    """New serves, legacy follows."""
+    base.reset()
+    base.ok("armed")
+    base.ok("new", verify="none")
+    return base
+
+
+def test_a_legacy_that_does_not_connect_or_does_not_keep_up_is_helped(served, monkeypatch):
+    options = parse(served.params("new", guarantee="sync"))
+    with server(served.legacy) as legacy, server(served.new, "new") as new:
+        served.new.rows("ALTER ROLE pgcut_repl NOLOGIN", dbname="postgres")
+        served.new.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_replication", dbname="postgres")
+        with monkeypatch.context() as patched:
+            patched.setattr(sync, "_CONNECTS", 2.0)
+            failure = refused(lambda: sync.on(options, legacy, new), "Read the log of legacy for the reason, and remove it. Then run the same again.")
+        assert failure.code == "sync_unavailable"
+        rig.until(lambda: "not permitted to log in" in served.legacy.log.read_text(), 20, "the reason in the log")
+        served.new.rows("ALTER ROLE pgcut_repl LOGIN", dbname="postgres")
+        rig.until(lambda: served.new.rows("SELECT 1 FROM pg_stat_replication", dbname="postgres"), 30, "legacy to connect")
+        with monkeypatch.context() as patched:
+            # Limits that no machine keeps.
+            patched.setattr(sync, "_IN_STEP", -1.0)
+            patched.setattr(sync, "_CATCHES_UP", 0.0)
+            refused(lambda: sync.on(options, legacy, new), "Let it catch up, when new is written to less. Then run the same again.")
+        with served.legacy.connect(application_name="bowline holder") as holder, monkeypatch.context() as patched:
+            patched.setattr(sync, "_PROVES", 1.0)
+            holder.execute("BEGIN; LOCK TABLE pgcut.marker IN SHARE MODE")
+            assert "acknowledged before" in refused(lambda: sync._proven(new), "Run again.").message
+            holder.execute("ROLLBACK")
+    assert served.ok("new", guarantee="sync")["rollback"]["guarantee"] == "sync"
+
+
+def test_an_apply_worker_that_hangs_is_ended(served):
+    pid = served.legacy.value("SELECT pid FROM pg_stat_subscription WHERE pid IS NOT NULL")
+    with server(served.legacy) as legacy:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            failure = refused(lambda: loss._stop_applying(legacy), f"End process {pid} on legacy's host, and run again.")
+            assert failure.code == "timeout"
+        finally:
+            # It was told to end, and can hear it now.
+            os.kill(pid, signal.SIGCONT)
+        rig.until(lambda: not Path(f"/proc/{pid}").exists(), 20, "its end")
+        loss._stop_applying(legacy)
+
+
+def test_a_new_that_is_gone_for_good_is_restored_from_a_snapshot(served, tmp_path):
+    served.new.rows("INSERT INTO ledger (key, amount) VALUES ('of new', 1)")
+    taken = snapshot("present", tmp_path / "kept", source=snapshot_server(served, served.new))["snapshot"]["name"]
+    served.ok("finished")
+    served.new.stop(9)
+    failure = served.run("legacy")["failure"]
+    assert failure["code"] == "loss_possible" and "Restore a snapshot there" in failure["remedy"], failure
+    statement = failure["remedy"].partition("on legacy: ")[2].replace("<database>", "hub")
+    served.legacy.rows(statement, dbname="postgres")
+    try:
+        snapshot("restored", tmp_path / "kept", name=taken, fenced=False, target=snapshot_server(served, served.legacy))
+        assert served.legacy.takes_writes() and served.legacy.value("SELECT count(*) FROM ledger WHERE key = 'of new'") == 1
+        assert served.run("legacy")["failure"]["code"] == "unreachable"
+    finally:
+        served.legacy.rows("DROP DATABASE IF EXISTS hub WITH (FORCE)", dbname="postgres")
+        served.legacy.rows("ALTER DATABASE hub_before RENAME TO hub", dbname="postgres")
+        served.new.start()

@@ -34,6 +34,8 @@ _KEPT, _NOTE = "pgcut.sync", "pgcut.guarantee"
 _WAITS = ("on", "true", "yes", "1", "remote_apply", "remote_write")
 # Commits that must have been applied when they were acknowledged before the guarantee is believed.
 _PROBES = 5
+# Seconds: for legacy to connect, for it to catch up until a commit of new is seen in less than the last one, and for the proof.
+_CONNECTS, _CATCHES_UP, _PROVES, _IN_STEP = 15.0, 30.0, 10.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -128,14 +130,14 @@ def judge(options: Options, legacy: Server, new: Server, standing: Standing) -> 
                 "Remove it there, or use guarantee: async.",
             )
         )
-    for role in sorted({role for server in (legacy, new) for role in _own_way(server)}):
+    for account in sorted({account for server in (legacy, new) for account in _own_way(server)}):
         findings.append(
             Finding(
                 "sync_unavailable",
                 "fail",
-                f"role {role}",
-                f"Role {role} has a synchronous_commit of its own, which beats that of the database, so its commits would not wait.",
-                f"ALTER ROLE {ident(role)} [IN DATABASE {ident(new.dbname)}] RESET synchronous_commit on both servers, or guarantee: async.",
+                f"account {account}",
+                f"Account {account} has a synchronous_commit of its own, which beats that of the database, so its commits would not wait.",
+                f"ALTER ROLE {ident(account)} [IN DATABASE {ident(new.dbname)}] RESET synchronous_commit on both servers, or guarantee: async.",
             )
         )
     findings.append(
@@ -224,15 +226,15 @@ def _in_step(direction: pair.Direction) -> None:
     wait_for(
         lambda: pair.lag(direction.source, direction.ahead),
         lambda value: value is not None,
-        Deadline(15),
+        Deadline(_CONNECTS),
         what="legacy to connect to new",
         interval=0.05,
-        remedy="Read the log of legacy for the reason.",
+        remedy="Read the log of legacy for the reason, and remove it.",
     )
-    deadline = Deadline(30)
-    while pair.ping(direction, f"{fence.new_epoch()}:ping", 30) > 0.5:
+    deadline = Deadline(_CATCHES_UP)
+    while pair.ping(direction, f"{fence.new_epoch()}:ping", 30) > _IN_STEP:
         if deadline.expired():
-            raise FleetError("apply_lagging", "Legacy does not keep up with new.", remedy="Let it catch up.")
+            raise FleetError("apply_lagging", "Legacy does not keep up with new.", remedy="Let it catch up, when new is written to less.")
 
 
 def _proven(new: Server) -> None:
@@ -242,7 +244,7 @@ def _proven(new: Server) -> None:
     """
     session = new.fresh(new.dbname)
     session.settings({"synchronous_commit": "remote_apply"})
-    deadline, good = Deadline(10), 0
+    deadline, good = Deadline(_PROVES), 0
     try:
         while good < _PROBES:
             # A commit that waits in vain is released after a while; it counts as not applied.
@@ -270,7 +272,7 @@ def _state(new: Server) -> str:
 
 
 def _own_way(server: Server) -> list[str]:
-    """Roles with a synchronous_commit of their own, in this database or in all."""
+    """Accounts with a synchronous_commit of their own, in this database or in all."""
     return [
         str(row["rolname"])
         for row in server.admin.rows(

@@ -81,10 +81,10 @@ def parse_name(path: Path) -> Kept | None:
 
 
 def arrived(partial: Path) -> Kept:
-    """What ``<name>.partial`` will be when it is in place; its files have their final names already."""
+    """What ``<name>.partial`` will be when it is in place; its files have their final names already, and its name was judged before."""
     kept = parse_name(partial.with_name(partial.name[: -len(PARTIAL)]))
     if kept is None:
-        raise FleetError("invalid_value", f"{partial.name} is not the name of a snapshot.", remedy="Take it out of the directory.")
+        raise ValueError(partial)
     return replace(kept, inside=partial)
 
 
@@ -100,7 +100,7 @@ class Folder:
             raise _directory(f"{self.path} is not an absolute path", "Name an absolute path.")
         if not self.path.exists() and not self.path.parent.is_dir():
             raise _directory(f"{self.path.parent} does not exist", f"Make {self.path.parent} first, or name another directory.")
-        # Dumps hold every row and the verifiers of all roles.
+        # Dumps hold every row and the verifiers of all accounts.
         private.folder(str(self.path), make=False, field="directory")
         if self.path.exists() and not os.access(self.path, os.W_OK | os.X_OK):
             raise _directory(f"{self.path} cannot be written", f"chmod 0700 {self.path}, or name a directory that only snapshots use.")
@@ -189,8 +189,8 @@ def write_sums(partial: Path) -> None:
 def check(kept: Kept) -> dict[str, str]:
     """The recorded sums after every file was read and found equal. Raises FleetError "checksum" with every file that is not."""
     recorded = kept.sums()
-    roles = _GLOBALS if kept.file(_GLOBALS).name in recorded else "accounts.json"
-    expected = {kept.file(ending).name for ending in ("dump", roles, "manifest.json")}
+    accounts = _GLOBALS if kept.file(_GLOBALS).name in recorded else "accounts.json"
+    expected = {kept.file(ending).name for ending in ("dump", accounts, "manifest.json")}
     wrong = [f"{name} has no recorded sum" for name in sorted(expected - set(recorded))]
     for name, value in sorted(recorded.items()):
         path = (kept.inside or kept.path) / name
@@ -214,21 +214,21 @@ def manifest_of(kept: Kept) -> dict[str, t.Any]:
 
 
 def restorable(kept: Kept) -> None:
-    """Raises FleetError "snapshot_format" for a snapshot that keeps its roles as SQL, which would have to be believed and run."""
+    """Raises FleetError "snapshot_format" for a snapshot that keeps its accounts as SQL, which would have to be believed and run."""
     if manifest_of(kept)["format"] == _OLD:
         raise FleetError(
             "snapshot_format",
-            f"Snapshot {kept.name} was taken by an earlier version, which kept roles as SQL; those are not run. Nothing was changed.",
-            remedy=f"Take a new one with state present. To restore this one, read {kept.file(_GLOBALS)}, make the roles by hand,"
+            f"Snapshot {kept.name} was taken by an earlier version, which kept accounts as SQL; those are not run. Nothing was changed.",
+            remedy=f"Take a new one with state present. To restore this one, read {kept.file(_GLOBALS)}, make the accounts by hand,"
             f" and use state restored with file: {kept.file('dump')}.",
         )
 
 
 def accounts_of(kept: Kept) -> dict[str, t.Any]:
-    """The roles of the snapshot, with their verifiers; call `check` first."""
+    """The accounts of the snapshot, with their verifiers; call `check` first."""
     loaded = json.loads(kept.file("accounts.json").read_text(encoding="utf-8"))
     if not isinstance(loaded, dict) or any(not isinstance(loaded.get(name), list) for name in ("roles", "memberships", "settings")):
-        raise _broken(kept, f"{kept.name}.accounts.json has not roles, memberships and settings")
+        raise _broken(kept, f"{kept.name}.accounts.json has not accounts, memberships and settings")
     return loaded
 
 

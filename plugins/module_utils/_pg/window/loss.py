@@ -96,7 +96,8 @@ def steps_without_new(half: Half) -> tuple[Step, ...] | None:
         raise FleetError(
             "loss_possible",
             "New does not answer, and nothing has followed it since state finished: legacy is as it was then. Nothing was changed.",
-            remedy="Restore a snapshot.",
+            remedy="Restore a snapshot there (pg_snapshot with state: restored), after the old database was put aside, on legacy:"
+            " ALTER DATABASE <database> RENAME TO <database>_before;",
         )
     return (_OPEN, _LEAVE)
 
@@ -354,7 +355,8 @@ def _stop_applying(legacy: Server) -> None:
             for row in running:
                 legacy.admin.run("SELECT pg_terminate_backend(%s)", row["pid"])
         if deadline.expired():
-            raise FleetError("timeout", "The apply worker on legacy does not end. Legacy is still closed.", remedy="Run again.")
+            pids, said = ", ".join(str(row["pid"]) for row in running), "does not end. Legacy is still closed."
+            raise FleetError("timeout", f"The apply worker {pids} on legacy {said}", remedy=f"End process {pids} on legacy's host, and run again.")
         time.sleep(0.05)
 
 

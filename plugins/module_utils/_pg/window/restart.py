@@ -58,7 +58,7 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
         Deadline(_START),
         what=f"{legacy.endpoint} to answer after its restart",
         code="control_failed",
-        remedy="Look at the server's log; start it, and run again.",
+        remedy="Look at the server's log, remove the reason, start it if it does not run, and run again.",
     )
     clients.serve(legacy.side)
     guard.say(DONE)
@@ -66,7 +66,8 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
         raise FleetError(
             "restart_required",
             f"wal_level of {legacy.endpoint} is {level} after ALTER SYSTEM and a restart. Clients are served as before.",
-            remedy="Look for what sets it past postgresql.auto.conf: SELECT source, sourcefile FROM pg_settings WHERE name = 'wal_level'.",
+            remedy="Correct what sets it past postgresql.auto.conf, restart the server, and run again; this names it:"
+            " SELECT source, sourcefile FROM pg_settings WHERE name = 'wal_level';",
         )
     return round((time.monotonic() - began) * 1000, 1)
 

@@ -88,7 +88,7 @@ def _legacy_only(legacy: Server) -> list[str]:
         for row in admin.rows("SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT temporary ORDER BY 1")
     ]
     reasons += [
-        f"role {row['rolname']} has a setting of default_transaction_read_only of its own, which no fence of a database holds back"
+        f"account {row['rolname']} has a setting of default_transaction_read_only of its own, which no fence of a database holds back"
         for row in admin.rows(
             "SELECT DISTINCT a.rolname FROM pg_db_role_setting s JOIN pg_roles a ON a.oid = s.setrole, unnest(s.setconfig) c"
             " WHERE c LIKE 'default\\_transaction\\_read\\_only=%' ORDER BY 1"

@@ -28,7 +28,8 @@ SELECT pg_is_in_recovery() AS recovery, (SELECT system_identifier::text FROM pg_
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
   (SELECT to_jsonb(s) FROM pg_replication_slots s WHERE slot_name = %s AND slot_type = 'physical') AS slot,
   current_setting('primary_slot_name') AS follows_by,
-  EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND slot_name = %s) AS streams
+  EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND slot_name = %s) AS streams,
+  EXISTS (SELECT FROM pg_stat_replication WHERE application_name = %s AND (state = 'streaming' OR flush_lsn IS NOT NULL)) AS sends
 """
 # The exchange of the data directory keeps what it replaces in pgcut.old until it is done; standby.signal decides what a start would make.
 _FILES = 'cd "$1" && for f in standby.signal pgcut.old; do if [ -e "$f" ]; then echo "$f"; fi; done'
@@ -89,14 +90,19 @@ def sites(options: Options, runner: Runner, purpose: str) -> Sites:
 
 def observe(both: Sites) -> Nodes:
     """The facts of both. Raises FleetError "unreachable" for a side that should answer and does not: it is never taken for closed."""
-    observed = {site.side: _answer(site) for site in both.both()}
+    deadline = Deadline(_BETWEEN)
+    while True:
+        observed = {site.side: _answer(site) for site in both.both()}
+        if not any(_connects(observed[side], observed[OTHER[side]]) for side in SLOT) or deadline.expired():
+            break
+        deadline.pause(0.1)
     systems = {side: row["system"] for side, row in observed.items() if row}
     files = {site.side: _stopped(site) for site in both.both() if observed[site.side] is None}
     systems.update({side: found["system"] for side, found in files.items() if found["system"]})
     nodes = {}
     for side in ("legacy", "new"):
         row = observed[side]
-        nodes[side] = _from_row(row) if row else _from_files(files[side])
+        nodes[side] = _from_row(row, observed[OTHER[side]]) if row else _from_files(files[side])
     if files.get("new", {}).get("replacing"):
         nodes["new"] = Node(role="replacing", running=False)
     elif systems.get("new") != systems.get("legacy"):
@@ -105,6 +111,11 @@ def observe(both: Sites) -> Nodes:
         nodes["new"] = Node(role="absent", fenced=nodes["new"].fenced)
     _plausible(both, Nodes(**nodes))
     return Nodes(**nodes)
+
+
+def _connects(row: t.Mapping[str, t.Any] | None, other: t.Mapping[str, t.Any] | None) -> bool:
+    """Whether a standby has come to its primary and nothing was sent yet: a moment, also where a new timeline begins, or for ever."""
+    return bool(row and other and row["recovery"] and row["streams"] and not other["recovery"] and not other["sends"])
 
 
 def one_cluster(legacy: Server, new: Server) -> bool:
@@ -139,11 +150,21 @@ def in_pair(server: Server) -> bool:
 
 
 def ask(site: Site) -> dict[str, t.Any]:
-    """The row of one running server. Raises FleetError "unreachable" when it does not answer."""
+    """The row of one running server. Raises FleetError "unreachable" when it does not answer.
+
+    ``streams``: it is connected to receive. A receiver says so before it has asked for the first byte (WalReceiverMain in walreceiver.c), so that one
+    whose log is gone, or whose slot, says so every time it tries. ``sends``: the other side has received something, or has all there is, which decides.
+    """
     own, others = SLOT[site.side], SLOT[OTHER[site.side]]
-    row = site.server.admin.rows(_LOOK, own, others)[0]
+    row = site.server.admin.rows(_LOOK, own, others, own)[0]
     settings = fence.settings_of(site.server.admin, site.server.dbname) or {}
     return {**row, "own": own, "others": others, "settings": settings}
+
+
+def follows(follower: Site, source: Site) -> bool:
+    """Whether the one streams from the other, as both say."""
+    row = ask(follower)
+    return bool(row["recovery"] and row["streams"] and ask(source)["sends"])
 
 
 def _answer(site: Site) -> dict[str, t.Any] | None:
@@ -163,7 +184,7 @@ def _answer(site: Site) -> dict[str, t.Any] | None:
             deadline.pause(0.1)
 
 
-def _from_row(row: t.Mapping[str, t.Any]) -> Node:
+def _from_row(row: t.Mapping[str, t.Any], other: t.Optional[t.Mapping[str, t.Any]]) -> Node:
     settings = row["settings"]
     return Node(
         role="standby" if row["recovery"] else "primary",
@@ -171,7 +192,7 @@ def _from_row(row: t.Mapping[str, t.Any]) -> Node:
         fenced=fence.is_fenced(settings),
         epoch=settings.get("pgcut.epoch", ""),
         timeline=int(row["timeline"]),
-        follows=bool(row["recovery"] and row["streams"]),
+        follows=bool(row["recovery"] and row["streams"] and (other is None or other["sends"])),
         slot=_slot(row["slot"]),
         ready=row["follows_by"] == row["others"],
     )
@@ -191,7 +212,7 @@ def _stopped(site: Site) -> dict[str, t.Any]:
         raise FleetError(
             "control_failed",
             f"The data directory of {site.server.endpoint} cannot be read: {(done.err or done.out).strip()[-300:]}.",
-            remedy=f"Check {site.side}.data_directory and {site.side}.command_prefix.",
+            remedy=f"Check {site.side}.data_directory, the rights on the folders above it, and {site.side}.command_prefix; then run again.",
         )
     names = done.out.split()
     if "pgcut.old" in names:

@@ -57,7 +57,7 @@ def cleanup(direction: PhysicalDirection, link: Link) -> bool:
     old.server.close()
     physical_seed.start_standby(old)
     hit("F2")
-    physical_seed.wait_following(old, 60)
+    physical_seed.wait_following(old, serves, 60)
     hit("F3")
     physical_seed.drop_slot(old.server, direction.ahead)
     hit("F4")
@@ -106,32 +106,21 @@ def _rewind(old: Site, serves: Site, link: Link) -> None:
     # Before 16 pg_rewind takes the timeline of the source from its last checkpoint. Right after a promotion that is the old one, so it
     # would find both on one timeline, do nothing and say "no rewind required" (PostgreSQL 15 documentation, pg_rewind, warning).
     serves.server.admin.run("CHECKPOINT")
-    try:
-        _script(old, _REWIND, old.control.path("pg_rewind"), source, timeout=3600)
-        _rewound(old, serves)
-    except FleetError as error:
+    wrong = _rewound(old, serves, source)
+    if wrong:
         raise FleetError(
             "apply_error",
-            f"{old.server.endpoint} was started after the switch, so it has to be rewound, which failed: {error.message}"
-            f" {serves.side} serves; nothing is lost.",
-            remedy="pg_rewind needs wal_log_hints or data checksums. Without them: run finished, empty its data directory, start another move.",
-        ) from error
-
-
-def _rewound(old: Site, serves: Site) -> None:
-    """Believe the control file, not the exit code: recovery has to reach the timeline of the other side."""
-    timeline = int(serves.server.admin.value("SELECT timeline_id FROM pg_control_checkpoint()"))
-    reached = newest_timeline(old.control.controldata())
-    if reached != timeline:
-        raise FleetError("apply_error", f"After pg_rewind the timeline of {old.server.endpoint} is {reached} and not {timeline}.",
-                         remedy="Run again; the facts decide. If it stays so, make it anew from a base backup.")
-
-
-def _script(site: Site, text: str, *words: str, timeout: float = 30) -> None:
-    done = site.control.script(text, site.control.data_directory, *words, timeout=timeout)
-    if done.rc != 0:
-        raise FleetError(
-            "control_failed",
-            f"A command in the data directory of {site.server.endpoint} ended with {done.rc}: {(done.err or done.out).strip()[-300:]}.",
-            remedy=f"Check {site.side}.data_directory and the room there, run again.",
+            f"{old.server.endpoint} was started after the switch, so it has to be rewound, which failed: {wrong} {serves.side} serves; nothing is lost.",
+            remedy=f"If pg_rewind lacks wal_log_hints and data checksums, or fails again, {physical_seed.anew(old)}",
         )
+
+
+def _rewound(old: Site, serves: Site, source: str) -> str:
+    """Why it is not; empty when it is. The control file is believed, not the exit code: recovery has to reach the timeline of the other side."""
+    control = old.control
+    done = control.script(_REWIND, control.data_directory, control.path("pg_rewind"), source, timeout=3600)
+    if done.rc != 0:
+        return f"pg_rewind ended with {done.rc}: {(done.err or done.out).strip()[-300:]}."
+    timeline = int(serves.server.admin.value("SELECT timeline_id FROM pg_control_checkpoint()"))
+    reached = newest_timeline(control.controldata())
+    return "" if reached == timeline else f"its timeline is {reached} after pg_rewind, and not {timeline}."

@@ -121,7 +121,7 @@ def before(found: str) -> str:
 
 
 SEED = (
-    ("link_role", "role of the link on both servers, and its ways proven"),
+    ("link_account", "account of the link on both servers, and its ways proven"),
     ("slot", "slot on legacy, so that no log is lost"),
     ("backup", "base backup of legacy beside the cluster of new"),
     ("replace", "the copy takes the place of the cluster of new, which holds nothing"),

@@ -33,7 +33,7 @@ from . import (
     seed as physical_seed,
     settle as physical_settle,
 )
-from .facts import Site
+from .facts import PhysicalDirection, Site
 from .plan import Nodes
 from .window import PhysicalWindow, ready
 
@@ -139,10 +139,10 @@ class PhysicalRun:
                 f"{OTHER[back]} turned out to be promoted; it serves now.",
                 remedy="Run again; the next run finishes the switch or goes back.",
             )
-        self._ended(direction.target)
+        self._ended(direction)
 
-    def _ended(self, site: Site) -> None:
-        physical_seed.wait_following(site, 60)
+    def _ended(self, direction: PhysicalDirection) -> None:
+        physical_seed.wait_following(direction.target, direction.source, 60)
 
     def _switch(self, to: str) -> str:
         direction = self._sites.direction(to)
@@ -168,7 +168,7 @@ class PhysicalRun:
                     raise
                 self._warnings.append(f"Window {attempt} was given up: {error.message}")
                 time.sleep(5 * 2 ** (attempt - 1))
-                physical_seed.wait_following(direction.target, 60)
+                self._ended(direction)
                 self._lock(physical_facts.observe(self._sites))
 
     def _cleanup(self, serves: str) -> None:

@@ -72,15 +72,15 @@ class Seed:
         self._timeout = timeout
 
     def do(self, action: str) -> None:
-        {"link_role": self._role, "slot": self._slot, "backup": self._backup, "replace": self._replace, "copy": self._copy}[action]()
+        {"link_account": self._link_account, "slot": self._slot, "backup": self._backup, "replace": self._replace, "copy": self._copy}[action]()
 
-    def _role(self) -> None:
-        """A way that cannot be gone is found before anything is written; the login is tried once the role is there."""
+    def _link_account(self) -> None:
+        """A way that cannot be gone is found before anything is written; the login is tried once the account is there."""
         ways = ((self._new, self._legacy), (self._legacy, self._new))
         for follower, source in ways:
-            pair.before_the_role(partial(try_stream, follower, source, self._link))
+            pair.before_the_account(partial(try_stream, follower, source, self._link))
         for site in (self._legacy, self._new):
-            link_account.keep_link_role(site.server, self._link)
+            link_account.keep(site.server, self._link)
         for follower, source in ways:
             try_stream(follower, source, self._link)
 
@@ -133,9 +133,9 @@ class Seed:
         new = self._new
         start_standby(new)
         new.server.close()
-        wait_following(new, self._timeout)
+        wait_following(new, self._legacy, self._timeout)
         level = self._legacy.server.admin.value("SELECT pg_current_wal_flush_lsn()::text")
-        wait_replayed(new.server, level, self._timeout)
+        wait_replayed(new, level, self._timeout)
 
     def _script(self, text: str) -> None:
         done = self._new.control.script(text, self._new.control.data_directory, timeout=600)
@@ -143,7 +143,7 @@ class Seed:
             raise FleetError(
                 "seed_error",
                 f"The data directory of {self._new.server.endpoint} could not be exchanged: {(done.err or done.out).strip()[-300:]}.",
-                remedy="Look at the directory (pgcut.old holds what was there), and run again.",
+                remedy="Look at the directory, take away what stands in the way (pgcut.old holds what was there), and run again.",
             )
 
 
@@ -153,17 +153,21 @@ def try_stream(follower: Site, source: Site, link: Link) -> None:
     words.append(f"{pair.conninfo(link, source.server, 'pgcut_try')} replication=true")
     done = follower.control.program("psql", words)
     if done.rc != 0:
-        failure = FleetError("sql_error", done.err.strip()[-300:] or "psql gave no reason", remedy=f"Try it there as {link.user}.")
+        needs = f"Streaming needs: {pair.hba_line(link, 'replication', follower.side)}"
+        failure = FleetError("sql_error", done.err.strip()[-300:] or "psql gave no reason", remedy=needs)
         failed = pair.link_failure(follower.server, source.server, link, failure)
-        line = pair.hba_line(link, "replication", follower.side)
-        raise FleetError(failed.code, failed.message, remedy=f"{failed.remedy} Streaming needs: {line}", details=failed.details)
+        raise FleetError(failed.code, failed.message, remedy=f"{failed.remedy} {needs}", details=failed.details)
 
 
 def has_signal(site: Site) -> bool:
     """Whether a start makes a standby of it."""
     done = site.control.script('test -d "$1" && if test -e "$1/standby.signal"; then echo there; fi', site.control.data_directory)
     if done.rc != 0:
-        raise FleetError("control_failed", f"The data directory of {site.server.endpoint} cannot be read.", remedy="Check its host.")
+        raise FleetError(
+            "control_failed",
+            f"The data directory of {site.server.endpoint} cannot be read: {(done.err or done.out).strip()[-200:] or 'it is not there'}.",
+            remedy=f"Check that {site.side}.data_directory is there, and the rights on the folders above it; then run again.",
+        )
     return done.out.strip() == "there"
 
 
@@ -174,7 +178,7 @@ def put_signal(site: Site) -> None:
         raise FleetError(
             "control_failed",
             f"standby.signal cannot be written in the data directory of {site.server.endpoint}: {(done.err or done.out).strip()[-200:]}.",
-            remedy=f"Check the room and the rights there ({site.side}.data_directory).",
+            remedy=f"Check the room and the rights there ({site.side}.data_directory), then run again.",
         )
 
 
@@ -263,8 +267,22 @@ def arm(sites: Sites, serves: str, link: Link) -> None:
     )
 
 
-def wait_following(site: Site, seconds: float) -> None:
-    """Until it is in recovery and streams through its slot. Raises "apply_error" with what the server says."""
+def anew(site: Site) -> str:
+    """What a hand does with a standby that cannot go on: the end of a remedy."""
+    data = site.control.data_directory
+    return (
+        f"make the standby anew: stop it, put its *.conf files aside, empty {data}, run pg_basebackup there as its owner (--pgdata={data},"
+        " --dbname with the primary_conninfo of its postgresql.auto.conf), put the *.conf files back, touch standby.signal in it, and run again."
+    )
+
+
+def resume(site: Site) -> str:
+    """A replay that somebody has paused is not started again by itself, and as long as it is paused nothing is received."""
+    return f"If its replay is paused, on {site.side}: SELECT pg_wal_replay_resume();"
+
+
+def wait_following(site: Site, source: Site, seconds: float) -> None:
+    """Until it is in recovery and streams from ``source`` through its slot. Raises "apply_error" with what the server says."""
 
     def look() -> str:
         try:
@@ -275,12 +293,12 @@ def wait_following(site: Site, seconds: float) -> None:
                 raise FleetError(
                     "apply_error",
                     f"{site.server.endpoint} ended while it was to follow.",
-                    remedy=f"Look at its log ({site.control.data_directory}).",
+                    remedy=f"Look at its log ({site.control.data_directory}), remove the reason, start it, and run again.",
                 ) from error
             return error.message
         if not row["recovery"]:
             raise FleetError("inconsistent", f"{site.server.endpoint} is no standby.", remedy="Run again; the facts decide.")
-        return "streaming" if row["streams"] else "in recovery, not streaming"
+        return "streaming" if row["streams"] and ask(source)["sends"] else "in recovery, not streaming"
 
     wait_for(
         look,
@@ -289,23 +307,23 @@ def wait_following(site: Site, seconds: float) -> None:
         what=f"{site.server.endpoint} to stream from the other side",
         code="apply_error",
         interval=0.05,
-        remedy=f"Look at the log of {site.side}; if the log it needs is gone, stop it, empty its data directory of the copy and seed again.",
+        remedy=f"Look at the log of {site.side}. If what it asks the other side for is gone there, {anew(site)}",
     )
 
 
-def wait_replayed(server: Server, level: str, seconds: float, code: str = "apply_lagging") -> float:
+def wait_replayed(site: Site, level: str, seconds: float, code: str = "apply_lagging") -> float:
     """Seconds until the standby has replayed up to ``level``."""
     deadline = Deadline(seconds)
     wait_for(
-        lambda: server.admin.rows(
+        lambda: site.server.admin.rows(
             "SELECT pg_last_wal_replay_lsn()::text AS at, coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false) AS there", level
         )[0],
         lambda value: bool(value["there"]),
         deadline,
-        what=f"{server.endpoint} to replay up to {level}",
+        what=f"{site.server.endpoint} to replay up to {level}",
         interval=0.005,
         code=code,
-        remedy="Run again when the source writes less.",
+        remedy=f"{resume(site)} Then run again when the source writes less.",
     )
     return deadline.elapsed()
 

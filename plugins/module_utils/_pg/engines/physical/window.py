@@ -22,7 +22,7 @@ from ...server.process import CLEAN
 from ...window.watchdog import COMMIT, FENCE, OPENED, STOP, Watchdog
 from ...window.window import Opened, Pause, ms
 from . import seed as physical_seed
-from .facts import PhysicalDirection, ask
+from .facts import PhysicalDirection, follows
 from .settle import TARGET, end_sessions, forget_way_back, reopen, settle, turn
 
 # How long the standby may need for what is on its way before a window is tried; the limit of the logical engine.
@@ -33,10 +33,11 @@ _WAY_BACK = 20.0
 
 def ready(direction: PhysicalDirection, options: Options) -> None:
     """The last gates before clients are held: streaming and near, nobody in a long transaction, little left to write at the shutdown."""
-    row = ask(direction.target)
-    if not (row["recovery"] and row["streams"]):
+    if not follows(direction.target, direction.source):
         raise FleetError(
-            "apply_lagging", f"{direction.target.server.endpoint} does not stream. No window was opened.", remedy="Run armed, look at its log."
+            "apply_lagging",
+            f"{direction.target.server.endpoint} does not stream. No window was opened.",
+            remedy="Run state: armed, which has it stream again; look at its log if it does not.",
         )
     busy = [entry for entry in _busy(direction) if entry["writes"] and entry["age"] > options.drain_grace]
     if busy and options.on_active == "abort":
@@ -54,12 +55,12 @@ def ready(direction: PhysicalDirection, options: Options) -> None:
         site.server.admin.run("CHECKPOINT")
     for _attempt in range(20):
         level = direction.source.server.admin.value("SELECT pg_current_wal_flush_lsn()::text")
-        if physical_seed.wait_replayed(direction.target.server, level, 30) < _PING_LIMIT:
+        if physical_seed.wait_replayed(direction.target, level, 30) < _PING_LIMIT:
             return
     raise FleetError(
         "apply_lagging",
         f"{direction.target.server.endpoint} needs more than {_PING_LIMIT} s to replay a commit. No window was opened.",
-        remedy="Run again when the source writes less, or give the standby more room.",
+        remedy=f"{physical_seed.resume(direction.target)} Then run again when the source writes less, or give the standby more room.",
     )
 
 
@@ -98,7 +99,7 @@ class PhysicalWindow(Pause):
     def _close(self) -> float:
         source = self._direction.source.server
         self._say(FENCE)
-        if not ask(self._direction.target)["streams"]:
+        if not follows(self._direction.target, self._direction.source):
             raise FleetError("window_aborted", f"{self._direction.target.server.endpoint} does not stream any more.", remedy="Run again.")
         physical_seed.keep_slot(self._direction.target.server, self._direction.back)
         self._step("W0")
@@ -169,7 +170,11 @@ class PhysicalWindow(Pause):
                 checkpoint,
             )[0]
             if observed["system"] != data["Database system identifier"] or not observed["recovery"]:
-                raise FleetError("window_aborted", f"{target.endpoint} is no standby of this cluster.", remedy="Run again.")
+                raise FleetError(
+                    "window_aborted",
+                    f"{target.endpoint} is no standby of this cluster any more.",
+                    remedy=f"Find who promoted it; then {physical_seed.anew(self._direction.target)}",
+                )
             if observed["there"]:
                 self.position = {"checkpoint": checkpoint, "replayed": observed["at"], "timeline": int(data["Latest checkpoint's TimeLineID"])}
                 return
@@ -177,7 +182,7 @@ class PhysicalWindow(Pause):
                 raise FleetError(
                     "window_aborted",
                     f"{target.endpoint} has replayed up to {observed['at']}, and the shutdown checkpoint is at {checkpoint}.",
-                    remedy="Run again; the writes are back.",
+                    remedy=f"{physical_seed.resume(self._direction.target)} Then run again; the writes are back.",
                 )
             time.sleep(0.002)
 
