@@ -57,7 +57,11 @@ options:
         description:
           - Directory of C(pg_dump) and C(pg_restore) on the host of this task, at least as new as the legacy server and no newer than new.
           - Without it the version below C(/usr/lib/postgresql) that is the new server's or the next older one, else the search path.
-          - C(pg_ctl) and C(pg_controldata) are taken from the same directory, on the server's host.
+        type: path
+      server_bindir:
+        description:
+          - Directory of C(pg_ctl), C(pg_controldata) and the other programs of a server that is started and stopped, where the server lives.
+          - Without it the folder below C(/usr/lib/postgresql) of its data directory's version; in a container the search path.
         type: path
   new:
     description: The server that the database moves to, as the host of this task reaches it.

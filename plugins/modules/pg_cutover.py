@@ -30,7 +30,7 @@ options:
     description:
       - V(preflight) writes nothing and returns all findings. Whether new can make the schema of legacy is tried by V(seeded), in a database on new
         that is gone afterwards, before anything is written on legacy.
-      - V(seeded) has schema, roles, rows and indexes on new, in step with legacy, which stays open. New is fenced.
+      - V(seeded) has schema, accounts, rows and indexes on new, in step with legacy, which stays open. New is fenced.
       - V(armed) needs no slow step any more for the next switch, whichever direction it has.
       - V(new) has new open, and legacy fenced and following.
       - V(legacy) has legacy open, and new fenced and following. Inside a window it aborts it.
@@ -59,7 +59,7 @@ options:
         need the same major version (13 or newer), build and collation versions, equal values of C(max_connections) and of the other
         settings that a standby compares, and C(data_directory) beside C(service), or C(container), or C(data_directory) alone.
       - Under V(physical) new is an empty cluster with a configuration of its own; its data directory is replaced by a base backup, files
-        ending in C(.conf) stay. Roles and their passwords come from legacy. Replication connections of the link's role have to be allowed
+        ending in C(.conf) stay. Accounts and their passwords come from legacy. Replication connections of the link's account have to be allowed
         by C(pg_hba.conf) of both servers.
       - Under V(physical) the old side is stopped in the window, new is promoted, and the old side comes back as its standby. All databases
         are fenced. O(verify), O(keyless), O(ddl_freeze), O(seed_jobs) and O(ignore_databases) have no meaning there; O(guarantee=sync),
@@ -84,13 +84,13 @@ options:
     suboptions:
       user:
         description:
-          - Role of the subscriptions, made on both servers with C(LOGIN), C(REPLICATION), C(BYPASSRLS) and C(pg_read_all_data).
-          - A role of this name that exists is given no right. When it lacks one of these, or has members who are no superusers, it is refused with
-            C(link_role). Before PostgreSQL 14, where only a superuser reads every table, it is made by hand.
+          - Account of the subscriptions, made on both servers with C(LOGIN), C(REPLICATION), C(BYPASSRLS) and C(pg_read_all_data).
+          - An account of this name that exists is given no right. When it lacks one of these, or has members who are no superusers, it is refused with
+            C(link_account). Before PostgreSQL 14, where only a superuser reads every table, it is made by hand.
         type: str
         default: pgcut_repl
       password:
-        description: Its password, set as a SCRAM verifier when the role has another one. Without it the role keeps the password it has.
+        description: Its password, set as a SCRAM verifier when the account has another one. Without it the account keeps the password it has.
         type: str
       sslmode:
         description: How the servers use and verify TLS between them.

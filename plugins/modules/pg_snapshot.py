@@ -8,12 +8,12 @@ DOCUMENTATION = r"""
 module: pg_snapshot
 short_description: Keep dumps of a PostgreSQL database that are proven by a restore
 description:
-  - A snapshot is one directory C(<directory>/<name>) with a dump in custom format, the roles it uses, a manifest and the SHA-256 sum of
+  - A snapshot is one directory C(<directory>/<name>) with a dump in custom format, the accounts it uses, a manifest and the SHA-256 sum of
     each, where the name is C(<subject>-<time>-<kind>). It is put in place by one rename when all of it is on disk, so a run that was killed
     leaves nothing but a C(.partial), which the next run removes.
   - The manifest holds versions, extensions, a count and a hash of the rows of every table taken in the same snapshot as the dump, sequences and
     large objects. V(tested) restores the dump into a scratch database and compares all of it.
-  - The directory has mode 0700 and the files 0600, because C(<name>.accounts.json) holds the password verifiers of the roles that the database
+  - The directory has mode 0700 and the files 0600, because C(<name>.accounts.json) holds the password verifiers of the accounts that the database
     uses. It is data and no SQL. No password is in an argument of a process.
   - The helper schema of M(bowline.fleet.pg_cutover), publications and subscriptions are not part of a dump; RV(snapshot.left_out) names them.
 author: The bowline contributors (@bowline)
@@ -29,9 +29,9 @@ options:
         of its accounts yet.
       - V(present) has a snapshot that is younger than O(max_age) and whose sums hold; without O(source), or with O(name), it only has to be
         there. C(<name>.partial) with all files of O(name), as copied from another host, is put in place.
-      - V(tested) has one that was restored into a scratch database on O(target) and equals its manifest. The scratch database is removed. Where a
-        role is missing on O(target), owners, grants and policies are passed over and named.
-      - V(restored) has O(target) restored from it, or from O(file), roles that are missing included; a role that has more rights there than it
+      - V(tested) has one that was restored into a scratch database on O(target) and equals its manifest. The scratch database is removed. Where an
+        account is missing on O(target), owners, grants and policies are passed over and named.
+      - V(restored) has O(target) restored from it, or from O(file), accounts that are missing included; an account that has more rights there than it
         had is refused by name. The database must not exist, be empty, or be what an interrupted run left. It takes no writes unless
         O(fenced=false). There is no way back to what is written elsewhere since.
       - V(absent) has O(name) removed, which is refused before O(retention) and for the only good copy.
@@ -73,6 +73,7 @@ options:
       data_directory: {description: 'Its data directory. If it is on the host of this task, room for a restore is judged before.', type: path}
       service: {description: 'As M(bowline.fleet.pg_cutover) takes it, so that one connection serves both. Not used.', type: str}
       command_prefix: {description: As O(source.service)., type: list, elements: str}
+      server_bindir: {description: As O(source.service)., type: path}
       bindir:
         description: >-
           Directory of PostgreSQL's programs on the host of this task. Without it the version below C(/usr/lib/postgresql) that is the server's or
@@ -98,14 +99,14 @@ options:
     elements: dict
     default: []
   file:
-    description: With O(state=restored), a foreign archive of C(pg_dump) instead of a snapshot. Its roles must exist on O(target).
+    description: With O(state=restored), a foreign archive of C(pg_dump) instead of a snapshot. Its accounts must exist on O(target).
     type: path
   accept_owner_code:
     description:
       - With O(state=tested) and O(state=restored), functions of the dump that may run with the rights of a superuser on O(target), each as
         C(schema.function(argument types)); see M(bowline.fleet.pg_cutover). Every other one is refused with C(owner_code), which lists them so, after the
         schema was restored and before a row is; the scratch database is removed, and one that is restored for good stays closed.
-      - Where owners are not restored, because a role is missing on O(target), every function counts that belongs to no extension.
+      - Where owners are not restored, because an account is missing on O(target), every function counts that belongs to no extension.
     type: list
     elements: str
     default: []

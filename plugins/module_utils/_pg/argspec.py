@@ -24,6 +24,7 @@ _SERVER: dict[str, t.Any] = {
     "container": {"type": "str"},
     "data_directory": {"type": "path"},
     "bindir": {"type": "path"},
+    "server_bindir": {"type": "path"},
     "service": {"type": "str"},
     "command_prefix": {"type": "list", "elements": "str"},
 }

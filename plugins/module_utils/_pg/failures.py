@@ -128,7 +128,7 @@ ADVICE = {
         "Give one unless the servers know each other by another way (certificate, peer).",
         WARNS,
     ),
-    "link_role": Advice(
+    "link_account": Advice(
         "An account of the link's name exists that was not made by us and lacks a right, or others are its members.",
         "Choose another `pg_link_user`, or give the account what is named.",
         NOTHING_WRITTEN,
@@ -237,7 +237,7 @@ ADVICE = {
     "retained": Advice(
         "The snapshot is younger than its retention.", "Wait, or lower `snapshot_retain` down to its floor.", SNAPSHOT
     ),
-    "role_unsafe": Advice(
+    "account_unsafe": Advice(
         "An account would get more rights on new than it has on legacy, or has a name or setting that cannot be carried safely.",
         "Change the account that is named on legacy, or make it by hand on new.",
         NOTHING_WRITTEN,

@@ -23,7 +23,7 @@ FAILURES = {
     "auth": "A server refused the login of the control connection.",
     "tls": "The certificate of a server could not be verified, or it speaks no TLS; it was sent no password.",
     "tls_weak": "Finding of level warn: sslmode is weaker than verify-full; what an attacker in the path gets is named.",
-    "role_unsafe": "A role would get more rights on new than it has on legacy, or its name or a setting of it cannot be copied; nothing was changed.",
+    "account_unsafe": "An account would get more rights on new than it has on legacy, or its name or a setting of it cannot be copied; nothing was changed.",
     "accounts_differ": "An account, membership, setting or right on the database differs and cannot be made equal; each is named, and no window was opened.",
     "account_superuser": "Finding of level warn: a superuser of legacy is made on new as one.",
     "account_taken": "Finding of level warn: an account that exists on new gets password, attributes, memberships and settings of its namesake on legacy.",
@@ -60,7 +60,7 @@ FAILURES = {
     "collation_version": "Finding of level warn: the order of text differs between the servers, or from what indexes were built with.",
     "extension_version": "Finding of level warn: new installs a later version of an extension.",
     "large_objects": "Finding of level warn: large objects are compared and carried inside the window.",
-    "link_password": "Finding of level warn: the link's role is made without a password.",
+    "link_password": "Finding of level warn: the link's account is made without a password.",
     "long_transaction": "Finding of level warn: a transaction has been writing for more than a minute.",
     "materialized_view": "Finding of level warn: a materialized view is refreshed after each switch.",
     "replication_slot": "Finding of level warn: a logical replication slot of somebody else stays on legacy.",
@@ -70,7 +70,7 @@ FAILURES = {
     "unlogged_table": "Finding of level warn: rows of an unlogged table are compared and carried inside the window.",
     "owner_code": "Code of an owner who is no superuser would run with the rights of one; the functions are named, and accept_owner_code accepts them.",
     "name_taken": "What stands under a name of the cutover (schema pgcut, pgcut_fwd, pgcut_rev) was made by somebody else; nothing was changed.",
-    "link_role": "The role of the link exists already and lacks rights, or others are its members; it was given nothing.",
+    "link_account": "The account of the link exists already and lacks rights, or others are its members; it was given nothing.",
     "object_changed": "A table or sequence was replaced, or got a rule or trigger that fires always, while it was used; it was not touched.",
     "target_not_fenced": "It is not proven that the new side takes no writes, so legacy was not opened.",
     "sync_unavailable": "guarantee: sync cannot be given; the side that serves goes on without it.",
@@ -80,7 +80,7 @@ FAILURES = {
     "disk_space": "A file system has too little room for a dump or a restore, or ran full; nothing is left of the attempt.",
     "dump_failed": "pg_dump failed; no snapshot was kept.",
     "unsafe_path": "Others could read or exchange the directory of the snapshots, or one above it; nothing was changed.",
-    "snapshot_format": "The snapshot was taken by an earlier version and keeps its roles as SQL, which is not run; nothing was changed.",
+    "snapshot_format": "The snapshot was taken by an earlier version and keeps its accounts as SQL, which is not run; nothing was changed.",
     "checksum": "A file of a snapshot is missing or not what was written.",
     "restore_failed": "A dump could not be restored; the scratch database is gone, a target stays closed for writes.",
     "manifest_differs": "What was restored is not what the manifest of the snapshot says.",
@@ -104,7 +104,8 @@ COMPLETE = "complete"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How the module reaches one server. ``host`` may be a socket directory; ``passfile`` and ``sslrootcert`` are paths on this host.
+    """How the module reaches one server. ``host`` may be a socket directory; ``passfile``, ``sslrootcert`` and ``bindir`` are paths on this host,
+    ``data_directory`` and ``server_bindir`` where the server lives.
 
     ``sslmode`` is what the user said; `tls` is what is used.
     """
@@ -121,6 +122,7 @@ class Endpoint:
     container: str = ""
     data_directory: str = ""
     bindir: str = ""
+    server_bindir: str = ""
     service: str = ""
     command_prefix: tuple[str, ...] = ()
 
@@ -270,7 +272,7 @@ def weak_tls(endpoints: t.Iterable[Endpoint], link: Link | None = None) -> list[
     found = [(endpoint.side, endpoint.host, endpoint.sslmode, "The session is a superuser's.") for endpoint in endpoints]
     if link is not None:
         host = ",".join(reach.host for reach in link.reach.values())
-        found.append(("link", host, link.sslmode, "The link's role reads every row."))
+        found.append(("link", host, link.sslmode, "The link's account reads every row."))
     return [
         Finding(
             "tls_weak",

@@ -24,7 +24,7 @@ STATES = ("preflight", "seeded", "armed", "new", "legacy", "finished", "absent")
 SEED = (
     ("globals", "accounts of legacy on new"),
     ("dry_restore", "schema of legacy restored empty on new, compared, and dropped, before anything is written on legacy"),
-    ("link_role", "role of the link on both servers"),
+    ("link_account", "account of the link on both servers"),
     ("helper", "schema pgcut with the markers on legacy; replication workers start at once"),
     ("identities", "tables without a key need a replica identity"),
     ("freeze", "DDL would not be replicated"),

@@ -107,7 +107,7 @@ REFUSED = [
     Plant("code of an owner", "public.theirs(integer)", ("SET ROLE hub; CREATE FUNCTION theirs(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';"
           " CREATE TABLE checked (a int PRIMARY KEY CHECK (theirs(a)))",), ("DROP TABLE checked", "DROP FUNCTION theirs"), "owner_code",
           rule="owner_code.findings function"),
-    Plant("name of an account", "'bell\\x07'", ("CREATE ROLE \"bell\x07\"",), ("DROP ROLE \"bell\x07\"",), "role_unsafe", rule="accounts._unsafe name",
+    Plant("name of an account", "'bell\\x07'", ("CREATE ROLE \"bell\x07\"",), ("DROP ROLE \"bell\x07\"",), "account_unsafe", rule="accounts._unsafe name",
           dbname="postgres"),
     Plant(
         "rows that break a check", "constraint small of public.few",
@@ -132,10 +132,10 @@ APART = [
           on="new", dbname="postgres", also=("new.datlocale",), rule="fit.both f'new.{column}'"),
     Plant("role for everybody", "database hub", ("ALTER DATABASE hub SET role = 'readers'",), ("ALTER DATABASE hub RESET role",), rule="becoming",
           dbname="postgres"),
-    Plant("more rights on new", "hub", ("CREATE ROLE hub SUPERUSER",), ("DROP ROLE hub",), "role_unsafe", on="new", dbname="postgres",
+    Plant("more rights on new", "hub", ("CREATE ROLE hub SUPERUSER",), ("DROP ROLE hub",), "account_unsafe", on="new", dbname="postgres",
           rule="accounts._unsafe name"),
-    Plant("link's account of others", "legacy.pgcut_repl", ("CREATE ROLE pgcut_repl", "GRANT pgcut_repl TO hub"), ("DROP ROLE pgcut_repl",), "link_role",
-          dbname="postgres", rule="rules._link_role f'{side}.{user}'"),
+    Plant("link's account of others", "legacy.pgcut_repl", ("CREATE ROLE pgcut_repl", "GRANT pgcut_repl TO hub"), ("DROP ROLE pgcut_repl",), "link_account",
+          dbname="postgres", rule="rules._link_account f'{side}.{user}'"),
 ]
 WARNED = [
     Plant("unlogged", "public.planted", ("CREATE UNLOGGED TABLE planted (a int)",), ("DROP TABLE planted",), "unlogged_table", "window"),
@@ -191,7 +191,7 @@ ELSEWHERE = {
                     "tests/integration/pg/test_engines.py::test_what_a_restart_is_refused_for"),
     **dict.fromkeys(("run._judge 'engine'",),
                     "tests/integration/pg/test_physical.py::test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written"),
-    **dict.fromkeys(("sync.judge 'new.synchronous_standby_names'", "sync.judge f'role {role}'"),
+    **dict.fromkeys(("sync.judge 'new.synchronous_standby_names'", "sync.judge f'account {account}'"),
                     "tests/integration/pg/test_sync.py::test_refused_by_name_before_anything_was_changed"),
     "clients._fail what": "tests/integration/pg/test_routers.py::test_what_would_fail_is_found_by_the_preflight",
     "account_sync.findings change.what": "tests/integration/pg/test_accounts.py::test_an_account_that_the_module_logs_in_with_is_never_changed",

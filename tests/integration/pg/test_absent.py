@@ -185,7 +185,7 @@ def test_a_copy_that_failed_for_good_is_made_anew_when_its_reason_is_gone(world)
     assert failure["code"] == "seed_error" and "made anew" in failure["remedy"], failure
     world.legacy.rows("SET pgcut.bypass = off; SET ROLE hub; ALTER TABLE broken DROP CONSTRAINT never")
     told = world.ok("armed")
-    assert [step["action"] for step in told["plan"]][:4] == ["globals", "dry_restore", "link_role", "helper"]
+    assert [step["action"] for step in told["plan"]][:4] == ["globals", "dry_restore", "link_account", "helper"]
     assert world.new.value("SELECT count(*) FROM broken") == 2
     assert world.legacy.value("SELECT count(*) FROM pg_event_trigger WHERE evtname LIKE 'pgcut%'") == 3
 

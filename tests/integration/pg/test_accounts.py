@@ -146,10 +146,10 @@ def test_a_list_that_is_none_is_refused_by_name(both, clusters, value):
             f"SELECT set_config('local_preload_libraries', '{value}', false); ALTER ROLE mallory SET local_preload_libraries FROM CURRENT")
     clusters.legacy.rows("ALTER ROLE mallory SET work_mem = '1MB'", dbname="postgres")
     told = accounts.findings(*both, LINK)
-    assert [(finding.code, finding.level, finding.object) for finding in told] == [("role_unsafe", "fail", "mallory")]
+    assert [(finding.code, finding.level, finding.object) for finding in told] == [("account_unsafe", "fail", "mallory")]
     with pytest.raises(FleetError) as failure:
         moved(both)
-    assert failure.value.code == "role_unsafe" and "local_preload_libraries" in failure.value.message
+    assert failure.value.code == "account_unsafe" and "local_preload_libraries" in failure.value.message
     assert not clusters.new.rows("SELECT FROM pg_roles WHERE rolname = 'mallory'", dbname="postgres")
     # The remedy.
     assert 'RESET "local_preload_libraries"' in failure.value.remedy
@@ -179,7 +179,7 @@ def test_nobody_meets_a_role_of_his_name_that_is_more(both, clusters, here, ther
     clusters.new.rows(there, dbname="postgres")
     with pytest.raises(FleetError) as failure:
         moved(both)
-    assert failure.value.code == "role_unsafe" and f"than it has now: {more}." in failure.value.message and failure.value.remedy
+    assert failure.value.code == "account_unsafe" and f"than it has now: {more}." in failure.value.message and failure.value.remedy
     assert not clusters.new.rows("SELECT FROM pg_auth_members WHERE member = to_regrole('mallory')", dbname="postgres")
     assert not clusters.new.value("SELECT count(*) FROM pg_authid WHERE rolname = 'mallory' AND rolpassword IS NOT NULL", dbname="postgres")
 
@@ -282,7 +282,7 @@ def test_a_snapshot_brings_accounts_back_and_runs_none_of_them(both, clusters, t
     clusters.new.rows("CREATE ROLE readers SUPERUSER", dbname="postgres")
     with pytest.raises(FleetError) as failure:
         snapshots(clusters, tmp_path / "kept", "restored")
-    assert failure.value.code == "role_unsafe" and clusters.new.value("SELECT to_regrole('mallory')", dbname="postgres") is None
+    assert failure.value.code == "account_unsafe" and clusters.new.value("SELECT to_regrole('mallory')", dbname="postgres") is None
     clusters.new.rows("DROP ROLE readers", dbname="postgres")
     snapshots(clusters, tmp_path / "kept", "restored")
     assert superusers(clusters.new) == ["postgres"]
@@ -298,7 +298,7 @@ def test_a_role_with_a_line_break_in_its_name_becomes_no_statement(both, cluster
     as_user(clusters.legacy, "mallory", psycopg.sql.SQL("CREATE ROLE {}; GRANT {} TO app").format(name, name))
     with pytest.raises(FleetError) as failure:
         snapshots(clusters, tmp_path / "kept", "present")
-    assert failure.value.code == "role_unsafe" and repr(NEWLINE) in failure.value.message and "\n" not in failure.value.message
+    assert failure.value.code == "account_unsafe" and repr(NEWLINE) in failure.value.message and "\n" not in failure.value.message
     assert not list((tmp_path / "kept").glob("*"))
     known = accounts.accounts(both[0].admin, "accounts")
     assert NEWLINE in [role["rolname"] for role in known["roles"]]

@@ -23,7 +23,7 @@ from drive import runner  # noqa: E402
 def test_a_server_is_stopped_cleanly_started_with_its_old_words_and_crashed(clusters):
     cluster = clusters.legacy
     endpoint = Endpoint(
-        "legacy", "127.0.0.1", cluster.port, bindir="/usr/lib/postgresql/15/bin",
+        "legacy", "127.0.0.1", cluster.port, server_bindir="/usr/lib/postgresql/15/bin",
         data_directory=str(cluster.home / "data"), command_prefix=("env", "BOWLINE_HERE=1"))
     control = Control(endpoint, runner)
     assert control.running() and control.controldata()["Database cluster state"] == "in production"
@@ -37,7 +37,8 @@ def test_a_server_is_stopped_cleanly_started_with_its_old_words_and_crashed(clus
         control.start(20)
         control.start(20)
         assert cluster.value("SELECT 1", dbname="postgres") == 1
-        control.restart(20)
+        control.stop("fast", 20)
+        control.start(20)
         assert cluster.value("SELECT 1", dbname="postgres") == 1
         assert (cluster.home / "data" / "postmaster.opts").read_text().count('"-D"') == 1
         control.stop("immediate", 20)

@@ -205,7 +205,7 @@ def test_a_rule_that_fires_for_our_delete_is_found_and_looked_for_again(clusters
     enemy.does(f"CREATE UNLOGGED TABLE low.t (a int); INSERT INTO low.t VALUES (1); {FIRES.format(table='low.t', word=word)}")
     clusters.new.rows("CREATE SCHEMA low; CREATE UNLOGGED TABLE low.t (a int)", dbname=BASE)
     with servers(clusters) as (legacy, new):
-        assert survey.look(legacy, link_account.link_role, "").objects["firing_rules"] == ("low.t.fires",)
+        assert survey.look(legacy, link_account.query, "").objects["firing_rules"] == ("low.t.fires",)
         # As in the window of the way back.
         with pytest.raises(FleetError) as refused:
             carry.carry_unlogged(new.db, legacy.db, [("low", "t")])
@@ -306,7 +306,7 @@ TAKEN = {
 
 
 @pytest.fixture
-def link_role(clusters, enemy):
+def in_the_way(clusters, enemy):
     drop = "DROP ROLE IF EXISTS pgcut_repl; DROP ROLE IF EXISTS middle"
     clusters.new.rows(drop, dbname="postgres")
     clusters.legacy.rows(drop, dbname="postgres")
@@ -316,30 +316,30 @@ def link_role(clusters, enemy):
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_a_role_that_somebody_else_made_gets_no_rights(clusters, link_role, what):
+def test_a_role_that_somebody_else_made_gets_no_rights(clusters, in_the_way, what):
     clusters.legacy.rows(TAKEN[what], dbname="postgres")
-    before = link_role()
+    before = in_the_way()
     with servers(clusters) as (legacy, _new):
-        seen = survey.look(legacy, link_account.link_role, "pgcut_repl")
+        seen = survey.look(legacy, link_account.query, "pgcut_repl")
         found = preflight.judge(Options("seeded", legacy.endpoint, replace(legacy.endpoint, side="new"), LINK), "empty", seen, None)
-        assert [finding.object for finding in found if finding.code == "link_role"] == ["legacy.pgcut_repl"]
+        assert [finding.object for finding in found if finding.code == "link_account"] == ["legacy.pgcut_repl"]
         with pytest.raises(FleetError) as refused:
-            link_account.keep_link_role(legacy, LINK)
-    assert refused.value.code == "link_role" and link_role() == before
+            link_account.keep(legacy, LINK)
+    assert refused.value.code == "link_account" and in_the_way() == before
 
 
-def test_the_role_is_made_once_and_whole(clusters, link_role):
+def test_the_role_is_made_once_and_whole(clusters, in_the_way):
     with servers(clusters) as (legacy, _new):
-        assert link_account.keep_link_role(legacy, LINK) is True and link_account.keep_link_role(legacy, LINK) is False
-    made = link_role()[0]
+        assert link_account.keep(legacy, LINK) is True and link_account.keep(legacy, LINK) is False
+    made = in_the_way()[0]
     assert (made["rolreplication"], made["rolbypassrls"], made["rolsuper"], made["reads"]) == (True, True, False, True)
 
 
-def test_no_superuser_is_made_where_reading_everything_needs_one(clusters, link_role):
+def test_no_superuser_is_made_where_reading_everything_needs_one(clusters, in_the_way):
     with servers(clusters) as (legacy, _new):
         session = legacy.fresh("postgres")
         session.version = 130010
         with pytest.raises(FleetError) as refused:
-            link_account._keep_link_role(session, LINK)
-    assert refused.value.code == "link_role" and 'ALTER ROLE "pgcut_repl" SUPERUSER' in refused.value.remedy
-    assert link_role() == []
+            link_account._keep(session, LINK)
+    assert refused.value.code == "link_account" and 'ALTER ROLE "pgcut_repl" SUPERUSER' in refused.value.remedy
+    assert in_the_way() == []

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 rig = sys.modules["bowline_pg_rig"]
+wait_until, failed = rig.until, rig.failed
 LONG = {"engine": "dump", "max_window": 60}
 
 
@@ -40,19 +41,6 @@ def replicas():
 def replica(replicas):
     replicas.reset()
     return replicas
-
-
-def failed(outcome, code):
-    assert outcome.get("failed"), outcome
-    assert outcome["failure"]["code"] == code, outcome["failure"]
-    return outcome["failure"]
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.005)
 
 
 def test_a_dump_and_the_way_back_lose_no_row(replica, writers):
@@ -286,7 +274,8 @@ def converges(world, to, clients):
 def controlled(world, **more):
     """Parameters that allow the restart, by pg_ctl."""
     params = world.params("armed")["legacy"]
-    return {"allow_legacy_restart": True, "legacy": {**params, "data_directory": str(world.legacy.home / "data"), **more}}
+    there = {"data_directory": str(world.legacy.home / "data"), "server_bindir": str(world.legacy.bin)}
+    return {"allow_legacy_restart": True, "legacy": {**params, **there, **more}}
 
 
 def recorder(world):
@@ -403,7 +392,7 @@ def test_killed_inside_the_restart_legacy_comes_back_and_the_clients_are_release
     if moment == "held":
         router["pause"].append([sys.executable, "-c", f"import time; open({str(mark)!r}, 'w'); time.sleep(30)"])
     with writers(world) as clients:
-        process = world.spawn("armed", router=router, **controlled(world, bindir=str(slow)))
+        process = world.spawn("armed", router=router, **controlled(world, server_bindir=str(slow)))
         wait_until(mark.exists, 30, "the moment")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=20)
@@ -411,7 +400,7 @@ def test_killed_inside_the_restart_legacy_comes_back_and_the_clients_are_release
         acknowledged = len(clients.acknowledged)
         wait_until(lambda: len(clients.acknowledged) > acknowledged, 10, "writes on legacy")
         router["pause"] = router["pause"][:1]
-        outcome = world.ok("armed", router=router, **controlled(world, bindir=str(slow)))
+        outcome = world.ok("armed", router=router, **controlled(world, server_bindir=str(slow)))
         assert (outcome["engine"], outcome["phase_after"]) == ("logical", "armed")
         assert world.ok("armed", router=router, **controlled(world))["changed"] is False
     clients.assert_lossless()

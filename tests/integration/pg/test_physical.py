@@ -244,7 +244,7 @@ def test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written():
         before = _facts(made)
         failure = made.run("new")["failure"]
         assert failure["code"] == "no_engine"
-        for reason in ("max_connections is 120 on legacy and 50 on new", "database theirs", "tablespace elsewhere", "role readers"):
+        for reason in ("max_connections is 120 on legacy and 50 on new", "database theirs", "tablespace elsewhere", "account readers"):
             assert reason in failure["message"], failure["message"]
         told = made.ok("preflight")
         assert len([finding for finding in told["findings"] if finding["level"] == "fail"]) == 4

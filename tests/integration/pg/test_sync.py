@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 
 import psycopg
 import pytest
 
+rig = sys.modules["bowline_pg_rig"]
+wait_until = rig.until
+
 REPETITIONS = 5
 SETTINGS = ("synchronous_standby_names", "synchronous_commit")
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.005)
 
 
 def keys_on(cluster, clients) -> set[str]:
@@ -222,7 +219,7 @@ def test_commits_wait_while_legacy_is_away_and_go_on_with_async(fresh):
 
 @pytest.mark.parametrize(("server", "text", "named"), [
     pytest.param("new", "ALTER SYSTEM SET synchronous_standby_names = 'theirs'", "theirs", id="standby of their own"),
-    pytest.param("legacy", "ALTER ROLE hub SET synchronous_commit = off", "Role hub", id="role of its own way"),
+    pytest.param("legacy", "ALTER ROLE hub SET synchronous_commit = off", "Account hub", id="account of its own way"),
 ])
 def test_refused_by_name_before_anything_was_changed(fresh, server, text, named):
     world = fresh

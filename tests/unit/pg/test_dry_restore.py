@@ -81,10 +81,10 @@ def test_what_an_account_that_is_not_made_yet_would_be_refused_for(code, said, l
         raise FleetError(code, said, remedy="r")
 
     if not lasts:
-        pair.before_the_role(attempt)
+        pair.before_the_account(attempt)
         return
     with pytest.raises(FleetError) as failure:
-        pair.before_the_role(attempt)
+        pair.before_the_account(attempt)
     assert failure.value.code == code and failure.value.message.endswith("Nothing was written on legacy.") and failure.value.remedy == "r"
 
 

@@ -142,24 +142,25 @@ def test_without_a_new_server_what_can_be_known_is_judged():
 
 
 def test_a_link_role_without_password_is_said_beforehand():
-    assert [finding.code for finding in found(legacy=replace(LEGACY, link_role=None))] == ["link_password"]
+    assert [finding.code for finding in found(legacy=replace(LEGACY, link_account=None))] == ["link_password"]
 
 
 def test_a_link_role_that_lost_a_right_is_said_once_nothing_repairs_it():
     weak = {"able": True, "reads": False, "members": []}
-    assert [(finding.code, finding.level) for finding in found(new=replace(NEW, link_role=weak))] == [("link_role", "fail")]
-    assert [(finding.code, finding.object) for finding in found(new=replace(NEW, link_role=weak), phase="armed")] == [("link_auth", "new.pgcut_repl")]
+    assert [(finding.code, finding.level) for finding in found(new=replace(NEW, link_account=weak))] == [("link_account", "fail")]
+    assert [(finding.code, finding.object) for finding in found(new=replace(NEW, link_account=weak), phase="armed")] == [("link_auth", "new.pgcut_repl")]
 
 
 def test_nobody_else_acts_as_the_link_role():
     shared = {"able": True, "reads": True, "members": ["mallory"]}
     for phase in ("empty", "armed"):
-        assert [(finding.code, finding.object) for finding in found(legacy=replace(LEGACY, link_role=shared), phase=phase)] == [
-            ("link_role", "legacy.pgcut_repl")]
+        assert [(finding.code, finding.object) for finding in found(legacy=replace(LEGACY, link_account=shared), phase=phase)] == [
+            ("link_account", "legacy.pgcut_repl")]
 
 
 def test_before_14_the_link_role_is_made_by_hand():
-    assert ["SUPERUSER" in finding.remedy for finding in found(legacy=replace(LEGACY, link_role=None, version=130000)) if finding.code == "link_role"] == [True]
+    findings = found(legacy=replace(LEGACY, link_account=None, version=130000))
+    assert ["SUPERUSER" in finding.remedy for finding in findings if finding.code == "link_account"] == [True]
 
 
 def test_partitions_over_text_are_named_with_a_collation():

@@ -46,7 +46,7 @@ def choose_engine(work: Work, legacy: engine.Ability, new: engine.Ability, *, pl
 def judge_both(work: Work, found: str, *, strict: bool) -> None:
     """All findings; raises "preflight_failed" with them when one of them is fatal and ``strict``."""
     user = work.options.link.user if work.options.link else ""
-    observed = [survey.look(server, link_account.link_role, user) for server in (work.legacy, work.new)]
+    observed = [survey.look(server, link_account.query, user) for server in (work.legacy, work.new)]
     dumped = work.choice.engine == "dump"
     copied = found in ("new", "new_armed") or (
         not dumped and (found in ("seeded", "armed") or (found == "seeding" and seed.is_complete(work.new)))
@@ -89,7 +89,7 @@ def judge_planned(work: Work) -> None:
     """What can be known while new does not answer yet."""
     user = work.options.link.user if work.options.link else ""
     choose_engine(work, engine.ability(work.legacy, Control(work.options.legacy, work.runner)), engine.Ability(), planned=True)
-    observed = survey.look(work.legacy, link_account.link_role, user)
+    observed = survey.look(work.legacy, link_account.query, user)
     work.findings = [*work.choice.findings, *rules.judge(work.options, "empty", observed, None)]
     work.findings += owner_code_findings(work, [observed], work.choice.engine == "dump")
     if observed.database is not None:

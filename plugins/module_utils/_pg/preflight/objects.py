@@ -80,7 +80,7 @@ _RULES = (
         "unfencing",
         "fail",
         "preflight_failed",
-        "Role {} has default_transaction_read_only = off of its own, which beats the fence.",
+        "Account {} has default_transaction_read_only = off of its own, which beats the fence.",
         "On legacy: ALTER ROLE {account} RESET default_transaction_read_only;",
     ),
     (
@@ -139,7 +139,7 @@ _RULES = (
 _NAME = r'(?:"(?:[^"]|"")*"|[^". ]+)'
 _OF_TABLE = re.compile(rf"(?P<table>.*)\.(?P<last>{_NAME})")
 _OF_OWNER = re.compile(rf"(?P<table>(?P<schema>{_NAME})\..*) of (?P<owner>{_NAME})")
-_ACCOUNT = re.compile(rf"(?P<role>{_NAME})(?: in (?P<dbname>{_NAME}))?")
+_ACCOUNT = re.compile(rf"(?P<account>{_NAME})(?: in (?P<dbname>{_NAME}))?")
 
 
 def filled(remedy: str, name: str) -> str:
@@ -149,7 +149,7 @@ def filled(remedy: str, name: str) -> str:
     parts = _OF_OWNER.fullmatch(name) or _OF_TABLE.fullmatch(name)
     account = _ACCOUNT.fullmatch(name)
     if account:
-        words["account"] = account["role"] + (f" IN DATABASE {account['dbname']}" if account["dbname"] else "")
+        words["account"] = account["account"] + (f" IN DATABASE {account['dbname']}" if account["dbname"] else "")
     # By replacement, because a name may hold braces.
     for word, value in {"": name, **words, **(parts.groupdict() if parts else {})}.items():
         remedy = remedy.replace("{" + word + "}", value)

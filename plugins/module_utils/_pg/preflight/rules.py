@@ -37,11 +37,11 @@ def judge(
     findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
     before = found in ("empty", "prepared")
     if new is None:
-        return [*findings, *_legacy_only(options, legacy), *_link_role(options, "legacy", legacy, True), *contents.findings(legacy.objects, legacy.version)]
+        return [*findings, *_legacy_only(options, legacy), *_link_account(options, "legacy", legacy, True), *contents.findings(legacy.objects, legacy.version)]
     findings += [*_server("new", new), *_versions(legacy, new)]
     finished = found in ("new_only", "finished")
     if not finished:
-        findings += [*_link_role(options, "legacy", legacy, before), *_link_role(options, "new", new, before)]
+        findings += [*_link_account(options, "legacy", legacy, before), *_link_account(options, "new", new, before)]
     if before:
         findings += [*_legacy_only(options, legacy), *fit.both(options, legacy, new), *_empty(options, found, new), *fit.room(legacy, new)]
         findings += [*fit.sorting(legacy, new), *contents.findings(legacy.objects, max(legacy.version, new.version))]
@@ -231,13 +231,13 @@ def _legacy_only(options: Options, legacy: Seen) -> list[Finding]:
                     "Move it by a run of its own, or name it in ignore_databases.",
                 )
             )
-    if options.link is not None and not options.link.password and legacy.link_role is None:
+    if options.link is not None and not options.link.password and legacy.link_account is None:
         findings.append(
             Finding(
                 "link_password",
                 "warn",
                 options.link.user,
-                f"The link's role {options.link.user} does not exist on legacy; it is made, without password.",
+                f"The link's account {options.link.user} does not exist on legacy; it is made, without password.",
                 "Give link.password; or make the account with its password on both servers:"
                 f" CREATE ROLE {ident(options.link.user)} LOGIN REPLICATION BYPASSRLS PASSWORD <password>;"
                 f" GRANT pg_read_all_data TO {ident(options.link.user)};",
@@ -263,20 +263,20 @@ def _versions(legacy: Seen, new: Seen) -> list[Finding]:
     return findings
 
 
-def _link_role(options: Options, side: str, observed: Seen, before: bool) -> list[Finding]:
-    """The role is made with the copy; one that exists is given nothing, and from then on nothing repairs it."""
+def _link_account(options: Options, side: str, observed: Seen, before: bool) -> list[Finding]:
+    """The account is made with the copy; one that exists is given nothing, and from then on nothing repairs it."""
     if options.link is None:
         return []
     user = options.link.user
-    problem = unfit(observed.link_role, observed.version)
+    problem = unfit(observed.link_account, observed.version)
     if problem:
-        code = "link_role" if before or (observed.link_role or {}).get("members") else "link_auth"
+        code = "link_account" if before or (observed.link_account or {}).get("members") else "link_auth"
         return [Finding(code, "fail", f"{side}.{user}", *unfit_text(user, side, problem, observed.version))]
-    if before or observed.link_role is not None:
+    if before or observed.link_account is not None:
         return []
     name = ident(user)
     remedy = f"On {side}: CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS PASSWORD <password>; GRANT pg_read_all_data TO {name};"
-    return [Finding("link_auth", "fail", f"{side}.{user}", f"The link's role {user} does not exist on {side}.", remedy)]
+    return [Finding("link_auth", "fail", f"{side}.{user}", f"The link's account {user} does not exist on {side}.", remedy)]
 
 
 def _empty(options: Options, found: str, new: Seen) -> list[Finding]:

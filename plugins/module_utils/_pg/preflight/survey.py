@@ -98,7 +98,7 @@ class Seen:
     available: t.Mapping[str, str]
     locales: tuple[str, ...]
     large_objects: int
-    link_role: Row | None
+    link_account: Row | None
     objects: t.Mapping[str, tuple[str, ...]]
     keyless: tuple[Keyless, ...] = ()
     foreign_slots: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
     )[0]
     database = admin.rows(_DATABASE, server.dbname)
     others = admin.rows("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname)
-    role = admin.rows(link_query(admin), link_user) if link_user else []
+    account = admin.rows(link_query(admin), link_user) if link_user else []
     here = bool(database)
     return Seen(
         version=admin.version,
@@ -170,7 +170,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         available=_available(admin),
         locales=_locales(admin),
         large_objects=int(server.db.value("SELECT count(*) FROM pg_largeobject_metadata")) if here else 0,
-        link_role={name: value for name, value in role[0].items() if name != "rolpassword"} if role else None,
+        link_account={name: value for name, value in account[0].items() if name != "rolpassword"} if account else None,
         objects=_objects(server) if here else {},
         keyless=tuple(keyless(server.db)) if here else (),
         foreign_slots=tuple(

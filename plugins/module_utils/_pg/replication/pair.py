@@ -100,7 +100,7 @@ def hba_line(link: Link, database: str, follower: str) -> str:
     return f"{kind} {database} {link.user} <address of {follower}> scram-sha-256"
 
 
-def before_the_role(attempt: t.Callable[[], None]) -> None:
+def before_the_account(attempt: t.Callable[[], None]) -> None:
     """Run ``attempt`` to reach a server whose account may not be there yet. Raises what it would be refused for then as well.
 
     With sslmode prefer there are two reasons in one failure.
@@ -123,7 +123,7 @@ def link_failure(follower: Server, source: Server, link: Link, error: FleetError
     if "permission denied for database" in error.message:
         return FleetError(
             "link_auth",
-            f"The link's role {link.user} may not connect to database {source.dbname} on {source.side}: {error.message}",
+            f"The link's account {link.user} may not connect to database {source.dbname} on {source.side}: {error.message}",
             remedy=f"On {source.side}: GRANT CONNECT ON DATABASE {ident(source.dbname)} TO {ident(link.user)};",
             details={"from": follower.side, "to": source.side, **error.details},
         )

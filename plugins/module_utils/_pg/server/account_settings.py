@@ -4,7 +4,7 @@
 
 """Settings of roles and databases, as pg_db_role_setting keeps them (``name=value``), made SQL again, and compared. Pure.
 
-Every user may give his own role a setting with any text in it, so no part of an entry is SQL before it was quoted.
+Every user may give his own account a setting with any text in it, so no part of an entry is SQL before it was quoted.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class State:
     own: t.FrozenSet[str]
 
     @property
-    def roles(self) -> dict[str, dict[str, t.Any]]:
-        return {str(role["rolname"]): role for role in self.known["roles"]}
+    def accounts(self) -> dict[str, dict[str, t.Any]]:
+        return {str(account["rolname"]): account for account in self.known["roles"]}
 
 
 def read(session: Session, dbname: str, user: str) -> State:
@@ -80,26 +80,26 @@ def changes(source: State, target: State) -> list[Change]:
 
 def left(source: State, target: State) -> list[str]:
     """Accounts with LOGIN that only ``target`` has. Pure."""
-    return sorted(name for name, role in target.roles.items() if role["rolcanlogin"] and name not in source.roles and name not in target.kept)
+    return sorted(name for name, account in target.accounts.items() if account["rolcanlogin"] and name not in source.accounts and name not in target.kept)
 
 
 def _carried(source: State, target: State) -> set[str]:
-    return {name for name in source.roles if name in target.roles or name not in source.own}
+    return {name for name in source.accounts if name in target.accounts or name not in source.own}
 
 
 def _accounts(source: State, target: State, carried: t.Collection[str]) -> t.Iterator[Change]:
-    for name, role in source.roles.items():
-        other = target.roles.get(name)
+    for name, account in source.accounts.items():
+        other = target.accounts.get(name)
         if name not in carried or (name in source.kept and name in target.kept):
             continue
         if other is None:
-            yield Change(f"account {name!r} is missing", accounts.create_text(role))
+            yield Change(f"account {name!r} is missing", accounts.create_text(account))
             continue
-        words = [word for column, word in accounts.COLUMNS.items() if accounts.meaning(role, column) != accounts.meaning(other, column)]
+        words = [word for column, word in accounts.COLUMNS.items() if accounts.meaning(account, column) != accounts.meaning(other, column)]
         if words and name in target.kept:
             yield Change(f"account {name!r} differs in {', '.join(words)}", "", "the module logs in with it there, or it is that server's first one")
         elif words:
-            yield Change(f"account {name!r} differs in {', '.join(words)}", accounts.alter_text(role))
+            yield Change(f"account {name!r} differs in {', '.join(words)}", accounts.alter_text(account))
 
 
 def _memberships(source: State, target: State, carried: t.Collection[str]) -> t.Iterator[Change]:
@@ -131,16 +131,17 @@ def _membership(key: tuple[str, str, str]) -> str:
 def _settings(source: State, target: State, carried: t.Collection[str]) -> t.Iterator[Change]:
     """Of accounts in every database, and of everybody. What an account that belongs to both servers has of its own there stays."""
     both = source.kept & target.kept
-    for role in (None, *sorted(carried)):
-        shown = "ROLE ALL" if role is None else f"ROLE {ident(role)}"
-        wanted, observed = _entries(source.known["settings"], role), _entries(target.known["settings"], role)
+    for account in (None, *sorted(carried)):
+        shown = "ROLE ALL" if account is None else f"ROLE {ident(account)}"
+        wanted, observed = _entries(source.known["settings"], account), _entries(target.known["settings"], account)
         # Only what a superuser has set is tried: anybody may name a library in a setting of his own.
-        careful = role is None or (role in target.kept and source.roles[role]["rolsuper"])
-        yield from _entry_changes("everybody" if role is None else f"account {role!r}", shown, wanted, observed, reset=role not in both, careful=careful)
+        careful = account is None or (account in target.kept and source.accounts[account]["rolsuper"])
+        whose = "everybody" if account is None else f"account {account!r}"
+        yield from _entry_changes(whose, shown, wanted, observed, reset=account not in both, careful=careful)
 
 
-def _entries(settings: t.Iterable[t.Mapping[str, t.Any]], role: t.Optional[str]) -> list[str]:
-    return [each["entry"] for each in settings if each["role"] == role]
+def _entries(settings: t.Iterable[t.Mapping[str, t.Any]], account: t.Optional[str]) -> list[str]:
+    return [each["entry"] for each in settings if each["role"] == account]
 
 
 def _entry_changes(
@@ -186,18 +187,18 @@ def _database(dbname: str, source: t.Mapping[str, t.Any], target: t.Mapping[str,
     if source["comment"] != target["comment"]:
         comment = "NULL" if source["comment"] is None else literal(source["comment"])
         yield Change("the comment of the database", f"COMMENT ON {shown} IS {comment}")
-    for role in (None, *sorted(carried)):
-        where = shown if role is None else f"ROLE {ident(role)} IN {shown}"
-        whose = "the database" if role is None else f"account {role!r} in the database"
-        yield from _entry_changes(whose, where, _entries(source["settings"], role), _entries(target["settings"], role))
+    for account in (None, *sorted(carried)):
+        where = shown if account is None else f"ROLE {ident(account)} IN {shown}"
+        whose = "the database" if account is None else f"account {account!r} in the database"
+        yield from _entry_changes(whose, where, _entries(source["settings"], account), _entries(target["settings"], account))
     wanted, observed = _grants(source), _grants(target)
-    for role, privilege in sorted({*wanted, *observed}, key=str):
-        have, want = observed.get((role, privilege)), wanted.get((role, privilege))
-        if have == want or (role is not None and role not in carried):
+    for account, privilege in sorted({*wanted, *observed}, key=str):
+        have, want = observed.get((account, privilege)), wanted.get((account, privilege))
+        if have == want or (account is not None and account not in carried):
             continue
-        grant = {"role": role, "privilege": privilege, "grantable": bool(want)}
-        what = f"{privilege} on the database for {'everybody' if role is None else repr(role)}"
-        to = "PUBLIC" if role is None else ident(role)
+        grant = {"role": account, "privilege": privilege, "grantable": bool(want)}
+        what = f"{privilege} on the database for {'everybody' if account is None else repr(account)}"
+        to = "PUBLIC" if account is None else ident(account)
         revoke = f"REVOKE {database.privilege(privilege)} ON {shown} FROM {to} CASCADE" if have is not None else ""
         give = database.grant_text(ident(dbname), grant) if want is not None else ""
         yield Change(what, "; ".join(text for text in (revoke, give) if text))
@@ -218,7 +219,7 @@ def _grants(described: t.Mapping[str, t.Any]) -> dict[tuple[t.Optional[str], str
 
 
 def copy(legacy: Server, new: Server, link: Link) -> None:
-    """For the first time: refused before anything is written, FleetError "role_unsafe", when somebody would become more on new."""
+    """For the first time: refused before anything is written, FleetError "account_unsafe", when somebody would become more on new."""
     accounts.refuse(accounts.findings(legacy, new, link))
     follow(legacy, new, link, quietly=True)
 
@@ -272,12 +273,12 @@ def findings(legacy: Server, new: Server, user: str) -> list[Finding]:
     source, target = both(legacy, new, user)
     found = [Finding("accounts_differ", "fail", change.what, *_text("new", [change])) for change in changes(source, target) if not change.text]
     for name in sorted(_carried(source, target) - target.kept):
-        role, other = source.roles[name], target.roles.get(name)
-        if other is None and role["rolsuper"]:
+        account, other = source.accounts[name], target.accounts.get(name)
+        if other is None and account["rolsuper"]:
             message = f"Account {name!r} is a superuser of legacy, so it is made as one on new, with its password."
             remedy = f"Leave it so, or take it from it before, on legacy: ALTER ROLE {ident(name)} NOSUPERUSER;"
             found.append(Finding("account_superuser", "warn", name, message, remedy))
-        elif other is not None and any(accounts.meaning(role, column) != accounts.meaning(other, column) for column in accounts.COLUMNS):
+        elif other is not None and any(accounts.meaning(account, column) != accounts.meaning(other, column) for column in accounts.COLUMNS):
             message = f"Account {name!r} exists on new and gets the attributes, password, memberships and settings that it has on legacy."
             found.append(Finding("account_taken", "warn", name, message, f"If it is another one, on new: ALTER ROLE {ident(name)} RENAME TO <name>;"))
     return found

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Roles that a database uses, with their verifiers: read as plain data, judged, and made on another server before the schema names them.
+"""Accounts that a database uses, with their verifiers: read as plain data, judged, and made on another server before the schema names them.
 
 Verifiers pass through sessions whose statements reach no log (`Session.quiet`), and never through a result.
 """
@@ -33,7 +33,7 @@ _ATTRIBUTES = (
     ("rolbypassrls", "BYPASSRLS"),
 )
 COLUMNS = {**dict(_ATTRIBUTES), "rolconnlimit": "CONNECTION LIMIT", "rolpassword": "PASSWORD", "rolvaliduntil": "VALID UNTIL"}
-# Roles that own something, are granted something, or have a setting in the database; then everyone above and below them.
+# Accounts that own something, are granted something, or have a setting in the database; then everyone above and below them.
 _USED = """
 WITH RECURSIVE here AS (SELECT oid FROM pg_database WHERE datname = %s), direct AS (
   SELECT refobjid AS oid FROM pg_shdepend, here WHERE refclassid = 'pg_authid'::regclass AND dbid IN (0, here.oid)
@@ -50,9 +50,9 @@ SELECT to_jsonb(a) AS role FROM pg_authid a JOIN used USING (oid) WHERE a.rolnam
 """
 
 
-# Rights that are not asked for by name: whoever becomes a member of a role, or runs its functions, has them as well.
+# Rights that are not asked for by name: whoever becomes a member of an account, or runs its functions, has them as well.
 _RIGHTS = ("SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
-# As far as roles of the system, which have the same ones above them on every server.
+# As far as accounts of the system, which have the same ones above them on every server.
 _ABOVE = """
 WITH RECURSIVE above(name, parent) AS (
   SELECT a.rolname, m.roleid FROM pg_authid a JOIN pg_auth_members m ON m.member = a.oid WHERE a.rolname = ANY (%s)
@@ -65,22 +65,24 @@ FROM pg_authid a WHERE a.rolname = ANY (%s)
 
 
 def accounts(session: Session, dbname: str, without: str = "") -> dict[str, t.Any]:
-    """Roles that ``dbname`` cannot do without, but ``without``: rows of pg_authid, memberships, settings in every database. Plain data.
+    """Accounts that ``dbname`` cannot do without, but ``without``: rows of pg_authid, memberships, settings in every database. Plain data.
 
     The verifiers are in it, so the session has to be a quiet one, and nothing of it is shown.
     """
     # As JSON, because rolvaliduntil may be infinity, which no Python type holds.
-    roles = [row["role"] for row in session.rows(_USED, dbname, without)]
-    return {**_around(session, [str(role["rolname"]) for role in roles]), "roles": [_kept(role) for role in roles]}
+    listed = [row["role"] for row in session.rows(_USED, dbname, without)]
+    return {**_around(session, [str(account["rolname"]) for account in listed]), "roles": [_kept(account) for account in listed]}
 
 
 def everything(session: Session, without: str) -> dict[str, t.Any]:
     """The same of all accounts of the server but ``without``; with settings of everybody, and the name of the first superuser."""
-    roles = session.rows("SELECT to_jsonb(a) AS role, a.oid = 10 AS first FROM pg_authid a WHERE rolname !~ '^pg_' AND rolname <> %s ORDER BY rolname", without)
+    listed = session.rows(
+        "SELECT to_jsonb(a) AS role, a.oid = 10 AS first FROM pg_authid a WHERE rolname !~ '^pg_' AND rolname <> %s ORDER BY rolname", without
+    )
     everybody = session.rows("SELECT unnest(setconfig) AS entry FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = 0")
-    known = _around(session, [str(row["role"]["rolname"]) for row in roles])
+    known = _around(session, [str(row["role"]["rolname"]) for row in listed])
     known["settings"] += [{"role": None, "entry": row["entry"]} for row in everybody]
-    return {**known, "roles": [_kept(row["role"]) for row in roles], "first": next((row["role"]["rolname"] for row in roles if row["first"]), "")}
+    return {**known, "roles": [_kept(row["role"]) for row in listed], "first": next((row["role"]["rolname"] for row in listed if row["first"]), "")}
 
 
 def _around(session: Session, names: t.Sequence[str]) -> dict[str, t.Any]:
@@ -113,34 +115,34 @@ def first(session: Session) -> dict[str, t.Any]:
     return _kept(session.value("SELECT to_jsonb(a) FROM pg_authid a WHERE oid = 10"))
 
 
-def _kept(role: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    return {column: role[column] for column in ("rolname", *COLUMNS)}
+def _kept(account: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {column: account[column] for column in ("rolname", *COLUMNS)}
 
 
-def meaning(role: t.Mapping[str, t.Any], column: str) -> t.Any:
+def meaning(account: t.Mapping[str, t.Any], column: str) -> t.Any:
     """The value of one of `COLUMNS`; for ever is said in two ways."""
-    return None if column == "rolvaliduntil" and role[column] == "infinity" else role[column]
+    return None if column == "rolvaliduntil" and account[column] == "infinity" else account[column]
 
 
-def create_text(role: t.Mapping[str, t.Any]) -> str:
+def create_text(account: t.Mapping[str, t.Any]) -> str:
     """CREATE ROLE with the attributes and the verifier of a row of pg_authid."""
-    words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]
-    if role["rolconnlimit"] != -1:
-        words.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
-    if role["rolpassword"]:
-        words.append(f"PASSWORD {literal(role['rolpassword'])}")
-    if role["rolvaliduntil"]:
-        words.append(f"VALID UNTIL {literal(role['rolvaliduntil'])}")
-    return f"CREATE ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
+    words = [word if account[column] else f"NO{word}" for column, word in _ATTRIBUTES]
+    if account["rolconnlimit"] != -1:
+        words.append(f"CONNECTION LIMIT {int(account['rolconnlimit'])}")
+    if account["rolpassword"]:
+        words.append(f"PASSWORD {literal(account['rolpassword'])}")
+    if account["rolvaliduntil"]:
+        words.append(f"VALID UNTIL {literal(account['rolvaliduntil'])}")
+    return f"CREATE ROLE {ident(account['rolname'])} WITH {' '.join(words)}"
 
 
-def alter_text(role: t.Mapping[str, t.Any]) -> str:
+def alter_text(account: t.Mapping[str, t.Any]) -> str:
     """ALTER ROLE to exactly these attributes and this verifier."""
-    words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]
-    words.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
-    words.append(f"PASSWORD {literal(role['rolpassword']) if role['rolpassword'] else 'NULL'}")
-    words.append(f"VALID UNTIL {literal(role['rolvaliduntil'] or 'infinity')}")
-    return f"ALTER ROLE {ident(role['rolname'])} WITH {' '.join(words)}"
+    words = [word if account[column] else f"NO{word}" for column, word in _ATTRIBUTES]
+    words.append(f"CONNECTION LIMIT {int(account['rolconnlimit'])}")
+    words.append(f"PASSWORD {literal(account['rolpassword']) if account['rolpassword'] else 'NULL'}")
+    words.append(f"VALID UNTIL {literal(account['rolvaliduntil'] or 'infinity')}")
+    return f"ALTER ROLE {ident(account['rolname'])} WITH {' '.join(words)}"
 
 
 def options_of(membership: t.Mapping[str, t.Any]) -> tuple[bool, bool, bool]:
@@ -183,14 +185,14 @@ def revoke_text(membership: t.Mapping[str, t.Any], version: int) -> str:
 
 
 def member_text(membership: t.Mapping[str, t.Any], version: int) -> str:
-    """GRANT of one role to another one, for a server of ``version``; a membership that this server cannot limit so is refused."""
+    """GRANT of one account to another one, for a server of ``version``; a membership that this server cannot limit so is refused."""
     grant = f"GRANT {ident(membership['parent'])} TO {ident(membership['child'])}"
     if membership["inherit"] is None or version < _LIMITED_MEMBERS:
         # An older server asks the member, so its own attribute has to say the same.
         if membership["set"] is False or (membership["inherit"] is False and membership.get("inherits", True)):
             raise FleetError(
-                "role_unsafe",
-                f"Role {membership['child']!r} is a member of {membership['parent']!r} without INHERIT or SET, which this server does not know.",
+                "account_unsafe",
+                f"Account {membership['child']!r} is a member of {membership['parent']!r} without INHERIT or SET, which this server does not know.",
                 remedy="Use PostgreSQL 16 or newer, or revoke that membership.",
             )
         return f"{grant}{' WITH ADMIN OPTION' if membership['admin'] else ''}"
@@ -206,12 +208,12 @@ def judge(known: t.Mapping[str, t.Any], settings: t.Sequence[t.Mapping[str, t.An
     """Accounts that cannot be copied, or would have more rights on ``target`` than they have now. ``settings`` are those in the database."""
     found = [
         _unsafe(
-            f"The name of role {role['rolname']!r} holds a control character.",
+            f"The name of account {account['rolname']!r} holds a control character.",
             "Give it another name: ALTER ROLE … RENAME TO …, as a superuser.",
-            repr(role["rolname"]),
+            repr(account["rolname"]),
         )
-        for role in known["roles"]
-        if _CONTROL.search(role["rolname"])
+        for account in known["roles"]
+        if _CONTROL.search(account["rolname"])
     ]
     for setting in (*known["settings"], *settings):
         problem = account_settings.problem(setting["entry"])
@@ -221,38 +223,38 @@ def judge(known: t.Mapping[str, t.Any], settings: t.Sequence[t.Mapping[str, t.An
     if target is not None:
         found += [
             _unsafe(
-                f"Role {name!r} has more rights on {target.endpoint.side} than it has now: {', '.join(more)}. Whoever may use it would get them.",
-                f"Take them from it on {target.endpoint.side} (ALTER ROLE …, REVOKE …), or give one of the two roles another name.",
+                f"Account {name!r} has more rights on {target.endpoint.side} than it has now: {', '.join(more)}. Whoever may use it would get them.",
+                f"Take them from it on {target.endpoint.side} (ALTER ROLE …, REVOKE …), or give one of the two accounts another name.",
                 name,
             )
-            for name, more in gains(known, _held(target, [role["rolname"] for role in known["roles"]]))
+            for name, more in gains(known, _held(target, [account["rolname"] for account in known["roles"]]))
         ]
     return found
 
 
 def gains(known: t.Mapping[str, t.Any], held: t.Mapping[str, t.Collection[str]]) -> list[tuple[str, list[str]]]:
-    """Each role of ``known`` with the rights that it has in ``seen`` and not in ``known``; rights are attributes and roles above it. Pure."""
+    """Each account of ``known`` with the rights that it has in ``seen`` and not in ``known``; rights are attributes and accounts above it. Pure."""
     above: dict[str, set[str]] = {}
     for membership in known["memberships"]:
         above.setdefault(membership["child"], set()).add(membership["parent"])
     found = []
-    for role in known["roles"]:
-        name, reached, way = role["rolname"], set(_attributes(role)), [role["rolname"]]
+    for account in known["roles"]:
+        name, reached, way = account["rolname"], set(_attributes(account)), [account["rolname"]]
         while way:
             fresh = above.get(way.pop(), set()) - reached
             reached |= fresh
             way += fresh
-        more = [] if role["rolsuper"] else sorted(set(held.get(name, ())) - reached)
+        more = [] if account["rolsuper"] else sorted(set(held.get(name, ())) - reached)
         if more:
             found.append((name, more))
     return found
 
 
 def refuse(findings: t.Sequence[Finding]) -> None:
-    """Raises FleetError "role_unsafe" with all of them."""
+    """Raises FleetError "account_unsafe" with all of them."""
     if findings:
         raise FleetError(
-            "role_unsafe",
+            "account_unsafe",
             f"{' '.join(finding.message for finding in findings)} Nothing was changed.",
             remedy=" ".join(dict.fromkeys(finding.remedy for finding in findings)),
             details={"findings": [finding.as_dict() for finding in findings]},
@@ -273,15 +275,15 @@ def findings(legacy: Server, new: Server | None, link: Link | None) -> list[Find
 
 
 def _unsafe(message: str, remedy: str, name: str) -> Finding:
-    return Finding("role_unsafe", "fail", name, message, remedy)
+    return Finding("account_unsafe", "fail", name, message, remedy)
 
 
-def _attributes(role: t.Mapping[str, t.Any]) -> list[str]:
-    return [word for column, word in _ATTRIBUTES if word in _RIGHTS and role[column]]
+def _attributes(account: t.Mapping[str, t.Any]) -> list[str]:
+    return [word for column, word in _ATTRIBUTES if word in _RIGHTS and account[column]]
 
 
 def _held(session: Session, names: t.Sequence[str]) -> dict[str, list[str]]:
-    """Rights by role, for those of ``names`` that exist."""
+    """Rights by account, for those of ``names`` that exist."""
     rows = session.rows(_ABOVE, list(names), list(names))
     return {row["role"]["rolname"]: [*_attributes(row["role"]), *row["above"]] for row in rows}
 
@@ -292,10 +294,10 @@ def _held(session: Session, names: t.Sequence[str]) -> dict[str, list[str]]:
 def make(target: Session, known: t.Mapping[str, t.Any], code: str) -> list[str]:
     """Make the missing ones of ``known`` in a quiet session, with their memberships and settings. Settings are read back."""
     present = {row["rolname"] for row in target.rows("SELECT rolname FROM pg_authid")}
-    made = [str(role["rolname"]) for role in known["roles"] if role["rolname"] not in present]
-    for role in known["roles"]:
-        if role["rolname"] in made:
-            target.run(create_text(role))
+    made = [str(account["rolname"]) for account in known["roles"] if account["rolname"] not in present]
+    for account in known["roles"]:
+        if account["rolname"] in made:
+            target.run(create_text(account))
     for membership in merged(known["memberships"]).values():
         if membership["child"] in made:
             target.run(member_text(membership, target.version))

@@ -157,26 +157,26 @@ def grant_text(database: str, grant: t.Mapping[str, t.Any]) -> str:
     return f"GRANT {privilege(grant['privilege'])} ON DATABASE {database} TO {to}{' WITH GRANT OPTION' if grant['grantable'] else ''}"
 
 
-def setting_text(target: str, role: t.Optional[str], entry: str) -> str:
-    """`role_settings.text`, with a failure that names the role of a setting that cannot be made."""
+def setting_text(target: str, account: t.Optional[str], entry: str) -> str:
+    """`account_settings.text`, with a failure that names the account of a setting that cannot be made."""
     problem = account_settings.problem(entry)
     if problem:
-        raise FleetError("role_unsafe", f"A setting of {whose(role)} cannot be copied: {problem}.", remedy=reset(role, entry))
+        raise FleetError("account_unsafe", f"A setting of {whose(account)} cannot be copied: {problem}.", remedy=reset(account, entry))
     return account_settings.text(target, entry)
 
 
-def whose(role: t.Optional[str]) -> str:
-    return "the database" if role is None else f"role {role!r}"
+def whose(account: t.Optional[str]) -> str:
+    return "the database" if account is None else f"account {account!r}"
 
 
-def reset(role: t.Optional[str], entry: str) -> str:
+def reset(account: t.Optional[str], entry: str) -> str:
     """How to be rid of an entry. The server itself takes any name behind RESET that it has stored."""
     name = ident(*entry.partition("=")[0].split("."))
-    return f"Where it comes from: ALTER {'DATABASE …' if role is None else 'ROLE … (IN DATABASE …)'} RESET {name}, or set it to a value that can."
+    return f"Where it comes from: ALTER {'DATABASE …' if account is None else 'ROLE … (IN DATABASE …)'} RESET {name}, or set it to a value that can."
 
 
 def read_back(session: Session, dbname: str, wanted: t.Sequence[t.Mapping[str, t.Any]], code: str) -> None:
-    """Believe the catalog. ``dbname`` is "" for settings of roles in every database."""
+    """Believe the catalog. ``dbname`` is "" for settings of accounts in every database."""
     observed: dict[t.Optional[str], list[str]] = {
         row["role"]: row["setconfig"]
         for row in session.rows(
@@ -185,14 +185,14 @@ def read_back(session: Session, dbname: str, wanted: t.Sequence[t.Mapping[str, t
             dbname,
         )
     }
-    for role in dict.fromkeys(setting["role"] for setting in wanted):
-        lacks = account_settings.missing([each["entry"] for each in wanted if each["role"] == role], observed.get(role, ()))
+    for account in dict.fromkeys(setting["role"] for setting in wanted):
+        lacks = account_settings.missing([each["entry"] for each in wanted if each["role"] == account], observed.get(account, ()))
         if lacks:
             entry, found = lacks[0]
             raise FleetError(
                 code,
-                f"A setting of {whose(role)} did not arrive on {session.endpoint}: it was {entry[:200]!r}, and there is {found[:200]!r} now.",
-                remedy=reset(role, entry),
+                f"A setting of {whose(account)} did not arrive on {session.endpoint}: it was {entry[:200]!r}, and there is {found[:200]!r} now.",
+                remedy=reset(account, entry),
             )
 
 

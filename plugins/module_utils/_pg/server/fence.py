@@ -35,7 +35,7 @@ def new_epoch() -> str:
 
 
 def settings_of(session: Session, dbname: str) -> dict[str, str] | None:
-    """Settings of the database itself (not of roles in it); None when there is no such database."""
+    """Settings of the database itself (not of accounts in it); None when there is no such database."""
     found = session.rows(
         "SELECT s.setconfig FROM pg_database d LEFT JOIN pg_db_role_setting s"
         " ON s.setdatabase = d.oid AND s.setrole = 0 WHERE d.datname = %s",

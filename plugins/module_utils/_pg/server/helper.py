@@ -112,6 +112,6 @@ def make(server: Server, *, rows: bool) -> None:
 
 
 def _revoke(session: Session) -> None:
-    """What ALTER DEFAULT PRIVILEGES of the control role has granted."""
+    """What ALTER DEFAULT PRIVILEGES of the control account has granted."""
     for row in session.rows(_GRANTED):
         session.run(f"REVOKE ALL ON SCHEMA {ident('pgcut')} FROM {row['grantee']}; REVOKE ALL ON ALL TABLES IN SCHEMA pgcut FROM {row['grantee']}")

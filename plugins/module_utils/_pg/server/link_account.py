@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role of the link: made or repaired on both servers, and judged.
+"""The account of the link: made or repaired on both servers, and judged.
 
 Its verifier passes through sessions whose statements reach no log (`Session.quiet`), and never through a result.
 """
@@ -20,10 +20,10 @@ from . import account_settings, database, helper
 from .postgres import Row, Server, Session, ident, literal
 
 
-def link_role(session: Session) -> str:
-    """The query for the link's role: its attributes, whether it may read every table, and who may act as it without being a superuser.
+def query(session: Session) -> str:
+    """The query for the link's account: its attributes, whether it may read every table, and who may act as it without being a superuser.
 
-    A member that may only pass it on can make itself more (PostgreSQL 16 notes so who created a role), so it counts as well.
+    A member that may only pass it on can make itself more (PostgreSQL 16 notes so who created an account), so it counts as well.
     """
     reads = "pg_has_role(a.oid, 'pg_read_all_data', 'USAGE')" if session.version >= 140000 else "a.rolsuper"
     return (
@@ -35,28 +35,28 @@ def link_role(session: Session) -> str:
     )
 
 
-# Whoever may comment on a role may drop it as well (PostgreSQL documentation, COMMENT, DROP ROLE), so this says nothing that others could gain by.
+# Whoever may comment on an account may drop it as well (PostgreSQL documentation, COMMENT, DROP ROLE), so this says nothing that others could gain by.
 _MARK = "made by bowline.fleet for a move"
 Note = t.Callable[[str, str], None]
 
 
-def keep_link_role(server: Server, link: Link, note: Note = lambda _what, _was: None) -> bool:
-    """Make the link's role: login, replication, reads everything. Whether anything was written.
+def keep(server: Server, link: Link, note: Note = lambda _what, _was: None) -> bool:
+    """Make the link's account: login, replication, reads everything. Whether anything was written.
 
-    One that exists is given no right, whoever made it: FleetError "link_role". Without ``link.password`` its password is kept. ``note``
-    is told what such a role had, before that is changed.
+    One that exists is given no right, whoever made it: FleetError "link_account". Without ``link.password`` its password is kept. ``note``
+    is told what such an account had, before that is changed.
     """
     session = server.fresh("postgres")
     session.quiet()
     try:
-        made = _keep_link_role(session, link, note)
+        made = _keep(session, link, note)
         keep_connect(session, server.dbname, link.user)
         return made
     finally:
         session.close()
 
 
-# What a database's owner sets for everybody would stop the link: a time to be ended after, a role to become. What an account has of its own
+# What a database's owner sets for everybody would stop the link: a time to be ended after, an account to become. What an account has of its own
 # wins over it. Options of a subscription's connection do not do everywhere: earlier minors of 15 and later put their own in place of them
 # (libpqrcv_connect in libpqwalreceiver.c).
 _LINK_SETTINGS = {
@@ -104,18 +104,18 @@ def take_connect(session: Session, dbname: str, user: str) -> None:
         session.run(f"{revoke}ALTER DATABASE {ident(dbname)} RESET {database.LINK_CONNECT[:-1]}")
 
 
-def _keep_link_role(session: Session, link: Link, note: Note = lambda _what, _was: None) -> bool:
-    name, before = ident(link.user), session.rows(link_role(session), link.user)
+def _keep(session: Session, link: Link, note: Note = lambda _what, _was: None) -> bool:
+    name, before = ident(link.user), session.rows(query(session), link.user)
     side = session.endpoint.side
     problem = unfit(before[0] if before else None, session.version)
     if problem:
         message, remedy = unfit_text(link.user, side, problem, session.version)
-        raise FleetError("link_role", f"{message} It was given nothing.", remedy=remedy, details={"side": side, "role": link.user})
+        raise FleetError("link_account", f"{message} It was given nothing.", remedy=remedy, details={"side": side, "role": link.user})
     stored = before[0]["rolpassword"] if before else None
     renew = bool(link.password) and not verifies(link.user, link.password, stored)
     if before and not renew:
         return _keep_settings(session, link.user, note)
-    # At once, so that a role which exists is whole: a run that was killed leaves no half made one to be told from somebody else's.
+    # At once, so that an account which exists is whole: a run that was killed leaves no half made one to be told from somebody else's.
     with session.block():
         if not before:
             session.run(f"CREATE ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name}; COMMENT ON ROLE {name} IS {literal(_MARK)}")
@@ -129,12 +129,12 @@ def _keep_link_role(session: Session, link: Link, note: Note = lambda _what, _wa
 
 
 def made(session: Session, user: str) -> bool:
-    """Whether the link's role is there and was made by `keep_link_role`."""
+    """Whether the link's account is there and was made by `keep`."""
     return bool(session.rows("SELECT 1 FROM pg_roles WHERE rolname = %s AND shobj_description(oid, 'pg_authid') = %s", user, _MARK))
 
 
 def drop(server: Server, user: str) -> list[str]:
-    """Take away the role that `keep_link_role` made, and every right that it was granted. What stands against it, as sentences."""
+    """Take away the account that `keep` made, and every right that it was granted. What stands against it, as sentences."""
     if not made(server.admin, user):
         return []
     used = server.admin.rows(
@@ -145,7 +145,7 @@ def drop(server: Server, user: str) -> list[str]:
     )
     owns = sorted({row["dbname"] for row in used if row["owns"]})
     if owns:
-        return [f"Role {user} on {server.side} owns objects in {', '.join(owns)} and was left; nothing of the move needs it any more."]
+        return [f"Account {user} on {server.side} owns objects in {', '.join(owns)} and was left; nothing of the move needs it any more."]
     for dbname in dict.fromkeys(row["dbname"] for row in used):
         session = server.fresh(dbname)
         try:
@@ -157,14 +157,14 @@ def drop(server: Server, user: str) -> list[str]:
 
 
 def give_back(session: Session, user: str, notes: t.Mapping[str, str]) -> list[str]:
-    """The settings that a role had which was there before. A password that was exchanged is told, since nothing keeps the old one."""
+    """The settings that an account had which was there before. A password that was exchanged is told, since nothing keeps the old one."""
     if not session.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", user):
         return []
     changed: list[str] = []
     for what, was in notes.items():
         name = what.removeprefix(f"{helper.LINK}{user}/")
         if name == "password":
-            changed.append(f"Role {user} on {session.endpoint.side} was there before the move; its password stays link.password.")
+            changed.append(f"Account {user} on {session.endpoint.side} was there before the move; its password stays link.password.")
         elif name in _LINK_SETTINGS:
             reset = f"ALTER ROLE {ident(user)} RESET {ident(name)}"
             session.run(account_settings.text(f"ROLE {ident(user)}", was) if was else reset)
@@ -172,10 +172,10 @@ def give_back(session: Session, user: str, notes: t.Mapping[str, str]) -> list[s
 
 
 def unfit(row: Row | None, version: int) -> str:
-    """Why the link's role, which this run would not make, must not be used; empty when it may, or can be made here."""
+    """Why the link's account, which this run would not make, must not be used; empty when it may, or can be made here."""
     if row is None:
         # pg_read_all_data came with PostgreSQL 14; before it only a superuser reads tables that do not exist yet.
-        return "" if version >= 140000 else "does not exist, and a role that reads every table is a superuser before PostgreSQL 14"
+        return "" if version >= 140000 else "does not exist, and an account that reads every table is a superuser before PostgreSQL 14"
     if row["members"]:
         return f"has members who are no superusers ({', '.join(row['members'])}), and they would get what it may"
     return f"exists and {unable(row)}" if unable(row) else ""
@@ -189,8 +189,8 @@ def unfit_text(user: str, side: str, problem: str, version: int) -> tuple[str, s
     else:
         by_hand = f"If it is meant for this, by hand: ALTER ROLE {name} LOGIN REPLICATION BYPASSRLS; GRANT pg_read_all_data TO {name};"
     return (
-        f"The link's role {user} {problem}, on {side}.",
-        f"{by_hand} Take its members from it: REVOKE {name} FROM <member>; or name another role in link.user, which is made.",
+        f"The link's account {user} {problem}, on {side}.",
+        f"{by_hand} Take its members from it: REVOKE {name} FROM <member>; or name another account in link.user, which is made.",
     )
 
 
@@ -215,7 +215,7 @@ def verifies(user: str, password: str, verifier: str | None) -> bool:
 
 
 def unable(row: Row | None) -> str:
-    """Why the link's role cannot do its work; empty when it can."""
+    """Why the link's account cannot do its work; empty when it can."""
     if row is None:
         return "does not exist"
     if not row["able"]:

@@ -76,7 +76,7 @@ FROM reached r JOIN pg_proc p ON r.class = 'pg_proc'::regclass AND p.oid = r.obj
 WHERE p.oid >= {_FIRST} AND {{foreign}} ORDER BY 4, 1, 2
 """
 _LESSER = "NOT (SELECT a.rolsuper FROM pg_roles a WHERE a.oid = p.proowner)"
-# Where a restore gave everything to the control role, the owner says nothing; what an extension's script made is the server's own.
+# Where a restore gave everything to the control account, the owner says nothing; what an extension's script made is the server's own.
 _BROUGHT = "NOT EXISTS (SELECT FROM pg_depend m WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND m.deptype = 'e')"
 _WORDS = {
     "check": "CHECK or EXCLUDE",

@@ -118,18 +118,6 @@ class Control:
         if done.rc != 0 and self.running():
             raise self._failure(f"did not stop within {timeout:g} s", done)
 
-    def restart(self, timeout: float = 60) -> None:
-        """A clean stop and a start, each within ``timeout``. Raises FleetError "control_failed" when the stop was not clean."""
-        self.stop("fast", timeout)
-        state = self.controldata()["Database cluster state"]
-        self.start(timeout)
-        if state not in (CLEAN, CLEAN_STANDBY):
-            raise FleetError(
-                "control_failed",
-                f"{self.endpoint} was not shut down cleanly before its start (pg_controldata: {state}); it runs again.",
-                remedy=f"Look at the server's log; raise the stop timeout of {self._named()} above {timeout:g} s.",
-            )
-
     def controldata(self) -> dict[str, str]:
         """What pg_controldata prints, by its label in English. Raises FleetError "control_failed" when there is no control file."""
         done = self.program("pg_controldata", [self.data_directory])
@@ -173,9 +161,9 @@ class Control:
         named = [word for entry in env for word in ("--env", entry)]
         if self.running():
             return self._docker("exec", "--user", ids, *named, self.endpoint.container, *argv, timeout=timeout)
-        return self._run_beside(["--user", ids, *named], argv, timeout)
+        return self._run_in_image(["--user", ids, *named], argv, timeout)
 
-    def _run_beside(self, options: t.Sequence[str], argv: t.Sequence[str], timeout: float) -> Completed:
+    def _run_in_image(self, options: t.Sequence[str], argv: t.Sequence[str], timeout: float) -> Completed:
         shown = self._docker("inspect", "--format", "{{.Image}} {{.HostConfig.NetworkMode}}", self.endpoint.container)
         if shown.rc != 0:
             raise self._failure("could not be inspected", shown)
@@ -187,9 +175,9 @@ class Control:
         return self.host(["docker", *words], timeout=timeout)
 
     def path(self, name: str) -> str:
-        """The program in ``bindir``; without one in Debian's folder of the cluster's version, or by the search path of the container."""
-        if self.endpoint.bindir:
-            return f"{self.endpoint.bindir}/{name}"
+        """The program in ``server_bindir``; without one in Debian's folder of the cluster's version, or by the search path of the container."""
+        if self.endpoint.server_bindir:
+            return f"{self.endpoint.server_bindir}/{name}"
         if self.endpoint.container:
             return name
         return f"/usr/lib/postgresql/{self._locate()[3]}/bin/{name}" if self._locate()[3] else name
@@ -209,7 +197,7 @@ class Control:
             elif self.running():
                 done = self._docker("exec", "--user", "0", self.endpoint.container, *argv)
             else:
-                done = self._run_beside(["--user", "0"], argv, _SHORT)
+                done = self._run_in_image(["--user", "0"], argv, _SHORT)
             lines = done.out.split()
             if done.rc != 0 or len(lines) < 3:
                 missing = f"{self.endpoint.side}.data_directory: {self.data_directory} is no directory that can be read there"

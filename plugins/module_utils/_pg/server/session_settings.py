@@ -69,7 +69,7 @@ QUIET = {
 }
 
 
-# What a database's owner sets holds before a session's first statement: a role to become, a time to be ended after, whose = is meant. Settings of the
+# What a database's owner sets holds before a session's first statement: an account to become, a time to be ended after, whose = is meant. Settings of the
 # connection's start win over them. Of all versions from 12 on; a name that a server does not know would end the connection.
 _START = ("role=none", "search_path=", "statement_timeout=0", "lock_timeout=0", "idle_in_transaction_session_timeout=0", "default_transaction_read_only=off")
 

@@ -48,7 +48,7 @@ class Maker:
     def judge(self) -> dict[str, t.Any]:
         """Everything that would stop `make`, before anything is written: ``{database_bytes, free_bytes, compress, pg_dump}``.
 
-        Raises FleetError "invalid_value", "role_unsafe", "tool_missing", "disk_space".
+        Raises FleetError "invalid_value", "account_unsafe", "tool_missing", "disk_space".
         """
         self._folder.judge()
         self._accounts()
@@ -123,7 +123,7 @@ class Maker:
                 "name": dbname,
                 "bytes": int(admin.value("SELECT pg_database_size(%s::name)", dbname)),
             },
-            "roles": sorted(role["rolname"] for role in known["roles"]),
+            "roles": sorted(account["rolname"] for account in known["roles"]),
             "left_out": snapshot_content.left_out(self._server.db),
             "seconds": {"dump": round(dumped, 2), "all": round(time.monotonic() - started, 2)},
             "taken_by": socket.gethostname(),
@@ -151,7 +151,7 @@ class Maker:
         self._ran("pg_dump", tools, words, application)
 
     def _accounts(self) -> dict[str, t.Any]:
-        """The roles with their verifiers, as data: text that is SQL would have to be understood again. Raises FleetError "role_unsafe"."""
+        """The accounts with their verifiers, as data: text that is SQL would have to be understood again. Raises FleetError "account_unsafe"."""
         session = self._server.fresh(MAINTENANCE)
         session.quiet()
         try:

@@ -24,8 +24,8 @@ from .dump import ROOM, need
 from .files import Kept
 
 _SHOWN = 20
-# What names a role inside its definition; pg_restore can pass over owners and grants, not over these.
-_NAMES_ROLES = ("POLICY", "USER MAPPING")
+# What names an account inside its definition; pg_restore can pass over owners and grants, not over these.
+_NAMES_ACCOUNTS = ("POLICY", "USER MAPPING")
 
 
 class Restorer:
@@ -110,10 +110,10 @@ class Restorer:
         self._server.admin.run(f"DROP DATABASE IF EXISTS {ident(name)}{force}")
 
     def _fill(self, name: str, archive: Path, *, owned: bool, jobs: int) -> list[str]:
-        """Restore all of ``archive``; the entries that were passed over because their roles do not exist here."""
+        """Restore all of ``archive``; the entries that were passed over because their accounts do not exist here."""
         with programs(self._runner, self._server.endpoint.bindir, major=self._server.admin.version // 10000) as tools:
             lines = without(tools.listing(archive, "restore_failed"), ())
-            over = [] if owned else [line for line in lines if line.split(" ", 3)[-1].startswith(_NAMES_ROLES)]
+            over = [] if owned else [line for line in lines if line.split(" ", 3)[-1].startswith(_NAMES_ACCOUNTS)]
             listing = tools.folder / "restore.list"
             listing.write_text("".join(f"{line}\n" for line in lines if line not in over), encoding="utf-8")
             words = ["--exit-on-error", f"--jobs={jobs}", f"--dbname={name}", f"--use-list={listing}"]
@@ -135,7 +135,7 @@ class Restorer:
     def _refuse_owner_code(self, name: str, later: str, *, owned: bool) -> None:
         """Between the schema and the rows: whose functions rows, and ``later`` the entries behind them, would run. Raises "owner_code".
 
-        Without the owners everything is the control role's, so every function that the dump has brought counts as somebody else's.
+        Without the owners everything is the control account's, so every function that the dump has brought counts as somebody else's.
         """
         server = self._server.in_database(name)
         try:
@@ -154,7 +154,7 @@ class Restorer:
         return FleetError(
             "restore_failed",
             f"The restore into database {name} on {self._server.endpoint} failed: {output}.",
-            remedy="Remove the reason (an extension, a locale or a role that this server lacks, an older pg_restore, a full disk); run again.",
+            remedy="Remove the reason (an extension, a locale or an account that this server lacks, an older pg_restore, a full disk); run again.",
         )
 
     def _compare(self, name: str, manifest: t.Mapping[str, t.Any], snapshot: str) -> None:
@@ -177,7 +177,7 @@ class Restorer:
     # --- for good -----------------------------------------------------------------------------------------------------------------
 
     def plan(self, wanted: str, fenced: bool, kept: Kept | None) -> tuple[Step, ...]:
-        """The steps of `restore`; reads only. Raises FleetError "conflict" or "role_unsafe"."""
+        """The steps of `restore`; reads only. Raises FleetError "conflict" or "account_unsafe"."""
         settings = fence.settings_of(self._server.admin, self._server.dbname)
         empty = settings is not None and not self._server.db.value(
             "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -203,7 +203,7 @@ class Restorer:
         if manifest and kept:
             self._room(int(manifest["database"]["bytes"]))
             self._refuse_evaluated(manifest, owned=True)
-            self._roles(kept, manifest)
+            self._accounts(kept, manifest)
         self._server.forget()
         self._make(name, manifest["database"] if manifest else None, owned=True)
         admin.run(f"ALTER DATABASE {ident(name)} SET pgcut.stage = 'restoring'")
@@ -225,8 +225,8 @@ class Restorer:
     def _open(self) -> None:
         fence.turn(self._server.admin, self._server.dbname, f"{fence.new_epoch()}:restored", False)
 
-    def _roles(self, kept: Kept, manifest: t.Mapping[str, t.Any]) -> None:
-        """Make the roles that are missing, with their verifiers. One that exists keeps its password, attributes and settings."""
+    def _accounts(self, kept: Kept, manifest: t.Mapping[str, t.Any]) -> None:
+        """Make the accounts that are missing, with their verifiers. One that exists keeps its password, attributes and settings."""
         session = self._server.fresh(MAINTENANCE)
         session.quiet()
         try:
@@ -236,7 +236,7 @@ class Restorer:
             session.close()
 
     def _judge(self, kept: Kept, manifest: t.Mapping[str, t.Any], session: Session) -> None:
-        """Raises FleetError "role_unsafe" before anything is written."""
+        """Raises FleetError "account_unsafe" before anything is written."""
         accounts.refuse(accounts.judge(snapshot_files.accounts_of(kept), manifest["database"]["settings"], session))
 
     def _settings(self, described: t.Mapping[str, t.Any]) -> None:

@@ -76,15 +76,15 @@ class Seed:
                     target_database.stage(self._new, _FAILED[step])
                 raise
 
-    def _link_role(self) -> None:
-        """A server that does not reach the other one is found before anything is written; the login is tried once the role is there."""
+    def _link_account(self) -> None:
+        """A server that does not reach the other one is found before anything is written; the login is tried once the account is there."""
         ways = ((self._new, self._legacy), (self._legacy, self._new))
         for follower, source in ways:
-            pair.before_the_role(partial(pair.try_link, follower, source, self._link))
+            pair.before_the_account(partial(pair.try_link, follower, source, self._link))
         # What legacy has is noted before it is changed, so that state absent can give it back.
         self._note()
-        link_account.keep_link_role(self._legacy, self._link, lambda what, was: helper.note(self._legacy, what, was))
-        link_account.keep_link_role(self._new, self._link)
+        link_account.keep(self._legacy, self._link, lambda what, was: helper.note(self._legacy, what, was))
+        link_account.keep(self._new, self._link)
         for follower, source in ways:
             pair.try_link(follower, source, self._link)
 
