@@ -28,6 +28,7 @@ class ActionModule(FleetAction):
         "subjects": {"type": "list", "elements": "str"},
         "steps": {"type": "list", "elements": "dict", "options": {**STEP, "wanted": {"type": "bool", "default": True}}, "default": []},
         "lease_ttl": {"type": "float", "default": 900},
+        "take_over": {"type": "str"},
         "reason": {"type": "str"},
         "vcs_ref": {"type": "str"},
         "parameters": {"type": "dict", "default": {}},
@@ -75,6 +76,7 @@ class ActionModule(FleetAction):
                 reason=params["reason"],
                 vcs_ref=params["vcs_ref"],
                 parameters=params["parameters"],
+                take_over=params["take_over"],
             )
         return _journal({**document, "id": "check"} if self.check_mode else document)
 

@@ -43,6 +43,11 @@ options:
       name: &name {description: What a reader sees., type: str}
       wanted: {description: Whether it is part of this run. One that is not is left out of the plan., type: bool, default: true}
   lease_ttl: {description: Seconds after which a run that gives no sign of life may be taken over from another machine., type: float, default: 900}
+  take_over:
+    description:
+      - Id of an operation whose process is dead, which somebody has seen where it ran. Its lease is taken at once although that process cannot be
+        seen from here (another machine, a container). One that is seen to live keeps its lease.
+    type: str
   reason: {description: Why this is done; recorded., type: str}
   vcs_ref: {description: Revision of the inventory; recorded., type: str}
   parameters: {description: What the run was asked for; recorded., type: dict, default: {}}
@@ -189,7 +194,9 @@ failure:
   type: dict
   sample:
     code: locked
-    message: cutover/hub is held by root (pid 4711 on controller) since 12 s.
-    remedy: Wait until that run has ended.
+    message: cutover/hub is held by root (pid 4711 on controller) since 12 s (operation 20261128T024952Z-3b33cf, cutover, in C6 Seed since 8 s).
+    remedy: >-
+      Let that run end. Its process lives; if it hangs, type `kill 4711` on controller, then run the same command again: it takes over at once and
+      goes on from there.
     details: {subject: cutover/hub}
 """

@@ -81,8 +81,9 @@ ADVICE = {
         NOTHING_WRITTEN,
     ),
     "locked": Advice(
-        "Another run of ours, of the same or another controller, works on the same thing. Its process, host and age are in the message.",
-        "Wait until it has ended. If its process is dead on another machine, its lease ends by itself (`operation_lease_ttl`).",
+        "Another run of ours, of the same or another controller, works on the same thing. Its process, host, age and step are in the message.",
+        "Wait until it has ended. If it hangs, end its process; one that is dead here is taken over by itself, one on another machine when its lease "
+        "ends (`operation_lease_ttl`), or at once by `-e operation_take_over=` with the operation of the message.",
         "Everything: the run that is refused has done nothing.",
     ),
     "network_missing": Advice(

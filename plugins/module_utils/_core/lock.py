@@ -89,9 +89,10 @@ def _locked(place: str, path: str, descriptor: int, seconds: float) -> FleetErro
     holder = _holder(descriptor)
     said = f"process {holder['pid']}" if "pid" in holder else "a process that cannot be told"
     said += f" ({holder['command']}) of {holder.get('user')} since {holder.get('since')}" if "command" in holder else ""
+    end = f"if it hangs, type `kill {holder['pid']}` on the host that said this" if "pid" in holder else "or look at why it hangs"
     return FleetError(
         "locked",
         f"{place} was held for {seconds:g} s by {said}. Nothing was changed.",
-        remedy="Wait for its end, or look at why it hangs; the lock ends with the process.",
+        remedy=f"Wait for its end; {end}. The lock ends with the process.",
         details={"place": place, "lock": path, **holder},
     )

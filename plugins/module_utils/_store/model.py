@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 FAILURES = {
-    "locked": "Another run holds the lease of a subject; the details name its holder, its age and the subject.",
+    "locked": "Another run holds the lease of a subject; its holder, age and step are named, and what to type if it is dead.",
     "lease_lost": "Another run has taken the lease of this operation over; nothing more is written in its name.",
     "operation_unknown": "The store has no operation with this id.",
     "store_unavailable": "The store could not be opened, read or written.",

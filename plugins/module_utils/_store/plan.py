@@ -9,27 +9,60 @@ from __future__ import annotations
 import statistics
 import typing as t
 
+from .._core.errors import FleetError
 from .._core.result import plain
 from .model import HostStep, Lease, Report, utc
 
 # Order in which the status of one host decides for all: a failure anywhere is a failure.
 _RANK = ("failed", "started", "done", "skipped", "planned")
+# Where a run is that has reached a step of this status.
+_STANDS = {"started": "in", "failed": "failed in"}
 
 
-def lease_verdict(lease: t.Optional[Lease], now: float, presence: str, same_process: bool) -> str:
+def lease_verdict(lease: t.Optional[Lease], now: float, presence: str, same_process: bool, given_up: bool = False) -> str:
     """``free``, ``ours``, ``stale`` (may be taken over) or ``held``.
 
     ``presence`` is that of the holder's process: alive, gone or unknown (another machine). A process that is seen to be gone loses its
     lease at once, one that is seen to live keeps it even past its expiry (a seed can take hours), and of one that cannot be seen the
-    expiry decides.
+    expiry decides, or ``given_up``: somebody who says that it is dead.
     """
     if lease is None or lease.operation_id is None:
         return "free"
     if same_process:
         return "ours"
-    if presence == "gone" or (presence == "unknown" and lease.expires_at <= now):
+    if presence == "gone" or (presence == "unknown" and (given_up or lease.expires_at <= now)):
         return "stale"
     return "held"
+
+
+def locked_out(holders: t.Sequence[t.Mapping[str, t.Any]]) -> FleetError:
+    """``locked`` with every holder of a lease, what its run does, and what to type when that run hangs or is dead.
+
+    Of each holder: subject, holder, age, operation_id, kind, step (id, name, status, age; None before the first one), host, pid, presence, expires_in.
+    """
+    remedies = dict.fromkeys(_way_past(holder) for holder in holders)
+    return FleetError(
+        "locked",
+        " ".join(_sentence(holder) for holder in holders) + " Nothing was changed.",
+        remedy=" ".join(["Let that run end.", *remedies]),
+        details={"leases": list(holders), **{key: holders[0][key] for key in ("holder", "age", "subject")}},
+    )
+
+
+def _sentence(holder: t.Mapping[str, t.Any]) -> str:
+    step = holder["step"]
+    doing = "before its first step" if step is None else f"{_STANDS.get(step['status'], 'behind')} {step['id']} {step['name']} since {step['age']:g} s"
+    return f"{holder['subject']} is held by {holder['holder']} since {holder['age']:g} s (operation {holder['operation_id']}, {holder['kind']}, {doing})."
+
+
+def _way_past(holder: t.Mapping[str, t.Any]) -> str:
+    pid, host = holder["pid"], holder["host"]
+    if holder["presence"] == "alive":
+        return f"Its process lives; if it hangs, type `kill {pid}` on {host}, then run the same command again: it takes over at once and goes on from there."
+    return (
+        f"Its process cannot be seen from here: `ps -p {pid}` on {host} (in its container, if it ran in one) tells whether it lives. If it is dead, run the"
+        f" same command again with `-e operation_take_over={holder['operation_id']}`; without that the lease ends in {holder['expires_in']:g} s."
+    )
 
 
 def marked(

@@ -17,8 +17,8 @@ from .._core.errors import FleetError
 from .._core.redact import redact
 from .._core.result import plain
 from . import process
-from .model import HostStep, Lease, Owner, Report, utc
-from .plan import expected_seconds, lease_verdict, marked, merged_step
+from .model import HostStep, Lease, Owner, Report, unix, utc
+from .plan import expected_seconds, lease_verdict, locked_out, marked, merged_step
 from .sqlite import Database, Row, Transaction
 
 # Enough for a steady median, few enough to follow a service that grows.
@@ -57,20 +57,22 @@ class StateStore:
         reason: t.Optional[str] = None,
         vcs_ref: t.Optional[str] = None,
         parameters: t.Optional[t.Mapping[str, t.Any]] = None,
+        take_over: t.Optional[str] = None,
     ) -> dict[str, t.Any]:
         """Take the leases of all ``subjects`` and begin an operation; all or nothing.
 
         An operation that a dead run left behind is ended as abandoned and returned as ``previous``. The same process asking again for the
-        same kind and subjects gets the operation it has. Raises FleetError ``locked``.
+        same kind and subjects gets the operation it has. ``take_over`` is the id of an operation whose process somebody has seen to be dead.
+        Raises FleetError ``locked``.
         """
         wanted = sorted(set(subjects))
         now = self._clock()
         with self._database.transaction() as transaction:
             leases = {subject: _lease(transaction, subject) for subject in wanted}
-            verdicts = {subject: self._verdict(lease, now) for subject, lease in leases.items()}
+            verdicts = {subject: self._verdict(lease, now, take_over) for subject, lease in leases.items()}
             held = [lease for subject, lease in leases.items() if lease is not None and verdicts[subject] == "held"]
             if held:
-                raise _locked(held, now)
+                raise locked_out([self._at_work(transaction, lease, now) for lease in held])
             ours = _one_operation(transaction, leases.values()) if set(verdicts.values()) == {"ours"} else None
             if ours is not None and (ours["kind"], json.loads(ours["subjects"])) == (kind, wanted):
                 return self._opened(transaction, ours["id"], previous=None)
@@ -206,10 +208,21 @@ class StateStore:
             return None
         return _holder(lease, self._clock())
 
-    def _verdict(self, lease: t.Optional[Lease], now: float) -> str:
+    def _verdict(self, lease: t.Optional[Lease], now: float, take_over: t.Optional[str]) -> str:
         if lease is None or lease.owner is None:
             return "free"
-        return lease_verdict(lease, now, self._presence(lease.owner, self._owner), process.same_process(lease.owner, self._owner))
+        same = process.same_process(lease.owner, self._owner)
+        return lease_verdict(lease, now, self._presence(lease.owner, self._owner), same, given_up=lease.operation_id == take_over)
+
+    def _at_work(self, transaction: Transaction, lease: Lease, now: float) -> dict[str, t.Any]:
+        """The holder of a lease that is held, and what it does."""
+        owner, operation = t.cast(Owner, lease.owner), _operation(transaction, t.cast(str, lease.operation_id))
+        begun = [step for step in self._steps(transaction, operation) if step["status"] != "planned"]
+        step = {key: begun[-1][key] for key in ("id", "name", "status")} if begun else None
+        if step is not None:
+            step["age"] = round(now - t.cast(float, unix(begun[-1]["ended_at"] or begun[-1]["started_at"])), 1)
+        known = {"host": owner.host, "pid": owner.pid, "presence": self._presence(owner, self._owner)}
+        return {**_holder(lease, now), **known, "kind": operation["kind"], "step": step}
 
     def _renew(self, transaction: Transaction, operation: Row, now: float) -> None:
         """Every write proves that the leases are still ours, by their numbers."""
@@ -373,21 +386,6 @@ def _holder(lease: Lease, now: float) -> dict[str, t.Any]:
         "expires_in": round(max(0.0, lease.expires_at - now), 1),
         "held_by_number": lease.number,
     }
-
-
-def _locked(held: t.Sequence[Lease], now: float) -> FleetError:
-    holders = [_holder(lease, now) for lease in held]
-    sentences = [
-        f"{holder['subject']} is held by {holder['holder']} since {holder['age']:g} s (operation {holder['operation_id']})."
-        for holder in holders
-    ]
-    return FleetError(
-        "locked",
-        " ".join(sentences) + " Nothing was changed.",
-        remedy="Let that run end, or end its process: on the same machine the next run then takes over at once, "
-        f"from another machine when the lease expires in {max(holder['expires_in'] for holder in holders):g} s.",
-        details={"leases": holders, **{key: holders[0][key] for key in ("holder", "age", "subject")}},
-    )
 
 
 def _new_id(now: float) -> str:

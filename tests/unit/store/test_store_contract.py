@@ -57,6 +57,44 @@ def test_a_second_run_is_locked_out_and_told_by_whom_since_when_and_on_what(worl
     assert (failure.details["age"], failure.details["subject"]) == (61, "cutover/hub-1")
 
 
+def test_who_is_locked_out_is_told_what_the_other_run_does(world):
+    first = world.run("ann")
+    key = opened(first)["id"]
+    world.now += 50
+    first.mark(key, PLAN[1], "localhost", "started")
+    world.now += 11
+    failure = refused("locked", lambda: opened(world.run("bob")))
+    assert f"operation {key}, cutover, in C6 Seed since 11 s" in failure.message
+    assert failure.details["leases"][0]["step"] == {"id": "C6", "name": "Seed", "status": "started", "age": 11}
+
+
+@pytest.mark.parametrize(("presence", "remedy"), [
+    pytest.param("alive", "type `kill {pid}` on controller, then run the same command again", id="alive here"),
+    pytest.param("unknown", "`-e operation_take_over={key}`", id="cannot be seen from here"),
+])
+def test_who_is_locked_out_is_told_what_to_type(world, presence, remedy):
+    first = world.run("ann")
+    key = opened(first)["id"]
+    world.presence["ann"] = presence
+    failure = refused("locked", lambda: opened(world.run("bob")))
+    assert remedy.format(pid=sum(map(ord, "ann")), key=key) in failure.remedy
+
+
+@pytest.mark.parametrize(("presence", "named", "taken"), [
+    pytest.param("unknown", "{key}", True, id="cannot be seen, and somebody says that it is dead"),
+    pytest.param("unknown", "another", False, id="another operation is named"),
+    pytest.param("alive", "{key}", False, id="it is seen to live"),
+])
+def test_a_run_whose_process_cannot_be_seen_is_taken_over_by_its_name(world, presence, named, taken):
+    key = opened(world.run("ann"))["id"]
+    world.presence["ann"] = presence
+    second = world.run("bob")
+    if not taken:
+        refused("locked", lambda: opened(second, take_over=named.format(key=key)))
+        return
+    assert opened(second, take_over=named.format(key=key))["previous"]["id"] == key
+
+
 def test_leases_are_taken_all_or_none(world):
     opened(world.run("ann"), "node/b")
     failure = refused("locked", lambda: opened(world.run("bob"), "node/a", "node/b", "node/c"))

@@ -145,10 +145,13 @@ def lock_run(servers: t.Sequence[Server], seconds: float) -> None:
 
 
 def _locked(endpoint: Endpoint, dbname: str, found: dict[str, t.Any] | None) -> FleetError:
-    owner = f"{found['application_name']} (pid {found['pid']}, {found['age']:.0f} s old)" if found else "a session that has just ended"
+    owner, end = "a session that has just ended", ""
+    if found:
+        owner = f"{found['application_name']} (pid {found['pid']} from {found['address'] or 'a socket of its host'}, {found['age']:.0f} s old)"
+        end = f" If it hangs, end its session there: SELECT pg_terminate_backend({found['pid']})."
     return FleetError(
         "locked",
         f"Another run works on database {dbname} at {endpoint}: {owner}. Nothing was changed.",
-        remedy="Wait for it, or end that process; the next run reads the facts and continues.",
+        remedy=f"Wait for it; the next run reads the facts and continues.{end}",
         details={"holder": found, "age": found["age"] if found else None},
     )
