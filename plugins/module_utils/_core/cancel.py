@@ -30,8 +30,8 @@ def decision(looks: t.Sequence[Look], sources: t.Sequence[str]) -> dict[str, t.A
     return {
         "serving": serving,
         "findings": _findings(serving, looks, told, sources),
-        # A standby can only be stopped on its own host; a window is ended where its edge holds the clients.
-        "on": "new" if "new" in told and serving != "nobody" else "legacy",
+        # A standby can only be stopped on its own host, as long as that one can read the databases; a window is ended where its edge holds the clients.
+        "on": "new" if told.get("new", {}).get("serving") == "legacy" and serving != "nobody" else "legacy",
         "abort": serving == "nobody",
         "release": bool(edge.get("inserted")) and (edge.get("route") == "peer" or float(edge.get("hold") or 0) > 0),
         "waits": any(epoch.endswith(":commit") for epoch in epochs),

@@ -25,6 +25,8 @@ def pair(serving: str, phase: str = "armed", **more: object) -> dict:
     pytest.param(looks(pair("legacy"), pair("legacy")), {"on": "new", "abort": False, "release": False, "waits": False}, id="armed"),
     # A target without programs, or without a host: legacy is asked alone.
     pytest.param(looks(pair("legacy"), {"failed": True}), {"on": "legacy", "abort": False, "release": False, "waits": False}, id="blank target"),
+    # A target that C2 has not come to yet has the programs and no certificate authority.
+    pytest.param(looks(pair("legacy"), pair("unknown", failures={"legacy": {"message": "no CA"}})), {"on": "legacy"}, id="target without a CA"),
     pytest.param(looks(pair("nobody"), pair("nobody")), {"on": "legacy", "abort": True, "release": False, "waits": False}, id="window"),
     pytest.param(looks(pair("legacy", epoch={"legacy": "2:commit", "new": "2:open"}), pair("legacy")), {"waits": True}, id="served before"),
     pytest.param(looks(pair("legacy"), pair("legacy"), {"edge": {**IN["edge"], "hold": 3}}), {"release": True}, id="hold"),
