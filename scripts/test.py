@@ -170,13 +170,16 @@ def sanity(arguments: list[str]) -> list[Command]:
     return [Command(["ansible-test", "sanity", "--venv", "--color", "no", "--truncate", "0", *arguments], cwd=fleet, env={"PATH": path})]
 
 
-def pytest(name: str, *folders: str) -> t.Callable[[list[str]], list[Command]]:
+def pytest(name: str, *folders: str, beside: bool = False) -> t.Callable[[list[str]], list[Command]]:
+    """``beside`` runs the tests of two files at a time (pytest-xdist, loadfile): for those that wait more than they work and share nothing."""
+
     def prepare(arguments: list[str]) -> list[Command]:
         report = LOGS / f"{name}.xml"
         report.unlink(missing_ok=True)
         # Files or folders that are named stand in place of all of them.
         named = any(word.startswith("tests/") for word in arguments)
-        words = [*(() if named else folders), "-q", "--durations=5", f"--junitxml={report}", *arguments]
+        two = ["-n", "2", "--dist", "loadfile"] if beside and not named else []
+        words = [*(() if named else folders), "-q", "--durations=5", *two, f"--junitxml={report}", *arguments]
         return [Command([sys.executable, "-m", "pytest", *words])]
 
     return prepare
@@ -231,7 +234,7 @@ STAGES = {
         Stage("oldest", f"unit tests with Python {OLDEST}", oldest, 600, pytest=True),
         Stage("build", "collection built, installed and loaded elsewhere", build, 300),
         Stage("lab", "lab started", lab, 900),
-        Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration"), 2400, pytest=True),
+        Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration", beside=True), 2400, pytest=True),
         Stage(
             "fault",
             "kills at every step and generated databases between two real PostgreSQL servers, a sample",
