@@ -10,6 +10,7 @@ What comes back is judged case by case, as C1 judges it. What the controller alo
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import os
@@ -55,6 +56,7 @@ CASES = [
      "traffic_probe_ca_file, traffic_probe_url", "probe"),
     ("probe-address", {"traffic_probe_workers.0.address": "127.0.0.9"}, "unreachable", "traffic_probe_workers.old-address", "probe"),
     ("password", {"pg_move_legacy.password": "canary-wrong"}, "auth", "pg_move_legacy, pg_move_new, pg_move_link", "databases"),
+    ("connection-key", {"pg_move_legacy.prot": 5432}, "unknown_key", "pg_move_legacy, pg_move_new, pg_move_link", "databases"),
     ("port-not-published", {"pg_move_legacy.port": 5999}, "unreachable", "pg_move_legacy, pg_move_new, pg_move_link", "databases"),
     ("link-port", {"pg_move_link.to_legacy.port": 5999}, "path_closed", "pg_move_link.to_legacy"),
     ("link-stranger", {"pg_move_link.to_legacy.port": 443}, "path_closed", "pg_move_link.to_legacy"),
@@ -73,6 +75,8 @@ CASES = [
     ("server-nobody-makes", {"native_stack_postgres": None}, "target_incomplete", "pg_move_new"),
     ("dns-server", {"dns_provider_options": {"server": "10.78.0.1", "key_file": "{{ lab.dns.tsig_file }}", "timeout": 1}}, "unreachable",
      "dns_provider_options, dns_zone, dns_name", "names"),
+    ("dns-key", {"dns_provider_options.key_file": "{{ spoilt_directory }}/another-key.json"}, "tsig_error", "dns_provider_options, dns_zone, dns_name",
+     "names"),
     ("dns-values", {"dns_values.legacy": ["10.78.0.77"]}, "conflict", "dns_name, dns_values, dns_owner", "names"),
     ("no-root", {"cutover_legacy_host": "no-root"}, "privileges", "ansible_become of no-root"),
     ("no-python", {"cutover_target_host": "no-python"}, "tool_missing", "ansible_python_interpreter of no-python"),
@@ -159,6 +163,10 @@ class Asked:
         self._hosts = {"whole": {**whole, "spoilt_roles": list(ROLES.values())}}
         self._hosts.update({name: {**whole, **spoilt(variables, changes), "spoilt_roles": [ROLES[part] for part in parts]}
                             for name, changes, _code, _field, *parts in CASES})  # fmt: skip
+        key = json.loads(Path(lab["dns"]["tsig_file"]).read_text(encoding="utf-8"))
+        secret = base64.b64encode(b"another key, as long as it needs").decode()
+        (folder / "another-key.json").write_text(json.dumps({**key, "secret": secret}), encoding="utf-8")
+        (folder / "another-key.json").chmod(0o600)
         (folder / "others.yml").write_text(yaml.safe_dump({"others": {"hosts": HOSTS}}), encoding="utf-8")
         init_plugin_loader()
         sources = InventoryManager(self._loader, sources=[str(ROOT / "inventories" / "lab"), str(folder / "others.yml")])
@@ -245,7 +253,7 @@ def test_one_thing_wrong_is_red(asked, name, code, field):
 
 
 def test_five_things_wrong_on_both_hosts_are_five_findings_of_one_check(world):
-    """By the playbook itself: on the old host, on the new one, in the name, and on this machine."""
+    """By the playbook itself, with Ansible's own callback: on the old host, on the new one, in the name, and on this machine."""
     variables = inventory()
     changes = {
         "edge_sides.legacy.container.image": "bowline-nowhere:1",
@@ -254,8 +262,8 @@ def test_five_things_wrong_on_both_hosts_are_five_findings_of_one_check(world):
         "traffic_probe_workers.1.path": "/nowhere",
         "native_stack_packages": ["bowline-nowhere"],
     }
-    done = world.run("cutover", "--check", "-e", json.dumps(spoilt(variables, changes)))
-    text = " ".join(done.text().split())
+    done = world.run("cutover", "--check", "-e", json.dumps(spoilt(variables, changes)), ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default")
+    text = done.text()
     assert done.process.returncode != 0, text[-3000:]
     wanted = [
         "fail: image_missing: edge_sides.legacy.container.image:",
@@ -264,5 +272,9 @@ def test_five_things_wrong_on_both_hosts_are_five_findings_of_one_check(world):
         "fail: check_failed: traffic_probe_workers.name:",
         "fail: package_missing: native_stack_packages:",
     ]
-    assert [words for words in wanted if text.count(words) != 1] == [], text[-4000:]
-    assert text.count(" fail: ") == 5, text[-4000:]
+    lines = [line.strip() for line in text.splitlines()]
+    # Each begins a line of its own, and is there once; its remedy is the line below it.
+    found = {words: [number for number, line in enumerate(lines) if line.startswith(words)] for words in wanted}
+    assert [words for words, numbers in found.items() if len(numbers) != 1] == [], text[-6000:]
+    assert [words for words, (number,) in found.items() if not lines[number + 1].startswith("remedy: ")] == [], text[-6000:]
+    assert text.count("fail: ") == 5, text[-6000:]
