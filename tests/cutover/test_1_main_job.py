@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story of the README, in order: given up, plan, cutover, once more, back, forward again. Each test needs the one before it."""
+"""The story of the README, in order: the example given up, plan, cutover, once more, back, forward again. Each test needs the one before it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import old_host
 import pytest
 from commands import CommandLines
+from example import Example
 from prints import unchanged
 from sockets import Sockets
 from world import ROOT
@@ -37,11 +38,14 @@ def assert_lossless(result: dict) -> None:
 
 
 def passwords() -> list[str]:
-    """Every secret of the lab."""
+    """Every secret of the lab, once a cutover has put the edges into the path."""
+    # Made by the first cutover, and the only secret of the lab that no file of the controller has.
+    return [*files_of_passwords(), Path("/var/lib/bowline/edge-hub.private/token").read_text(encoding="utf-8").strip()]
+
+
+def files_of_passwords() -> list[str]:
     secrets = ROOT / "build" / "lab" / "secrets"
     values = [path.read_text(encoding="utf-8").strip() for path in secrets.iterdir() if path.name != "tsig.key"]
-    # Made by the first cutover, and the only secret of the lab that no file of the controller has.
-    values.append(Path("/var/lib/bowline/edge-hub.private/token").read_text(encoding="utf-8").strip())
     return [*values, json.loads((secrets / "tsig.key").read_text(encoding="utf-8"))["secret"]]
 
 
@@ -74,21 +78,46 @@ def snapshots(world) -> dict[str, list[str]]:
     return {side: sorted(name for name in text.split() if name.startswith("hub-")) for side, text in found.items()}
 
 
-def test_a_move_that_is_given_up_leaves_the_old_host_as_it_was(world):
+@pytest.fixture(scope="module")
+def example(world, tmp_path_factory):
+    """The example for a stack of one's own, with the lab's addresses, passwords and names."""
+    filled = Example(tmp_path_factory.mktemp("example") / "project", world.lab)
+    with filled.hosts(ROOT / "build" / "lab" / "target" / "rootfs"):
+        STORY["before"] = old_host.look(world)
+        yield filled
+
+
+def test_the_example_filled_in_is_green_in_the_check_that_awx_makes(world, example):
+    """By ansible-runner, with a value of a survey and the password of a credential. Whatever it keeps of the job holds no secret."""
+    password = Path(world.lab["link"]["password_file"]).read_text(encoding="utf-8").strip()
+    (example.files / "secrets" / "link").rename(example.base / "link")
+    job = example.run_as_awx("cutover", "--check", "--diff", pg_link_password=password, cutover_until="armed")
+    (example.base / "link").rename(example.files / "secrets" / "link")
+    said = (job / "stdout").read_text(encoding="utf-8")
+    assert [(job / name).read_text(encoding="utf-8") for name in ("status", "rc")] == ["successful", "0"], said[-6000:]
+    events = [json.loads(path.read_text(encoding="utf-8")) for path in (job / "job_events").glob("*.json")]
+    opened = next(event["event_data"]["res"] for event in events if event["event"] == "runner_on_ok" and "operation" in event["event_data"]["res"])
+    steps = [step["id"] for step in opened["steps"]]
+    assert "C9" in steps and "C11" not in steps, "the survey says armed"
+    kept = "".join(path.read_text(encoding="utf-8") for path in job.rglob("*") if path.is_file())
+    assert [value for value in files_of_passwords() if value in kept] == []
+    assert old_host.differing(STORY["before"], old_host.look(world)) == {}
+
+
+def test_the_example_filled_in_is_prepared_and_given_up_and_the_old_host_is_as_it_was(world, example):
     """Behind C9, with everything prepared. What comes after it begins anew, on a target that was used before. All steps: `make faults`."""
-    before = old_host.look(world)
-    run = world.run("cutover", "-e", "cutover_until=armed")
-    assert run.process.returncode == 0, run.text()[-4000:]
-    assert "bowline.fleet.cutover goes on from here" in run.figures()["standing"]["next"]
-    assert old_host.differing(before, old_host.look(world))
-    done = world.make("cancel")
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert old_host.differing(before, old_host.look(world)) == {}
-    result = json.loads((ROOT / "build" / "cancel" / "result.json").read_text(encoding="utf-8"))
+    run = example.run("cutover", "-e", "cutover_until=armed")
+    assert run.returncode == 0, run.stdout[-6000:]
+    assert "bowline.fleet.cutover goes on from here" in example.result("cutover")["standing"]["next"]
+    assert old_host.differing(STORY["before"], old_host.look(world))
+    done = example.run("cancel")
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert old_host.differing(STORY["before"], old_host.look(world)) == {}
+    result = example.result("cancel")
     assert (result["outcome"], result["serving"], result["standing"]["held"]) == ("succeeded", "legacy", False)
     assert [step["id"] for step in result["steps"] if step["changed"]] == ["K2", "K3", "K4", "K5"]
     # What is gone is not among what is left.
-    assert world.lab["databases"]["target"]["data_directory"] in result["standing"]["said"]
+    assert "/var/lib/postgresql/15/hub" in result["standing"]["said"]
     assert "/etc/bowline/" not in result["standing"]["said"]
 
 
