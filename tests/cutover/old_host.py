@@ -44,6 +44,11 @@ def differing(before: t.Mapping[str, str], after: t.Mapping[str, str]) -> dict[s
     return {name: (before.get(name, "absent"), after.get(name, "absent")) for name in {*before, *after} if before.get(name) != after.get(name)}
 
 
+def bytes_that_differ(before: t.Mapping[str, str], after: t.Mapping[str, str]) -> int:
+    """The figure: 0 when nothing differs. A file counts with the length of its print, whatever its own length."""
+    return sum(max(len(was), len(now)) for was, now in differing(before, after).values())
+
+
 def _files(world) -> dict[str, str]:
     found = {}
     for root in (*ROOTS, world.lab["compose"]["directory"]):
