@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from .._core.errors import FleetError
 from . import plan, status
 from .model import SIDES, Facts
+from .server import fence
 from .server.postgres import Server, ident, literal
 
 
@@ -68,7 +69,7 @@ def look(server: Server, observed: Facts) -> Side:
 def close_text(dbname: str) -> str:
     """For psql, as a superuser in the database postgres: no new session writes, and those that are there end."""
     return (
-        f"ALTER DATABASE {ident(dbname)} SET default_transaction_read_only = on;"
+        f"ALTER DATABASE {ident(dbname)} SET default_transaction_read_only = on; ALTER DATABASE {ident(dbname)} SET {fence.CLOSED} = on;"
         f" SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {literal(dbname)} AND backend_type = 'client backend'"
         " AND pid <> pg_backend_pid();"
     )

@@ -21,6 +21,7 @@ from ..model import Endpoint
 from .postgres import Server, Session, block, ident, literal
 
 STALE = "PGC01"
+CLOSED = "pgcut.closed"
 _ON = ("on", "true", "yes", "1")
 
 
@@ -73,9 +74,10 @@ def turn_text(dbname: str, epoch: str, fenced: bool, expect: str | None = None, 
 
 
 def _one_database(dbname: str, epoch: str, fenced: bool) -> str:
-    name = ident(dbname)
-    change = "SET default_transaction_read_only = 'on'" if fenced else "RESET default_transaction_read_only"
-    return f"ALTER DATABASE {name} SET pgcut.epoch = {literal(epoch)}; ALTER DATABASE {name} {change};"
+    """`CLOSED` is for `barrier`: what a session has of it says, without a look at the catalog, whether it began behind the fence."""
+    change = "SET {} = 'on'" if fenced else "RESET {}"
+    changes = (f"SET pgcut.epoch = {literal(epoch)}", change.format("default_transaction_read_only"), change.format(CLOSED))
+    return " ".join(f"ALTER DATABASE {ident(dbname)} {one};" for one in changes)
 
 
 def _every_database(dbname: str, epoch: str, fenced: bool) -> str:

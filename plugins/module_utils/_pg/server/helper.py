@@ -70,7 +70,7 @@ ORDER BY 1
 
 # What was there before on a server that is no replica identity of a table stands in the same table, below a schema without a name.
 RETRY, FOLLOWER, LINK, SETTING = "retry", "follower/", "link/", "setting/"
-SETTINGS = ("pgcut.epoch", "pgcut.stage", "pgcut.served", "pgcut.sync", "pgcut.guarantee")
+SETTINGS = ("pgcut.epoch", "pgcut.closed", "pgcut.stage", "pgcut.served", "pgcut.sync", "pgcut.guarantee")
 OURS, THEIRS = "ours", "theirs"
 
 
