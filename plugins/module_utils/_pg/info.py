@@ -61,7 +61,7 @@ def _both(legacy: Server, new: Server, observed: Facts) -> dict[str, t.Any]:
     others = [
         row["datname"]
         for row in legacy.admin.rows(
-            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1",
+            f"SELECT datname FROM pg_database WHERE {fence.NO_TEMPLATE} AND datname NOT IN (%s, 'postgres') ORDER BY 1",
             legacy.dbname,
         )
     ]

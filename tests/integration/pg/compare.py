@@ -24,7 +24,7 @@ WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgcut') A
 """
 # As the server shows values by itself, whatever the database is set to.
 _PLAIN = "SET DateStyle = ISO; SET IntervalStyle = postgres; SET extra_float_digits = 3; SET bytea_output = hex; SET TimeZone = UTC;" \
-    " SET search_path = pg_catalog; SET statement_timeout = 0"
+    " SET statement_timeout = 0"
 
 
 def contents(cluster, dbname: str = "hub") -> dict[str, object]:

@@ -44,7 +44,7 @@ def findings(legacy: Server, new: Server, options: Options, runner: Runner, link
     try:
         target_database.create(new, target.dbname, described)
         # Nobody but a superuser comes in.
-        database.give(new.admin, target.dbname, {**described, "connections": 0}, "schema_unfit")
+        database.give(new.admin, target.dbname, {**described, "connections": 0, "template": False}, "schema_unfit")
         helper.make(target, rows=False)
         freeze.on(target)
         return _schema(legacy, target, options, runner, dumped)

@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..server import fence
 from ..server.catalog import IN_USER_SCHEMA, Keyless, keyless
 from ..server.owner_code import Use, uses
 from ..server.postgres import Row, Server, Session
@@ -154,7 +155,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         " (SELECT system_identifier::text FROM pg_control_system()) AS system"
     )[0]
     database = admin.rows(_DATABASE, server.dbname)
-    others = admin.rows("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname)
+    others = admin.rows(f"SELECT datname FROM pg_database WHERE {fence.NO_TEMPLATE} AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname)
     account = admin.rows(link_query(admin), link_user) if link_user else []
     here = bool(database)
     return Seen(

@@ -184,6 +184,8 @@ def _database(dbname: str, source: t.Mapping[str, t.Any], target: t.Mapping[str,
         yield Change("the owner of the database", f"ALTER {shown} OWNER TO {ident(source['owner'])}")
     if source["connections"] != target["connections"]:
         yield Change("the connection limit of the database", f"ALTER {shown} CONNECTION LIMIT {int(source['connections'])}")
+    if source["template"] != target["template"]:
+        yield Change("whether the database is a template", f"ALTER {shown} IS_TEMPLATE {'true' if source['template'] else 'false'}")
     if source["comment"] != target["comment"]:
         comment = "NULL" if source["comment"] is None else literal(source["comment"])
         yield Change("the comment of the database", f"COMMENT ON {shown} IS {comment}")

@@ -75,6 +75,7 @@ def describe(session: Session, dbname: str, without: str = "") -> dict[str, t.An
         "locale": database.get("datlocale") or database.get("daticulocale"),
         "rules": database.get("daticurules"),
         "connections": database["datconnlimit"],
+        "template": database["datistemplate"],
         "comment": row["comment"],
         "settings": settings,
         "grants": grants,
@@ -129,9 +130,11 @@ def create_text(name: str, described: t.Mapping[str, t.Any], version: int, *, ow
 
 
 def give(session: Session, name: str, described: t.Mapping[str, t.Any], code: str) -> None:
-    """Settings, comment, connection limit and grants; settings are read back. Raises FleetError ``code`` when they are not what they were."""
+    """Settings, comment, connection limit, grants, and whether it is a template; settings are read back. Raises FleetError ``code`` when they are not what they were."""
     database = ident(name)
-    session.run(f"ALTER DATABASE {database} CONNECTION LIMIT {int(described['connections'])}")
+    # Manifests of snapshots that were taken earlier do not say it.
+    template = "true" if described.get("template") else "false"
+    session.run(f"ALTER DATABASE {database} CONNECTION LIMIT {int(described['connections'])} IS_TEMPLATE {template}")
     if described["comment"] is not None:
         session.run(f"COMMENT ON DATABASE {database} IS {literal(described['comment'])}")
     for setting in described["settings"]:

@@ -22,6 +22,8 @@ from .postgres import Server, Session, block, ident, literal
 
 STALE = "PGC01"
 CLOSED = "pgcut.closed"
+# The databases of a cluster but those that initdb makes to copy from; an application's own may be a template as well (IS_TEMPLATE).
+NO_TEMPLATE = "datname NOT IN ('template0', 'template1')"
 _ON = ("on", "true", "yes", "1")
 
 
@@ -89,7 +91,7 @@ def _every_database(dbname: str, epoch: str, fenced: bool) -> str:
         change = "EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = ''on''', one.datname);"
     return (
         "FOR one IN SELECT d.datname FROM pg_database d LEFT JOIN pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0"
-        f" WHERE d.datallowconn AND NOT d.datistemplate AND ({which}) ORDER BY d.datname LOOP"
+        f" WHERE d.datallowconn AND {NO_TEMPLATE} AND ({which}) ORDER BY d.datname LOOP"
         f" EXECUTE format('ALTER DATABASE %I SET pgcut.epoch = %L', one.datname, {literal(epoch)}); {change} END LOOP;"
     )
 

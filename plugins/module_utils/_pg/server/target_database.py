@@ -48,7 +48,9 @@ def create(new: Server, name: str, described: t.Mapping[str, t.Any]) -> None:
 
 
 def drop(new: Server, name: str) -> None:
-    """With whoever is in it. One that has a subscription cannot be dropped."""
+    """With whoever is in it. One that has a subscription cannot be dropped; a template can be, once it is none."""
+    if new.admin.value("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s AND datistemplate)", name):
+        new.admin.run(f"ALTER DATABASE {ident(name)} IS_TEMPLATE false")
     force = " WITH (FORCE)" if new.admin.version >= 130000 else ""
     if not force:
         new.admin.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)

@@ -16,7 +16,7 @@ from ..._core.errors import FleetError
 from ..._core.result import Step
 from ..._core.runner import Runner
 from ..model import MAINTENANCE
-from ..server import accounts, database, fence, owner_code, scan
+from ..server import accounts, database, fence, owner_code, scan, target_database
 from ..server.postgres import Server, Session, ident, literal
 from ..server.programs import Programs, evaluated, programs, without
 from . import content as snapshot_content, files as snapshot_files, plan as snapshot_plan
@@ -57,7 +57,7 @@ class Restorer:
             restored = time.monotonic() - started
             self._compare(scratch, manifest, kept.name)
         finally:
-            self._drop(scratch)
+            target_database.drop(self._server, scratch)
         return {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "server": f"{self._server.endpoint.host}:{self._server.endpoint.port}",
@@ -94,7 +94,7 @@ class Restorer:
         return [name for name in names if name not in present]
 
     def _make(self, name: str, described: t.Mapping[str, t.Any] | None, *, owned: bool) -> None:
-        self._drop(name)
+        target_database.drop(self._server, name)
         text = f"CREATE DATABASE {ident(name)} WITH TEMPLATE template0"
         if described:
             text = database.create_text(name, described, self._server.admin.version, owned=owned)
@@ -104,10 +104,6 @@ class Restorer:
             raise self._failed(name, error.message) from error
         # Rows of the application: nobody but superusers gets in before its own grants are there.
         self._server.admin.run(f"REVOKE ALL ON DATABASE {ident(name)} FROM PUBLIC")
-
-    def _drop(self, name: str) -> None:
-        force = " WITH (FORCE)" if self._server.admin.version >= 130000 else ""
-        self._server.admin.run(f"DROP DATABASE IF EXISTS {ident(name)}{force}")
 
     def _fill(self, name: str, archive: Path, *, owned: bool, jobs: int) -> list[str]:
         """Restore all of ``archive``; the entries that were passed over because their accounts do not exist here."""

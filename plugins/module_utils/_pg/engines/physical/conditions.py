@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ...._core.runner import Runner
 from ...model import FORWARD, REVERSE, Endpoint, Options
+from ...server import fence
 from ...server.postgres import Server, Session
 from ...server.process import Control
 from .facts import one_cluster
@@ -177,7 +178,7 @@ def _new_is_fresh(new: Server) -> list[str]:
     if admin.value("SELECT pg_is_in_recovery()"):
         return ["new is a standby of another server"]
     databases = [
-        row["datname"] for row in admin.rows("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1")
+        row["datname"] for row in admin.rows(f"SELECT datname FROM pg_database WHERE {fence.NO_TEMPLATE} AND datname <> 'postgres' ORDER BY 1")
     ]
     empty = "SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'm', 'f', 'S'))"
     kept = [name for name in databases if name != new.dbname or not new.db.value(empty)]
