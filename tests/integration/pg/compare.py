@@ -26,12 +26,19 @@ WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgcut') A
 _PLAIN = "SET DateStyle = ISO; SET IntervalStyle = postgres; SET extra_float_digits = 3; SET bytea_output = hex; SET TimeZone = UTC;" \
     " SET statement_timeout = 0"
 
+# A plan looks at the functions of an index, and those find others by the path of whoever made them.
+_EVERYWHERE = """
+SELECT set_config('search_path', string_agg(quote_ident(nspname), ', ' ORDER BY nspname), false) FROM pg_namespace
+WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'pgcut')
+"""
+
 
 def contents(cluster, dbname: str = "hub") -> dict[str, object]:
     """By name of table, materialized view or sequence: rows and their md5 in byte order, or the position; large objects by number."""
     found: dict[str, object] = {}
     with cluster.connect(dbname) as connection:
         connection.execute(_PLAIN)
+        connection.execute(_EVERYWHERE)
         for row in connection.execute(_RELATIONS).fetchall():
             name = sql.Identifier(row["schema"], row["name"])
             if row["kind"] == "S":

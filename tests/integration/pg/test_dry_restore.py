@@ -155,6 +155,27 @@ def test_what_new_cannot_make_is_found_by_trying_and_the_remedy_is_enough(world)
         spoil(world.new, False)
 
 
+UNREADABLE = """
+CREATE ROLE clerk; CREATE SCHEMA desk AUTHORIZATION clerk; GRANT SELECT ON ledger, balance TO clerk;
+CREATE MATERIALIZED VIEW desk.emptied AS SELECT count(*) FROM ledger; ALTER MATERIALIZED VIEW desk.emptied OWNER TO clerk;
+CREATE MATERIALIZED VIEW desk.granted AS SELECT count(*) FROM balance; ALTER MATERIALIZED VIEW desk.granted OWNER TO clerk;
+CREATE MATERIALIZED VIEW desk.divided AS SELECT 1 / count(*) FROM balance; REVOKE SELECT ON ledger, balance FROM clerk;
+"""
+
+
+def test_a_view_that_cannot_be_filled_is_found_and_the_remedies_are_enough(world):
+    """One that only fails without rows is none."""
+    world.legacy.rows(UNREADABLE)
+    failure = world.run("seeded")["failure"]
+    found = {each["object"]: each for each in failure["details"]["findings"] if each["code"] in UNFIT}
+    assert set(found) == {"materialized view desk.emptied", "materialized view desk.granted"}, failure
+    remedy = found["materialized view desk.emptied"]["remedy"]
+    assert "permission denied for table ledger" in found["materialized view desk.emptied"]["message"]
+    world.legacy.rows(remedy[remedy.index("REFRESH") :])
+    world.legacy.rows("GRANT SELECT ON balance TO clerk")
+    world.ok("seeded")
+
+
 def test_what_was_not_tried_is_said(world):
     told = [each["object"] for each in world.ok("armed", check_mode=True)["findings"] if each["code"] == "not_tried"]
     assert told == ["schema"] and databases(world.new) == []

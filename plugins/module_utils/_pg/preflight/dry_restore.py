@@ -19,8 +19,8 @@ from ..._core.finding import Finding
 from ..._core.runner import Runner
 from ..faults import hit
 from ..model import Options
-from ..server import catalog, database, fence, freeze, helper, owner_code, restore_errors, schema, target_database
-from ..server.postgres import Server, Session
+from ..server import catalog, database, fence, freeze, helper, materialized_views, owner_code, restore_errors, schema, target_database
+from ..server.postgres import Server, Session, ident
 from ..server.programs import Programs, keys, passes, programs, without
 from . import rows
 
@@ -74,9 +74,25 @@ def _schema(legacy: Server, target: Server, options: Options, runner: Runner, du
         same = holder.version // 10000 == target.db.version // 10000
         here, there = (catalog.fingerprint(session, expressions=same) for session in (holder, target.db))
         found += [_differs(name, here.get(name), there.get(name)) for name in _different(here, there, found)]
+        found += [] if found else _unfilled(holder, target)
         return found or (rows.without_other_rows(holder, target.db, owner_code.uses(holder)) if dumped else [])
     finally:
         holder.close()
+
+
+def _unfilled(holder: Session, target: Server) -> list[Finding]:
+    """Views that cannot be filled whatever the rows are: a name that is not found, a right that the owner has not (class 42 of the server's errors)."""
+    return [
+        Finding(
+            "schema_unfit",
+            "fail",
+            f"materialized view {'.'.join(name)}",
+            f"New cannot fill materialized view {'.'.join(name)}: {error.message}",
+            f"On legacy, where it fails alike: grant its owner what it reads, or REFRESH MATERIALIZED VIEW {ident(*name)} WITH NO DATA;",
+        )
+        for name, error in materialized_views.fill(holder, target).items()
+        if str(error.details.get("sqlstate", "")).startswith("42")
+    ]
 
 
 def _restore(tools: Programs, holder: Session, legacy: Server, target: Server, snapshot: str, wanted: int) -> str:

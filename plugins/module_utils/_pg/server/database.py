@@ -130,7 +130,10 @@ def create_text(name: str, described: t.Mapping[str, t.Any], version: int, *, ow
 
 
 def give(session: Session, name: str, described: t.Mapping[str, t.Any], code: str) -> None:
-    """Settings, comment, connection limit, grants, and whether it is a template; settings are read back. Raises FleetError ``code`` when they are not what they were."""
+    """Settings, comment, connection limit, grants, and whether it is a template; settings are read back.
+
+    Raises FleetError ``code`` when they are not what they were.
+    """
     database = ident(name)
     # Manifests of snapshots that were taken earlier do not say it.
     template = "true" if described.get("template") else "false"

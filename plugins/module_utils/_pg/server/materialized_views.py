@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from ..._core.errors import FleetError
-from . import catalog
-from .postgres import Server, ident
+from . import catalog, relations
+from .postgres import Server, Session, ident
 
 # A control session has none from its first moment on, so RESET would bring none back: what a session of the application begins with.
 _SEARCH_PATH = """
@@ -26,17 +26,31 @@ JOIN pg_database d ON d.datname = current_database() JOIN pg_roles o ON o.oid = 
 
 
 def refresh_views(source: Server, target: Server) -> None:
-    """Fill the materialized views of ``target`` that are filled on ``source``; one that reads another one comes after it.
+    """Fill the materialized views of ``target`` that are filled on ``source``. Raises FleetError "seed_error" with those that cannot be."""
+    failed = fill(source.db, target)
+    if failed:
+        view, first = next(iter(failed.items()))
+        raise FleetError(
+            "seed_error",
+            f"Materialized view {'.'.join(view)} cannot be filled on {target.endpoint}: {first.message}",
+            remedy="Make it refresh without settings of a session, or REFRESH … WITH NO DATA on the side that serves; then run again.",
+            details={"views": [".".join(name) for name in failed], "cause": first.as_failure()},
+        )
+
+
+def fill(source: Session, target: Server) -> dict[relations.Name, FleetError]:
+    """Fill what is filled on ``source``; one that reads another one comes after it. The views that cannot be filled, with the server's reason.
 
     What a view reads inside of a function is in no catalog, so one that fails is tried again after the others. With the search_path of the
     database, as its owner does it: such functions may rely on it. The server runs it with the rights of the owner; a view of a superuser does not
-    get a path that a lesser owner of the database has chosen. Raises FleetError "seed_error".
+    get a path that a lesser owner of the database has chosen.
     """
-    left = catalog.filled_views(source.db)
+    left = catalog.filled_views(source)
     path = str(target.db.value(_SEARCH_PATH)) if left else ""
     guarded = {(row["nspname"], row["relname"]) for row in target.db.rows(_GUARDED)}
+    failed: dict[relations.Name, FleetError] = {}
     while left:
-        failed: dict[tuple[str, str], FleetError] = {}
+        failed = {}
         for name in left:
             try:
                 with target.db.views(), target.db.block():
@@ -45,11 +59,6 @@ def refresh_views(source: Server, target: Server) -> None:
             except FleetError as error:
                 failed[name] = error
         if len(failed) == len(left):
-            view, first = next(iter(failed.items()))
-            raise FleetError(
-                "seed_error",
-                f"Materialized view {'.'.join(view)} cannot be filled on {target.endpoint}: {first.message}",
-                remedy="Make it refresh without settings of a session, or REFRESH … WITH NO DATA on the side that serves; then run again.",
-                details={"views": [".".join(name) for name in failed], "cause": first.as_failure()},
-            )
+            break
         left = list(failed)
+    return failed

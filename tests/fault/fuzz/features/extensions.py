@@ -188,7 +188,7 @@ def expressions_over_extensions(d):
     elif where == "rule":
         yield f"CREATE RULE r AS ON UPDATE TO {table} WHERE old.c IS DISTINCT FROM new.c DO ALSO SELECT 1"
     elif where == "default":
-        yield f"ALTER TABLE {table} ADD b boolean DEFAULT NULLIF({one}::{kind}, {two}) IS NULL"
+        yield f"ALTER TABLE {table} ADD b boolean DEFAULT (NULLIF({one}::{kind}, {two}) IS NULL)"
     else:
         yield f"CREATE VIEW {d.name('v')} AS SELECT a.id FROM {table} a JOIN {table} b USING (c)"
 
