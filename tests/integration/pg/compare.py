@@ -146,6 +146,8 @@ _GRANTS = f"""
 WITH acl(kind, name, acl) AS (
   SELECT 'relation', format('%I.%I', n.nspname, c.relname), coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {_NOT_SYSTEM}
+      AND NOT EXISTS (SELECT FROM pg_depend e LEFT JOIN pg_init_privs i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = 0
+        WHERE e.objid = c.oid AND e.classid = 'pg_class'::regclass AND e.deptype = 'e' AND c.relacl IS NOT DISTINCT FROM i.initprivs)
   UNION ALL SELECT 'column', format('%I.%I.%I', n.nspname, c.relname, a.attname), a.attacl
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND {_NOT_SYSTEM}

@@ -68,6 +68,7 @@ def _schema(legacy: Server, target: Server, options: Options, runner: Runner, du
         bindirs = (options.new.bindir, options.legacy.bindir)
         with programs(runner, *bindirs, major=target.admin.version // 10000) as tools:
             hit("D1")
+            schema.without_public(holder, target.db)
             output = _restore(tools, holder, legacy, target, snapshot, options.seed_jobs)
         refused = restore_errors.errors(output, there=True)
         found = [_refused(statement, reason) for statement, reason in restore_errors.roots(refused)]

@@ -26,9 +26,18 @@ def prepare(legacy: Server, new: Server, options: Options, *, everything: bool) 
     Keys of partitions and separate CHECK constraints are evaluated while a schema is restored; with ``everything`` the rows are, too.
     """
     owner_code.refuse(legacy.db, options.accept_owner_code, everything=everything)
+    without_public(legacy.db, new.db)
     helper.make(new, rows=False)
     if options.ddl_freeze:
         freeze.on(new)
+
+
+def without_public(legacy: Session, new: Session) -> None:
+    """A dump does not say that the schema public was dropped, and CREATE DATABASE makes one. One on new that somebody uses stays."""
+    there = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public')"
+    free = there[:-1] + " AND NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = pg_namespace.oid))"
+    if not legacy.value(there) and new.value(free):
+        new.run("DROP SCHEMA public")
 
 
 def encoding(session: Session, *, names: bool = False) -> str:
