@@ -65,11 +65,12 @@ def ending(
     kept: t.Sequence[str] = (),
     dumps: str = "",
     check: bool = False,
+    links: t.Sequence[str] = (),
 ) -> dict[str, t.Any]:
     """The evidence of the last step: how it stands, ``taken`` (what was taken away) and ``left`` (what stays, with the reason).
 
     ``steps`` are those of the journal, ``target`` is the host of the new side and ``answers`` whether it did, ``kept`` are its directories,
-    ``dumps`` is the directory of snapshots; ``check`` is true where nothing was done.
+    ``dumps`` is the directory of snapshots, ``links`` are files of the link that could not be removed; ``check`` is true where nothing was done.
     """
     taken = [str(step.get("name")) for step in steps if step.get("changed")]
     left = []
@@ -77,6 +78,7 @@ def ending(
         left.append(f"everything on {target}, which did not answer; run the same playbook again when it does")
     elif kept:
         left.append(f"on {target} {', '.join(kept)}, with what the move copied, and the packages and users; remove them by hand when nobody needs them")
+    left += links
     if dumps:
         left.append(f"the dumps in {dumps} of both hosts, which are yours as long as they are retained")
     away = f"{'would be taken' if check else 'taken'} away: {', '.join(taken)}" if taken else f"nothing {'is' if check else 'was'} there to take away"

@@ -67,6 +67,8 @@ def test_the_end_says_what_was_taken_away_and_what_is_left_and_why():
     )
     plan = ending({"said": "legacy serves"}, steps, "hub-new", True, check=True)
     assert plan["said"].startswith("would be taken away: Pair of databases; legacy serves")
+    stays = ending({"said": "legacy serves. Next: nothing"}, [], "hub-new", True, links=["on hub-new the link password /x"])
+    assert stays["left"] == ["on hub-new the link password /x"] and stays["said"].endswith("Left: on hub-new the link password /x.")
     gone = ending({"said": "legacy serves. Next: nothing"}, [], "hub-new", False, kept=["/var/lib/x"])
     assert gone["said"].startswith("nothing was there to take away; legacy serves.")
     assert gone["left"] == ["everything on hub-new, which did not answer; run the same playbook again when it does"]

@@ -39,3 +39,16 @@ def test_the_controller_has_no_rights_but_those_of_its_caller():
     for file in FILES:
         for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))):
             assert not {"local_action", "connection", "become_user", "remote_user"} & set(task), f"{file}: {task['name']}"
+
+
+# Who judges an answer of these takes a failure for a finding: filters preflight_findings, rollback_standing, cancel_decision; ping has one answer.
+JUDGED = ("ansible.builtin.ping", "community.docker.docker_host_info")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_answer_that_failed_is_taken_for_an_answer(file):
+    """A look whose failure is hidden and whose ``rc`` is read with a default says "there is nothing" of a container that does not run."""
+    for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))):
+        if task.get("failed_when") is False or task.get("ignore_errors"):
+            known = [word for word in task if word.startswith("bowline.fleet.") or word in JUDGED]
+            assert known and "register" in task, f"{task['name']}: say in failed_when which answers there are"
