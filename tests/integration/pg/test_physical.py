@@ -254,6 +254,37 @@ def test_what_stands_in_the_way_is_named_at_once_and_nothing_is_written():
         made.stop()
 
 
+def test_an_order_of_text_without_a_version_is_another_one_in_every_database_and_auto_takes_logical():
+    """The C library of Alpine tells no version; what it has sorted is marked by none. In a database that is not the one of the move, too."""
+    made = World(new=("wal_level = logical",))
+    orders = {"unnoted": "SET collversion = NULL", "noted": "SET collversion = '1.0'"}
+    try:
+        made.start()
+        for name, update in orders.items():
+            made.legacy.rows(f"CREATE COLLATION {name} (provider = icu, locale = 'de-u-co-phonebk')", dbname="wiki")
+            made.legacy.rows(f"UPDATE pg_collation {update} WHERE collname = '{name}'", dbname="wiki")
+        # A type of ranges is sorted by a collation as well.
+        made.legacy.rows("CREATE TYPE words AS RANGE (subtype = text, collation = unnoted)", dbname="wiki")
+        made.legacy.rows("CREATE TABLE t (a words PRIMARY KEY, b text COLLATE noted)", dbname="wiki")
+        made.legacy.rows("CREATE DATABASE ordered TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C.UTF-8'", dbname="postgres")
+        made.legacy.rows("UPDATE pg_database SET datcollversion = '1.0' WHERE datname = 'ordered'", dbname="postgres")
+        before = _facts(made)
+        for engine in ("physical", "auto"):
+            failure = made.run("seeded", engine=engine, ignore_databases=["wiki", "ordered"])["failure"]
+            assert failure["code"] == "no_engine", failure
+            for reason in ("public.unnoted was made with version none of locale de-u-co-phonebk", "public.noted was made with version 1.0",
+                           "database ordered was made with version 1.0 of locale de"):
+                assert reason in failure["message"], failure["message"]
+        told = made.ok("seeded", engine="auto", allow_legacy_restart=True, ignore_databases=["wiki", "ordered"], check_mode=True)
+        assert told["engine"] == "logical" and _facts(made) == before
+        # What stands in the way is gone with the orders.
+        made.legacy.rows("DROP TABLE t; DROP TYPE words; DROP COLLATION unnoted; DROP COLLATION noted", dbname="wiki")
+        made.legacy.rows("DROP DATABASE ordered", dbname="postgres")
+        assert made.ok("seeded", engine="physical", check_mode=True)["engine"] == "physical"
+    finally:
+        made.stop()
+
+
 def _folder(made: World) -> Path:
     folder = made.home / "elsewhere"
     folder.mkdir()

@@ -15,7 +15,8 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import p
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.contents import NamedCollation
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.judge import refuse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.rules import fatal, judge
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.survey import Collation, Seen
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.survey import Seen
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.collations import Collation
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.catalog import Keyless
 
 WORKERS = "max_logical_replication_workers"

@@ -10,8 +10,10 @@ import re
 
 from ..._core.finding import Finding
 from ..model import Options
+from ..server import collations
+from ..server.collations import Collation
 from ..server.postgres import ident, literal
-from .survey import Collation, Seen
+from .survey import Seen
 
 # Room that a copy with its indexes, the log of the copy and sorting need, against what the database takes now.
 _ROOM = 1.2
@@ -186,29 +188,33 @@ def room(legacy: Seen, new: Seen) -> list[Finding]:
 
 
 def sorting(legacy: Seen, new: Seen) -> list[Finding]:
-    """Order of text differs between versions of a library. Indexes are built anew on new, so only bounds of partitions can be wrong there."""
+    """Order of text differs between versions of a library, and one that tells no version may differ from any. Indexes are built anew on new, so
+    only bounds of partitions can be wrong there."""
     findings = []
     ranges = legacy.objects.get("text_ranges", ())
     for used in legacy.collations:
-        if used.made != used.now and used.now:
+        if used.by_bytes or used.by_code_points:
+            continue
+        if used.made != used.now:
             findings.append(
                 Finding(
                     "collation_version",
                     "warn",
                     used.name,
-                    f"{used.name} was made with version {used.made} on legacy, which now has {used.now}: its indexes there may be out of order.",
-                    _refreshed(used.name),
+                    f"{used.name} was made with version {used.made or 'none'} on legacy, which now has {used.now or 'none'}: its indexes there may be out of"
+                    " order.",
+                    _refreshed(used),
                 )
             )
-        there = new.sorted_by.get((used.provider, used.locale))
-        if there is not None and used.now and _library(used, used.now) != _library(used, there):
+        if differs(used, new):
+            there = collations.version_in(new.sorted_by, used.provider, used.locale)
             listed = f" Range partitions over text: {', '.join(ranges)}." if ranges else " No range partition is over text."
             findings.append(
                 Finding(
                     "collation_version",
                     "warn",
                     used.name,
-                    f"{used.name} sorts by version {used.now} on legacy and {there} on new; indexes are built anew there.{listed}",
+                    f"{used.name} sorts by version {used.now or 'none'} on legacy and {there or 'none'} on new; indexes are built anew there.{listed}",
                     "Look whether rows near the bounds of these partitions still belong where they are; the copy refuses one that does not."
                     if ranges
                     else _WRITTEN,
@@ -217,16 +223,23 @@ def sorting(legacy: Seen, new: Seen) -> list[Finding]:
     return findings
 
 
-def _refreshed(name: str) -> str:
-    """https://www.postgresql.org/docs/15/sql-altercollation.html, Notes; of the database itself since 15."""
-    of_database = name.startswith("database ")
-    then = f"ALTER {name.replace('database', 'DATABASE', 1)} REFRESH COLLATION VERSION" if of_database else f"ALTER COLLATION {name} REFRESH VERSION"
+def differs(used: Collation, new: Seen) -> bool:
+    """Whether new may sort otherwise."""
+    if used.by_bytes or used.by_code_points:
+        return False
+    there = collations.version_in(new.sorted_by, used.provider, used.locale)
+    return not used.now or not there or collations.of_library(used.provider, used.now) != collations.of_library(used.provider, there)
+
+
+def _refreshed(used: Collation) -> str:
+    """https://www.postgresql.org/docs/15/sql-altercollation.html, Notes; of the database itself since 15. A version is never noted where none was
+    (AlterCollation and AlterDatabaseRefreshColl: invalid collation version change)."""
+    then = f"ALTER COLLATION {used.name} REFRESH VERSION"
+    if not used.made or not used.now:
+        then = "nothing: such a version cannot be noted, and the move builds all of them anew"
+    elif used.name.startswith("database "):
+        then = f"ALTER {used.name.replace('database', 'DATABASE', 1)} REFRESH COLLATION VERSION"
     return f"On legacy, for each index that uses it, in place of its table: REINDEX TABLE <table>; then {then};"
-
-
-def _library(used: Collation, version: str) -> str:
-    """ICU's third number is the locale's own data, which differs by keywords; the first two are the library's."""
-    return ".".join(version.split(".")[:2]) if used.provider == "i" else version
 
 
 def _locale(name: str) -> str:

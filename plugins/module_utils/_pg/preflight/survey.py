@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..server import fence
+from ..server import collations, fence
 from ..server.catalog import IN_USER_SCHEMA, Keyless, keyless
+from ..server.collations import Collation
 from ..server.owner_code import Use, uses
 from ..server.postgres import Row, Server, Session
 from .contents import OBJECTS, TABLE, NamedCollation, full_sequences, named_collations, other_operators
@@ -65,17 +65,6 @@ _OBJECTS: dict[str, str] = {
     " AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i'))"
     " AND i.identity <> 'pgcut' AND i.identity !~ '^pgcut\\.' ORDER BY 1",
 }
-
-
-@dataclass(frozen=True)
-class Collation:
-    """A collation that the database uses: its version when it was made, and that of the library now; None where there is none."""
-
-    name: str
-    provider: str
-    locale: str
-    made: str | None
-    now: str | None
 
 
 @dataclass(frozen=True)
@@ -185,11 +174,11 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
         large_bytes=int(server.db.value("SELECT pg_total_relation_size('pg_largeobject')")) if here else 0,
         room=_room(server, str(used["system"])),
         tablespaces=_names(admin, "SELECT spcname::text AS name FROM pg_tablespace"),
-        sorted_by=_sorted_by(admin),
+        sorted_by=collations.known(admin),
         locked=_locked(server.db) if here else 0,
         named_collations=named_collations(server.db) if here else (),
         own_collations=_names(admin, "SELECT collname AS name FROM pg_collation WHERE collnamespace = 'pg_catalog'::regnamespace"),
-        collations=_collations(server.db) if here else (),
+        collations=collations.used(server.db) if here else (),
         owner_code=tuple(uses(server.db)) if here else (),
     )
 
@@ -249,40 +238,6 @@ def _room(server: Server, system: str) -> int | None:
     except (OSError, struct.error):
         return None
     return here.f_bavail * here.f_frsize
-
-
-# The locale of a collation has had four names: collcollate before PostgreSQL 15, colliculocale in 15 and 16, colllocale since 17.
-_LOCALE = "coalesce(to_jsonb({0})->>'{1}locale', to_jsonb({0})->>'{1}iculocale', to_jsonb({0})->>'{1}collate')"
-
-
-def _base(locale: str) -> str:
-    """The locale without its keywords, which every server knows: de for de-u-co-phonebk."""
-    return re.split("-u-|@", locale)[0].lower().replace("-", "").replace("_", "")
-
-
-def _sorted_by(session: Session) -> dict[tuple[str, str], str]:
-    rows = session.rows(
-        f"SELECT collprovider::text AS provider, {_LOCALE.format('l', 'coll')} AS locale, collversion AS version FROM pg_collation l"
-        " WHERE collversion IS NOT NULL"
-    )
-    return {(row["provider"], _base(row["locale"])): row["version"] for row in rows if row["locale"]}
-
-
-def _collations(session: Session) -> tuple[Collation, ...]:
-    """Versions of what columns, indexes and partition keys are sorted by; the database has one of its own since PostgreSQL 15."""
-    texts = [
-        f"SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname) AS name, l.collprovider::text AS provider, {_LOCALE.format('l', 'coll')} AS locale,"
-        " l.collversion AS made, pg_collation_actual_version(l.oid) AS now FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace"
-        " WHERE l.oid IN (SELECT attcollation FROM pg_attribute UNION SELECT unnest(indcollation) FROM pg_index"
-        " UNION SELECT unnest(partcollation) FROM pg_partitioned_table) AND l.collversion IS NOT NULL ORDER BY 1"
-    ]
-    if session.version >= 150000:
-        texts.append(
-            f"SELECT 'database ' || quote_ident(datname) AS name, datlocprovider::text AS provider, {_LOCALE.format('d', 'dat')} AS locale,"
-            " datcollversion AS made, pg_database_collation_actual_version(oid) AS now FROM pg_database d WHERE datname = current_database()"
-            " AND datcollversion IS NOT NULL"
-        )
-    return tuple(Collation(**{**row, "locale": _base(row["locale"] or "")}) for text in texts for row in session.rows(text))
 
 
 def _locales(session: Session) -> tuple[str, ...]:

@@ -11,26 +11,16 @@ from __future__ import annotations
 
 from ...._core.runner import Runner
 from ...model import FORWARD, REVERSE, Endpoint, Options
-from ...server import fence
+from ...server import collations, fence
+from ...server.collations import Collation
 from ...server.postgres import Server, Session
 from ...server.process import Control
+from . import build
 from .facts import one_cluster
 
 # A standby refuses to start with less than its primary has (PostgreSQL documentation, "Hot Standby", 27.4.3); since the roles change, both
 # sides need the same.
 _EQUAL = ("max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction")
-# What pg_control records of the build; the rest of pg_control_init is chosen by initdb and comes with the copy.
-_BUILD = (
-    "max_data_alignment",
-    "database_block_size",
-    "blocks_per_segment",
-    "wal_block_size",
-    "max_identifier_length",
-    "max_index_columns",
-    "max_toast_chunk_size",
-    "large_object_chunk_size",
-    "float8_pass_by_value",
-)
 # primary_conninfo is reloaded, not only read at the start, since 13.
 _OLDEST = 130000
 
@@ -50,7 +40,7 @@ def conditions(legacy: Server, new: Server, options: Options, runner: Runner) ->
     reasons += _legacy_only(legacy)
     if not one_cluster(legacy, new):
         reasons += _room(legacy, options, runner)
-        reasons += _build(legacy.admin, new.admin) + _collations(legacy, new) + _extensions(legacy, new) + _new_is_fresh(new)
+        reasons += _build(legacy, new) + _new_is_fresh(new)
     return reasons
 
 
@@ -121,55 +111,21 @@ def _room(legacy: Server, options: Options, runner: Runner) -> list[str]:
     return [] if int(words[3]) >= needed else [f"new has {int(words[3])} bytes free at {place.data_directory}; {needed} are needed"]
 
 
-def _build(legacy: Session, new: Session) -> list[str]:
-    text = (
-        "SELECT to_jsonb(i) || jsonb_build_object('pg_control_version', s.pg_control_version, 'catalog_version_no', s.catalog_version_no,"
-        " 'machine', substring(version() FROM ' on ([^- ]+)')) AS facts FROM pg_control_init() i, pg_control_system() s"
-    )
-    here, there = legacy.value(text), new.value(text)
-    return [
-        f"{name} is {here.get(name)} on legacy and {there.get(name)} on new (pg_controldata); files are not portable between them"
-        for name in (*_BUILD, "pg_control_version", "catalog_version_no", "machine")
-        if here.get(name) != there.get(name)
-    ]
-
-
-def _collations(legacy: Server, new: Server) -> list[str]:
-    """An index is ordered by the library that wrote it: another version of the same locale makes it wrong without any message."""
-    used = {
-        row["name"]
-        for row in legacy.admin.rows("SELECT DISTINCT unnest(ARRAY[datcollate, datctype]) AS name FROM pg_database WHERE datallowconn")
-    }
-    text = (
-        "SELECT collprovider::text AS provider, coalesce(collcollate, to_jsonb(c)->>'colliculocale', to_jsonb(c)->>'colllocale') AS name,"
-        " max(pg_collation_actual_version(oid)) AS version FROM pg_collation c WHERE collprovider IN ('c', 'i')"
-        " AND pg_collation_actual_version(oid) IS NOT NULL GROUP BY 1, 2"
-    )
-    found = [{(row["provider"], row["name"]): row["version"] for row in server.admin.rows(text)} for server in (legacy, new)]
-    # A build without a locale differs, and so does one with another glibc or ICU: all locales of one library share its version.
-    wrong = [
-        f"locale {name} has version {version} on legacy and {found[1].get((provider, name), 'does not exist')} on new"
-        for (provider, name), version in sorted(found[0].items())
-        if (name in used or _in_use(legacy, provider, name)) and found[1].get((provider, name)) != version
-    ]
-    return [f"{text}; indexes on text would be read in another order" for text in wrong]
-
-
-def _in_use(legacy: Server, provider: str, name: str) -> bool:
-    return bool(
-        legacy.db.value(
-            "SELECT EXISTS (SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation WHERE c.collprovider = %s::\"char\""
-            " AND coalesce(c.collcollate, to_jsonb(c)->>'colliculocale', to_jsonb(c)->>'colllocale') = %s AND a.attrelid >= 16384)",
-            provider,
-            name,
-        )
-    )
-
-
-def _extensions(legacy: Server, new: Server) -> list[str]:
+def _build(legacy: Server, new: Server) -> list[str]:
+    """What the whole cluster of legacy needs: the copy takes every database along."""
+    here, there = build.read(legacy.admin), build.read(new.admin)
     present = {row["name"] for row in new.admin.rows("SELECT name FROM pg_available_extensions")}
-    used = {row["extname"] for row in legacy.db.rows("SELECT extname FROM pg_extension ORDER BY 1")}
-    return [f"extension {name} is not installed on new" for name in sorted(used - present)]
+    sorted_by: list[Collation] = []
+    missing: set[str] = set()
+    for name in legacy.admin.rows("SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1"):
+        session = legacy.fresh(name["datname"])
+        try:
+            sorted_by += collations.used(session)
+            missing |= {row["extname"] for row in session.rows("SELECT extname FROM pg_extension")} - present
+        finally:
+            session.close()
+    reasons = build.unlike(here, there) + build.unsorted(sorted_by, there)
+    return reasons + [f"extension {name} is not installed on new" for name in sorted(missing)]
 
 
 def _new_is_fresh(new: Server) -> list[str]:
