@@ -224,6 +224,26 @@ def test_a_snapshot_is_restored_only_where_its_code_is_accepted(databases, enemy
     assert names(databases.new) == []
 
 
+def test_code_of_the_superuser_who_restores_needs_no_word_where_owners_are_left_out(databases, enemy, snapshots):
+    """An account is missing where the snapshot is proven, so everything is restored as that superuser's own; what was a superuser's was so before."""
+    databases.new.rows("DROP ROLE IF EXISTS low", dbname="postgres")
+    databases.legacy.rows("CREATE FUNCTION public.ours(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';"
+                          "CREATE TABLE public.t (a int PRIMARY KEY CHECK (public.ours(a))); CREATE INDEX ON public.t (public.ours(a));"
+                          "INSERT INTO public.t VALUES (1);"
+                          "CREATE TABLE public.p (a int) PARTITION BY LIST ((public.ours(a)))", dbname=BASE)
+    enemy.does("CREATE TABLE low.t (a int)")
+    assert snapshots("preflight")["findings"] == []
+    snapshots("present")
+    assert snapshots("tested")["evidence"]["accepted_owner_code"] == []
+    enemy.function()
+    enemy.does("ALTER TABLE low.t ADD CHECK (low.evil(a))")
+    assert [finding["object"] for finding in snapshots("preflight", max_age=0.001)["findings"]] == [EVIL] and not enemy.won
+    snapshots("present", max_age=0.001)
+    with pytest.raises(FleetError) as refused:
+        snapshots("tested", max_age=0.001)
+    assert refused.value.details["functions"] == [EVIL] and not enemy.won and names(databases.new) == []
+
+
 # --- a whole run ------------------------------------------------------------------------------------------------------------------
 
 # The database of the tests above.

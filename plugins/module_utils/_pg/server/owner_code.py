@@ -118,6 +118,12 @@ def with_schema(session: Session) -> list[Use]:
     return [use for use in uses(session, brought=True) if use.kind in ("partition", "aggregate")]
 
 
+def trusted(session: Session) -> list[str]:
+    """Functions of superusers that no extension made. A snapshot notes them, because a restore without the owners makes them all its own."""
+    rows = session.rows(f"SELECT p.oid::regprocedure::text AS name FROM pg_proc p WHERE p.oid >= {_FIRST} AND {_BROUGHT} AND NOT ({_LESSER}) ORDER BY 1")
+    return [str(row["name"]) for row in rows]
+
+
 def written(session: Session, text: str, *, brought: bool) -> list[Use]:
     """Functions that ``text`` may call, statements that were not run yet: those whose name, or the name of a type or operator, is in it."""
     if not text:

@@ -65,6 +65,7 @@ class Reading:
             str(row["extname"]): str(row["extversion"]) for row in session.rows("SELECT extname, extversion FROM pg_extension ORDER BY 1")
         }
         self.evaluated = [asdict(use) for use in owner_code.with_schema(session)]
+        self.trusted = owner_code.trusted(session)
         session.close()
         for table in tables:
             self._todo.put(table)
@@ -111,7 +112,7 @@ class Reading:
         self._stopped.set()
 
     def content(self) -> dict[str, t.Any]:
-        """``{tables, sequences, large_objects, extensions, evaluated}``, waiting for all tables. Raises what a worker met.
+        """``{tables, sequences, large_objects, extensions, evaluated, trusted}``, waiting for all tables. Raises what a worker met.
 
         A position of a sequence is not part of any snapshot, so it is read twice: what pg_dump saw lies between ``low`` and ``high``.
         """
@@ -126,6 +127,7 @@ class Reading:
             "large_objects": self.objects,
             "extensions": self.extensions,
             "evaluated": self.evaluated,
+            "trusted": self.trusted,
         }
 
 

@@ -53,7 +53,8 @@ class Restorer:
         started = time.monotonic()
         try:
             self._make(scratch, manifest["database"], owned=not missing)
-            passed_over = self._fill(scratch, kept.file("dump"), owned=not missing, jobs=os.cpu_count() or 1)
+            trusted = manifest.get("trusted", ())
+            passed_over = self._fill(scratch, kept.file("dump"), owned=not missing, jobs=os.cpu_count() or 1, trusted=trusted)
             restored = time.monotonic() - started
             self._compare(scratch, manifest, kept.name)
         finally:
@@ -105,8 +106,9 @@ class Restorer:
         # Rows of the application: nobody but superusers gets in before its own grants are there.
         self._server.admin.run(f"REVOKE ALL ON DATABASE {ident(name)} FROM PUBLIC")
 
-    def _fill(self, name: str, archive: Path, *, owned: bool, jobs: int) -> list[str]:
-        """Restore all of ``archive``; the entries that were passed over because their accounts do not exist here."""
+    def _fill(self, name: str, archive: Path, *, owned: bool, jobs: int, trusted: t.Collection[str] = ()) -> list[str]:
+        """Restore all of ``archive``; the entries that were passed over because their accounts do not exist here. ``trusted`` are functions of
+        superusers, which nothing else tells where the owners are left out."""
         with programs(self._runner, self._server.endpoint.bindir, major=self._server.admin.version // 10000) as tools:
             lines = without(tools.listing(archive, "restore_failed"), ())
             over = [] if owned else [line for line in lines if line.split(" ", 3)[-1].startswith(_NAMES_ACCOUNTS)]
@@ -115,7 +117,7 @@ class Restorer:
             words = ["--exit-on-error", f"--jobs={jobs}", f"--dbname={name}", f"--use-list={listing}"]
             words += [] if owned else ["--no-owner", "--no-privileges"]
             self._run(tools, name, [*words, "--section=pre-data", str(archive)])
-            self._refuse_owner_code(name, tools.text(archive, evaluated(lines, self._superusers() if owned else None)), owned=owned)
+            self._refuse_owner_code(name, tools.text(archive, evaluated(lines, self._superusers() if owned else None)), owned, trusted)
             self._run(tools, name, [*words, "--section=data", "--section=post-data", str(archive)])
         return [line.split(" ", 3)[-1] for line in over]
 
@@ -124,18 +126,21 @@ class Restorer:
 
     def _refuse_evaluated(self, manifest: t.Mapping[str, t.Any], *, owned: bool) -> None:
         """Before the schema is restored: functions that this would run already. Raises FleetError "owner_code"."""
-        trusted = self._superusers() if owned else []
-        found = [owner_code.Use(**entry) for entry in manifest.get("evaluated", ()) if entry["owner"] not in trusted]
+        superusers, trusted = (self._superusers(), ()) if owned else ([], manifest.get("trusted", ()))
+        uses = [owner_code.Use(**entry) for entry in manifest.get("evaluated", ())]
+        found = [use for use in uses if use.owner not in superusers and use.function not in trusted]
         owner_code.refuse_uses(self._server.admin, found, self._accepted)
 
-    def _refuse_owner_code(self, name: str, later: str, *, owned: bool) -> None:
+    def _refuse_owner_code(self, name: str, later: str, owned: bool, trusted: t.Collection[str]) -> None:
         """Between the schema and the rows: whose functions rows, and ``later`` the entries behind them, would run. Raises "owner_code".
 
-        Without the owners everything is the control account's, so every function that the dump has brought counts as somebody else's.
+        Without the owners everything is the control account's, so every function that the dump has brought counts as somebody else's, but for
+        those that were a superuser's.
         """
         server = self._server.in_database(name)
         try:
             found = [*owner_code.uses(server.db, brought=not owned), *owner_code.written(server.db, later, brought=not owned)]
+            found = [use for use in found if owned or use.function not in trusted]
             owner_code.refuse_uses(server.db, found, self._accepted)
         finally:
             server.close()
