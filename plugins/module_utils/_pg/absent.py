@@ -24,7 +24,7 @@ from .replication import identities, pair, reading
 from .server import barrier, fence, freeze, helper, link_account, target_database
 from .server.postgres import Server, ident, literal
 from .server.process import Control
-from .window import loss, switch as switching
+from .window import loss, restart, switch as switching
 from .work import Work
 
 _ABORT = Step("abort", "an interrupted window; legacy was open before it", disruptive=True)
@@ -217,6 +217,7 @@ def _withdraw(work: Work) -> None:
     work.warnings += link_account.drop(legacy, user)
     work.warnings += link_account.give_back(legacy.admin, user, notes)
     _give_settings_back(legacy, legacy.dbname, notes)
+    work.warnings += restart.give_back(legacy, notes)
     hit("Y5")
     barrier.remove(legacy)
     freeze.off(legacy)

@@ -39,6 +39,8 @@ def catalogs(world, cluster) -> list:
         done = subprocess.run([cluster.bin / words[0], *words[1:]], env=environment, capture_output=True, text=True, check=True)
         # A word that is drawn anew for each dump.
         said += [line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+    # Its order is that of the statements.
+    said += (cluster.home / "data" / "postgresql.auto.conf").read_text().splitlines()
     return [said, *(cluster.rows(text) for text in CATALOGS)]
 
 

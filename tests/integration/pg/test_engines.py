@@ -404,3 +404,36 @@ def test_killed_inside_the_restart_legacy_comes_back_and_the_clients_are_release
         assert (outcome["engine"], outcome["phase_after"]) == ("logical", "armed")
         assert world.ok("armed", router=router, **controlled(world))["changed"] is False
     clients.assert_lossless()
+
+
+@pytest.mark.parametrize("before", ["", "replica"])
+def test_a_move_that_is_given_up_takes_the_setting_of_its_restart_back(restartable, before):
+    """The file is as before, byte by byte; the server has the setting until its next start, which is its operator's."""
+    world = restartable
+    auto = world.legacy.home / "data" / "postgresql.auto.conf"
+    for text in ("work_mem = '5MB'", *([f"wal_level = '{before}'"] if before else ())):
+        world.legacy.rows(f"ALTER SYSTEM SET {text}", dbname="postgres")
+    kept = auto.read_bytes()
+    world.ok("armed", **controlled(world))
+    assert world.legacy.value("SHOW wal_level") == "logical" and auto.read_bytes() != kept
+    # A server does not start without the log that a logical slot of somebody else needs.
+    world.legacy.rows("SELECT pg_create_logical_replication_slot('theirs', 'pgoutput')")
+    foreseen = world.ok("absent", check_mode=True, **controlled(world))
+    assert auto.read_bytes() != kept
+    if not before:
+        told = world.ok("absent", **controlled(world))
+        assert any("stays logical" in warning and "theirs" in warning for warning in told["warnings"]), told["warnings"]
+        world.legacy.rows("SELECT pg_drop_replication_slot('theirs')")
+        world.legacy.rows("ALTER SYSTEM RESET wal_level", dbname="postgres")
+    else:
+        world.legacy.rows("SELECT pg_drop_replication_slot('theirs')")
+        told = world.ok("absent", **controlled(world))
+        assert told["plan"] == foreseen["plan"]
+        assert any("wal_level is logical until its next restart" in warning for warning in told["warnings"]), told["warnings"]
+    assert auto.read_bytes() == kept
+    command = [*rig.AS_POSTGRES, world.legacy.bin / "pg_ctl", "stop", "-D", world.legacy.home / "data", "-m", "fast", "-w", "-s"]
+    rig.subprocess.run(command, check=True, cwd="/")
+    world.legacy.start()
+    assert world.legacy.value("SHOW wal_level") == "replica"
+    # And it can be begun anew.
+    assert world.ok("seeded", check_mode=True, **controlled(world))["engine"] == "logical"

@@ -25,7 +25,7 @@ from ..._core.result import Step
 from ..._core.wait import Deadline, wait_for
 from ..model import REVERSE, Options
 from ..plan import serving
-from ..server import fence, sessions
+from ..server import fence, sessions, system_settings
 from ..server.postgres import Server, ident, literal
 from . import pair
 
@@ -160,8 +160,8 @@ def prepare(new: Server) -> None:
         return
     if not kept:
         kept = {
-            "names": _altered(new, "synchronous_standby_names"),
-            "server": _altered(new, "synchronous_commit"),
+            "names": system_settings.written(new, "synchronous_standby_names"),
+            "server": system_settings.written(new, "synchronous_commit"),
             "database": settings.get("synchronous_commit"),
         }
     _alter(new, f"SET {_KEPT} = {literal(json.dumps(kept))}", "SET synchronous_commit = 'remote_apply'")
@@ -209,11 +209,11 @@ def off(legacy: Server | None, new: Server) -> None:
     settings = fence.settings_of(new.admin, new.dbname) or {}
     kept = json.loads(settings.get(_KEPT) or "{}")
     if _shown(new, "synchronous_standby_names") == NAMES:
-        _system(new, _back("synchronous_standby_names", kept.get("names")))
-    if _altered(new, "synchronous_commit") == "local" and kept:
-        _system(new, _back("synchronous_commit", kept.get("server")))
+        _system(new, system_settings.back("synchronous_standby_names", kept.get("names")))
+    if system_settings.written(new, "synchronous_commit") == "local" and kept:
+        _system(new, system_settings.back("synchronous_commit", kept.get("server")))
     if kept:
-        _alter(new, f"RESET {_KEPT}", _back("synchronous_commit", kept.get("database")))
+        _alter(new, f"RESET {_KEPT}", system_settings.back("synchronous_commit", kept.get("database")))
     for session in (new.admin, new.db):
         session.settings({"synchronous_commit": "on"})
 
@@ -291,22 +291,10 @@ def _source(server: Server, name: str) -> str:
     return str(server.admin.value("SELECT source FROM pg_settings WHERE name = %s", name))
 
 
-def _altered(server: Server, name: str) -> str | None:
-    """The value that ALTER SYSTEM has written; None when it has not."""
-    found = server.admin.rows(
-        "SELECT setting FROM pg_file_settings WHERE name = %s AND sourcefile LIKE '%%postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1", name
-    )
-    return str(found[0]["setting"]) if found else None
-
-
 def _confined(server: Server) -> bool:
     """Whether commits of other databases would wait, too."""
     found = server.admin.rows("SELECT setting FROM pg_file_settings WHERE name = 'synchronous_commit' ORDER BY seqno DESC LIMIT 1")
     return not found or str(found[0]["setting"]).lower() in _WAITS
-
-
-def _back(name: str, value: str | None) -> str:
-    return f"RESET {name}" if value is None else f"SET {name} = {literal(value)}"
 
 
 def _system(server: Server, change: str) -> None:

@@ -69,7 +69,7 @@ ORDER BY 1
 
 
 # What was there before on a server that is no replica identity of a table stands in the same table, below a schema without a name.
-RETRY, FOLLOWER, LINK, SETTING = "retry", "follower/", "link/", "setting/"
+RETRY, FOLLOWER, LINK, SETTING, SYSTEM = "retry", "follower/", "link/", "setting/", "system/"
 SETTINGS = ("pgcut.epoch", "pgcut.closed", "pgcut.stage", "pgcut.served", "pgcut.sync", "pgcut.guarantee")
 OURS, THEIRS = "ours", "theirs"
 
@@ -77,6 +77,11 @@ OURS, THEIRS = "ours", "theirs"
 def note(server: Server, what: str, was: str) -> None:
     """Keep ``was``, once: a later run finds what the first one has made."""
     server.db.run("INSERT INTO pgcut.identity VALUES ('', %s, %s) ON CONFLICT DO NOTHING", what, was)
+
+
+def forget(server: Server, what: str) -> None:
+    """What was noted has come back already."""
+    server.db.run("DELETE FROM pgcut.identity WHERE nspname = '' AND relname = %s", what)
 
 
 def notes(session: Session) -> dict[str, str]:

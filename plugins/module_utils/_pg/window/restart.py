@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import typing as t
 
@@ -13,13 +14,14 @@ from ..._core.errors import FleetError
 from ..._core.wait import Deadline, wait_for
 from ..model import Options
 from ..routers.clients import Clients
-from ..server import sessions
+from ..server import helper, sessions, system_settings
 from ..server.postgres import Row, Server
 from ..server.process import Control
 from .watchdog import DONE, STARTED, STOPPING, Watchdog
 
 # Fast stop and start; a server that was just checkpointed needs a second for either.
 _STOP, _START = 60.0, 60.0
+WAL_LEVEL = "wal_level"
 # What the watchdog waits for: draining, both of them, and the commands of the router.
 _WHOLE = 180.0
 
@@ -31,6 +33,8 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
     runs again or the failure says that it does not.
     """
     same_server(legacy, control)
+    helper.note(legacy, helper.SYSTEM + WAL_LEVEL, json.dumps(system_settings.written(legacy, WAL_LEVEL)))
+    was = json.loads(helper.notes(legacy.db)[helper.SYSTEM + WAL_LEVEL])
     legacy.admin.run("ALTER SYSTEM SET wal_level = 'logical'")
     # The stop writes a checkpoint; what is written now is not written while clients wait.
     legacy.admin.run("CHECKPOINT")
@@ -40,7 +44,8 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
         clients.pause(legacy.side)
         _drain(legacy, options)
     except FleetError:
-        legacy.admin.run("ALTER SYSTEM RESET wal_level")
+        system_settings.put_back(legacy, WAL_LEVEL, was)
+        helper.forget(legacy, helper.SYSTEM + WAL_LEVEL)
         clients.serve(legacy.side)
         guard.say(DONE)
         raise
@@ -70,6 +75,21 @@ def restart(legacy: Server, options: Options, clients: Clients, control: Control
             " SELECT source, sourcefile FROM pg_settings WHERE name = 'wal_level';",
         )
     return round((time.monotonic() - began) * 1000, 1)
+
+
+def give_back(legacy: Server, notes: t.Mapping[str, str]) -> list[str]:
+    """Take the setting back where `restart` has made it: the next start of the server, which is its operator's, has the one from before. Warnings."""
+    noted = notes.get(helper.SYSTEM + WAL_LEVEL)
+    if noted is None or system_settings.written(legacy, WAL_LEVEL) != "logical":
+        return []
+    slots = legacy.admin.rows("SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT temporary ORDER BY 1")
+    if slots:
+        # Such a server does not start: RestoreSlotFromDisk in src/backend/replication/slot.c.
+        names = ", ".join(row["slot_name"] for row in slots)
+        return [f"wal_level of {legacy.endpoint} stays logical: slots of others need it ({names}). Without them: ALTER SYSTEM RESET wal_level."]
+    system_settings.put_back(legacy, WAL_LEVEL, json.loads(noted))
+    running = legacy.admin.value("SELECT current_setting('wal_level')")
+    return [f"postgresql.auto.conf of {legacy.endpoint} is as before the move; its wal_level is {running} until its next restart."]
 
 
 def same_server(legacy: Server, control: Control) -> None:
