@@ -12,6 +12,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.model import Endpoint
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight import loopholes
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.postgres import Server
+
 rig, writes = sys.modules["bowline_pg_rig"], sys.modules["bowline_pg_writes"]
 
 
@@ -50,6 +54,48 @@ AUTO = (
          "DELETE FROM p WHERE id = 2"),
     Rows("s7", "CREATE TABLE p (id int PRIMARY KEY, a int); CREATE UNIQUE INDEX i ON p (a); INSERT INTO p VALUES (1, NULL), (2, NULL);"
          " UPDATE pg_index SET indnullsnotdistinct = true WHERE indexrelid = 'i'::regclass", "index i of s7.p", "()", "DELETE FROM p WHERE id = 2"),
+    # The documentation of CREATE DOMAIN tells this way.
+    Rows("s10", "CREATE DOMAIN given AS int NOT NULL; CREATE TABLE p (id int PRIMARY KEY, a given); INSERT INTO p (id, a) VALUES (3, (SELECT a FROM p))",
+         "NOT NULL of domain s10.given in s10.p.a", "(3)", "UPDATE p SET a = 7"),
+    Rows("s11", "CREATE DOMAIN given AS text CHECK (VALUE IS NOT NULL); CREATE DOMAIN more AS given; CREATE TABLE p (id int PRIMARY KEY, a more);"
+         " INSERT INTO p (id, a) VALUES (3, (SELECT a FROM p))", "constraint given_check of domain s11.given in s11.p.a", "(3)", "UPDATE p SET a = 'x'"),
+    # In the catalog by hand, in a later transaction.
+    Rows("s12", "CREATE TABLE p (id int PRIMARY KEY, a int); INSERT INTO p VALUES (1, 1), (2, NULL); COMMIT; SET search_path = s12;"
+         " UPDATE pg_attribute SET attnotnull = true WHERE attrelid = 'p'::regclass AND attname = 'a'", "NOT NULL of s12.p.a", "(2)", "UPDATE p SET a = 2"),
+    Rows("s13", "CREATE TABLE p (id int PRIMARY KEY, a varchar(9), n numeric(9,3)); INSERT INTO p VALUES (1, 'abc', 1.5), (2, 'abcd', 2.25); COMMIT;"
+         " SET search_path = s13; UPDATE pg_attribute SET atttypmod = 7 WHERE attrelid = 'p'::regclass AND attname = 'a'", "the length of s13.p.a", "(2)",
+         "UPDATE p SET a = 'abc'"),
+    Rows("s14", "CREATE TABLE p (id int PRIMARY KEY, n numeric(9,3)); INSERT INTO p VALUES (1, 1.5), (2, 2.25); COMMIT; SET search_path = s14;"
+         " UPDATE pg_attribute SET atttypmod = (9 << 16) + 1 + 4 WHERE attrelid = 'p'::regclass AND attname = 'n'", "the length of s14.p.n", "(2)",
+         "UPDATE p SET n = 2.3"),
+    Rows("s15", "CREATE FUNCTION folded(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE TABLE p (id int PRIMARY KEY, a text, EXCLUDE"
+         " USING btree (folded(a) WITH =) WHERE (id < 9)); INSERT INTO p VALUES (1, 'x'), (2, 'X'), (3, NULL), (4, NULL), (10, 'x');"
+         " CREATE OR REPLACE FUNCTION folded(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)'", "constraint p_folded_excl of s15.p", "(1)",
+         "DELETE FROM p WHERE id = 2"),
+    Rows("s16", "CREATE TABLE p (id int PRIMARY KEY, c \"char\"); INSERT INTO p VALUES (1, 'a'), (2, 'ü'::text::\"char\")", "the byte of s16.p.c", "(2)",
+         "UPDATE p SET c = 'u'"),
+)
+# What only new can judge, so it is tried there.
+SENT = (
+    Rows("t1", "CREATE DOMAIN small AS int; CREATE TYPE part AS (n small, note text); CREATE TYPE whole AS (ps part[]); CREATE TABLE p (id int PRIMARY KEY,"
+         " a text, w whole, g int GENERATED ALWAYS AS (id * 2) STORED NOT NULL); INSERT INTO p SELECT n, 'x', ROW(ARRAY[ROW(n, 'y')::part])::whole"
+         " FROM generate_series(1, 9) n; ALTER DOMAIN small ADD CONSTRAINT five CHECK (VALUE <> 5) NOT VALID", "rows of t1.p", "the row (5), column w,",
+         "DELETE FROM p WHERE id = 5"),
+    Rows("t2", "CREATE DOMAIN small AS int; CREATE TYPE span AS RANGE (subtype = small); CREATE TABLE p (id int PRIMARY KEY, s span); INSERT INTO p VALUES"
+         " (1, '[1,5)'), (2, '[2,7)'); ALTER DOMAIN small ADD CHECK (VALUE < 6) NOT VALID", "rows of t2.p", "the row (2), column s,",
+         "UPDATE p SET s = '[2,3)' WHERE id = 2"),
+    Rows("t3", "CREATE TABLE p (id int PRIMARY KEY, a text); INSERT INTO p SELECT n, repeat(md5(n::text), n * 200) FROM generate_series(1, 2) n;"
+         " ALTER TABLE p ALTER a SET STORAGE PLAIN", "rows of t3.p", "row is too big", "ALTER TABLE p ALTER a SET STORAGE EXTENDED"),
+)
+# Where both servers have ICU: legacy has sorted by another version.
+_NEWER = "UPDATE pg_collation SET colliculocale = 'de-u-kf-upper', collversion = '1.0' WHERE collname = '{}'"
+SENT_ORDERED = (
+    Rows("t4", "CREATE COLLATION was4 (provider = icu, locale = 'de'); CREATE TABLE p (k text COLLATE was4, id int, PRIMARY KEY (k, id)) PARTITION BY RANGE"
+         " (k); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('a') TO ('m'); CREATE TABLE p2 PARTITION OF p DEFAULT; INSERT INTO p VALUES ('A', 1), ('b', 2),"
+         " ('n', 3);" + _NEWER.format("was4"), "rows of t4.p1", "another partition than t4.p1, as new sorts text: (A,1)", "UPDATE p SET k = k"),
+    Rows("t5", "CREATE COLLATION was5 (provider = icu, locale = 'de'); CREATE TYPE words AS RANGE (subtype = text, collation = was5); CREATE TABLE p (id int"
+         " PRIMARY KEY, w words); INSERT INTO p VALUES (1, '[a,b]'), (2, '[a,A]');" + _NEWER.format("was5"), "rows of t5.p", "the row (2), column w,",
+         "DELETE FROM p WHERE id = 2"),
 )
 # Where both servers have ICU: an index that was built by another version of its order.
 ORDERED = Rows(
@@ -87,6 +133,38 @@ def test_rows_that_new_would_refuse_are_found_and_the_remedies_are_enough(world)
     for case in (*auto, *DUMP):
         legacy.rows(f"SET session_replication_role = replica; SET search_path = {case.schema}; {case.remedy}")
     assert unfit(world.ok("preflight", engine="dump")["findings"]) == {}
+
+
+def test_rows_that_only_new_can_judge_are_sent_there_before_the_first_write(world):
+    """In the database that the schema is tried in, which is gone afterwards."""
+    legacy = world.legacy
+    icu = "SELECT 1 FROM pg_collation WHERE collprovider = 'i' AND collversion IS NOT NULL LIMIT 1"
+    cases = (*SENT, *(SENT_ORDERED if all(cluster.rows(icu, dbname="postgres") for cluster in world.clusters) else ()))
+    for case in cases:
+        legacy.rows(f"CREATE SCHEMA {case.schema}; SET search_path = {case.schema}; {case.make}")
+    failure = world.run("seeded")["failure"]
+    found = unfit(failure["details"]["findings"])
+    assert set(found) == {case.object for case in cases} and failure["code"] == "rows_unfit", failure
+    assert [case for case in cases if case.says not in found[case.object]] == [], found
+    assert writes.CLAIM.search(failure["message"]) and databases(world.new) == []
+    for case in cases:
+        legacy.rows(f"SET search_path = {case.schema}; {case.remedy}")
+    assert unfit(world.ok("seeded")["findings"]) == {}
+    assert world.new.value("SELECT count(*) FROM t1.p") == 8
+
+
+def test_a_row_that_is_too_long_as_text_is_found_by_arithmetic(world):
+    """With a limit that is lower; the server's own is 1 GB. Lengths stand beside what is put aside, so nothing of it is read."""
+    world.legacy.rows("CREATE TABLE wide (id int PRIMARY KEY, a bytea, b text, c jsonb); ALTER TABLE wide ALTER a SET STORAGE EXTERNAL; INSERT INTO wide"
+                      " SELECT n, decode(repeat('00', bytes), 'hex'), repeat('x', letters), '{}' FROM (VALUES (1, 60000, 1), (2, 30000, 30000),"
+                      " (3, NULL, 150000), (4, NULL, NULL)) v(n, bytes, letters)")
+    server = Server(Endpoint("legacy", "127.0.0.1", world.legacy.port, "hub", passfile=str(world.passfile), sslmode="disable"), "test")
+    try:
+        found = {look.name: look for look in loopholes.looks(server.db, "false", longest=100_000)}
+        assert [row["key"] for row in server.db.rows(found["rows of public.wide"].text)] == ["(1)", "(3)"]
+        assert "rows of public.wide" not in {look.name for look in loopholes.looks(server.db, "false")}
+    finally:
+        server.close()
 
 
 # It holds as long as the other table has its rows.

@@ -22,7 +22,7 @@ from ..model import Options
 from ..server import catalog, database, fence, freeze, helper, materialized_views, owner_code, restore_errors, schema, target_database
 from ..server.postgres import Server, Session, ident
 from ..server.programs import Programs, keys, passes, programs, without
-from . import rows
+from . import rows, trial_copy
 
 # From so many entries on, processes side by side are worth their start.
 _MANY = 300
@@ -76,7 +76,10 @@ def _schema(legacy: Server, target: Server, options: Options, runner: Runner, du
         here, there = (catalog.fingerprint(session, expressions=same) for session in (holder, target.db))
         found += [_differs(name, here.get(name), there.get(name)) for name in _different(here, there, found)]
         found += [] if found else _unfilled(holder, target)
-        return found or (rows.without_other_rows(holder, target.db, owner_code.uses(holder)) if dumped else [])
+        if found:
+            return found
+        found = trial_copy.findings(holder, target.db)
+        return found + (rows.without_other_rows(holder, target.db, owner_code.uses(holder)) if dumped else [])
     finally:
         holder.close()
 

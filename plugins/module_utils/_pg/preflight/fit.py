@@ -206,7 +206,7 @@ def sorting(legacy: Seen, new: Seen) -> list[Finding]:
                     _refreshed(used),
                 )
             )
-        if differs(used, new):
+        if collations.differs(used, new.sorted_by):
             there = collations.version_in(new.sorted_by, used.provider, used.locale)
             listed = f" Range partitions over text: {', '.join(ranges)}." if ranges else " No range partition is over text."
             findings.append(
@@ -221,14 +221,6 @@ def sorting(legacy: Seen, new: Seen) -> list[Finding]:
                 )
             )
     return findings
-
-
-def differs(used: Collation, new: Seen) -> bool:
-    """Whether new may sort otherwise."""
-    if used.by_bytes or used.by_code_points:
-        return False
-    there = collations.version_in(new.sorted_by, used.provider, used.locale)
-    return not used.now or not there or collations.of_library(used.provider, used.now) != collations.of_library(used.provider, there)
 
 
 def _refreshed(used: Collation) -> str:

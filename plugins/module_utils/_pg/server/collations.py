@@ -103,3 +103,11 @@ def version_in(versions: t.Mapping[tuple[str, str], str], provider: str, locale:
 def of_library(provider: str, version: str) -> str:
     """ICU's third number is the locale's own data, which differs by keywords; the first two are the library's."""
     return ".".join(version.split(".")[:2]) if provider == "i" else version
+
+
+def differs(used_: Collation, versions: t.Mapping[tuple[str, str], str]) -> bool:
+    """Whether a server with these versions (`known`) may sort otherwise: one that tells no version may."""
+    if used_.by_bytes or used_.by_code_points:
+        return False
+    there = version_in(versions, used_.provider, used_.locale)
+    return not used_.now or not there or of_library(used_.provider, used_.now) != of_library(used_.provider, there)

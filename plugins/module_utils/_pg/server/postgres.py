@@ -71,6 +71,10 @@ def block(body: str) -> str:
     return f"DO {tag} {body} {tag}"
 
 
+# Where COPY was, without the value (CopyFromErrorCallback in src/backend/commands/copyfrom.c).
+_COPIED = re.compile(r"COPY .*?, line (\d+)(?:, column ([^:]+))?")
+
+
 class Session:
     """One connection in autocommit. Parameters are bound by the server; several statements in one text are one transaction.
 
@@ -145,7 +149,8 @@ class Session:
             raise self._failure(error, text) from error
 
     def copy(self, text: str, target: Session, before: t.Callable[[], None], into: str) -> None:
-        """Send the rows of ``COPY … TO STDOUT`` to ``COPY … FROM STDIN`` of ``target``, after ``before`` in one transaction there."""
+        """Send the rows of ``COPY … TO STDOUT`` to ``COPY … FROM STDIN`` of ``target``, after ``before`` in one transaction there. The details of a
+        failure over a row have its ``line``, and the ``column`` where one is known."""
         psycopg = load()
         side, sent = target, into
         try:
@@ -158,7 +163,11 @@ class Session:
                             sink.write(block)
                     side, sent = target, into
         except psycopg.Error as error:
-            raise side._failure(error, sent) from error
+            failure = side._failure(error, sent)
+            where = _COPIED.match(error.diag.context or "")
+            if where:
+                failure.details.update(line=int(where[1]), column=where[2] or "")
+            raise failure from error
 
     def quiet(self) -> None:
         """From here on no statement of this session reaches the server's log, statistics or a failure: verifiers pass through it."""
