@@ -272,6 +272,11 @@ ADVICE = {
         "Mend what the reason says, on the side that is named; then run again: what was copied is kept, and the rest goes on.",
         "Legacy serves as before with every row.",
     ),
+    "scheduled_job": Advice(
+        "A job of pg_cron is active on new while legacy follows, and the table of jobs is replicated as any other one.",
+        "Nothing for one that only writes into the database, which refuses it on the side that follows; start others when the pair is finished.",
+        WARNS,
+    ),
     "server_timeout": Advice(
         "The database sets `statement_timeout` or the like. Link and control sessions switch it off for themselves.", "Nothing.", WARNS
     ),

@@ -64,6 +64,7 @@ FAILURES = {
     "long_transaction": "Finding of level warn: a transaction has been writing for more than a minute.",
     "materialized_view": "Finding of level warn: a materialized view is refreshed after each switch.",
     "replication_slot": "Finding of level warn: a logical replication slot of somebody else stays on legacy.",
+    "scheduled_job": "Finding of level warn: a job of new has its row on legacy as well, whose scheduler may start it, too.",
     "publication": "Finding of level warn: a publication is not moved.",
     "server_timeout": "Finding of level warn: the database sets a timeout, which link and control sessions switch off for themselves.",
     "slot_limit": "Finding of level warn: a setting of the server can make a replication slot lose its log.",

@@ -17,7 +17,7 @@ from .engines.physical import facts as physical_facts, rescue as physical_rescue
 from .engines.physical.run import PhysicalRun
 from .model import SIDES, Options
 from .options import link_of, parse
-from .preflight import judge
+from .preflight import judge, survey
 from .replication import identities, pair, reading, sync
 from .server import barrier, link_account, owner_code
 from .server.postgres import ident, load
@@ -194,6 +194,7 @@ def arm(work: Work, to: str) -> None:
     for server in (work.new, work.legacy):
         barrier.keep(server)
     pair.arm(direction, work.link)
+    work.warnings += survey.asleep(work.new)
 
 
 def finish(work: Work) -> None:

@@ -14,8 +14,8 @@ import pytest
 from ansible_collections.bowline.fleet.tests.loading import load as load_file
 
 # Several minutes each; `make faults` runs them. `make test` moves a database there and back, in order and out of order.
-LONG = ["test_engines.py", "test_freeze.py", "test_loss.py", "test_odd.py", "test_physical.py", "test_preflight.py", "test_routers.py",
-        "test_remedies_parts.py", "test_snapshot.py", "test_sync.py", "test_trial.py", "test_verify.py"]
+LONG = ["test_cron.py", "test_engines.py", "test_freeze.py", "test_loss.py", "test_odd.py", "test_physical.py", "test_preflight.py",
+        "test_routers.py", "test_remedies_parts.py", "test_snapshot.py", "test_sync.py", "test_trial.py", "test_verify.py"]
 collect_ignore = [] if os.environ.get("BOWLINE_FAULTS") == "all" else LONG
 
 

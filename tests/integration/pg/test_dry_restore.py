@@ -74,6 +74,8 @@ AUTO = (
          "DELETE FROM p WHERE id = 2"),
     Rows("s16", "CREATE TABLE p (id int PRIMARY KEY, c \"char\"); INSERT INTO p VALUES (1, 'a'), (2, 'ü'::text::\"char\")", "the byte of s16.p.c", "(2)",
          "UPDATE p SET c = 'u'"),
+    Rows("s17", "CREATE TABLE p (id int PRIMARY KEY, r regclass, rs regclass[]); CREATE INDEX later ON p (id); INSERT INTO p VALUES (1, 'p', '{p}'),"
+         " (2, NULL, '{p,later}')", "what s17.p.rs names", "(2)", "DELETE FROM p WHERE id = 2"),
 )
 # What only new can judge, so it is tried there.
 SENT = (

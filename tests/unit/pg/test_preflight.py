@@ -164,6 +164,26 @@ def test_before_14_the_link_role_is_made_by_hand():
     assert ["SUPERUSER" in finding.remedy for finding in findings if finding.code == "link_account"] == [True]
 
 
+@pytest.mark.parametrize(("phase", "state", "level", "name"), [
+    ("empty", "armed", "fail", "one"), ("armed", "new", "fail", "one"), ("new", "armed", "warn", "two on new"), ("new_armed", "legacy", "fail", "two on new"),
+])  # fmt: skip
+def test_jobs_of_the_side_that_serves_are_meant(phase, state, level, name):
+    """The row of a job that was started again on new is on legacy, too."""
+    sides = {"legacy": replace(LEGACY, objects={"jobs": ("one",)}), "new": replace(NEW, objects={"jobs": ("two",)})}
+    told = [(each.level, each.object) for each in found(**sides, phase=phase, state=state) if "starts work" in each.message]
+    assert told == [(level, name)]
+
+
+def test_an_order_that_has_no_version_is_another_one():
+    """musl, the C library of Alpine, tells none."""
+    for made, now, there in ((None, None, "2.36"), ("2.36", "2.36", None), (None, "2.36", "2.36"), ("2.36", "2.36", "2.36")):
+        legacy = replace(LEGACY, collations=(Collation("database hub", "c", "en_US.utf8", made, now),))
+        new = replace(NEW, sorted_by={("c", ""): there} if there else {})
+        told = [each for each in found(legacy=legacy, new=new) if each.code == "collation_version"]
+        assert len(told) == (made != now) + (now is None or now != there), told
+    assert found(legacy=replace(LEGACY, collations=(Collation("database hub", "c", "C.UTF-8", None, None),)), new=replace(NEW, sorted_by={})) == []
+
+
 def test_partitions_over_text_are_named_with_a_collation():
     german = Collation("s.german", "i", "de", "150.1", "150.1")
     legacy = replace(LEGACY, collations=(german,), objects={"text_ranges": ("s.by_name",)})

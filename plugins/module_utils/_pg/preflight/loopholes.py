@@ -58,6 +58,13 @@ _BYTES = f"""
 SELECT {NAMES}, a.attname, 'the byte of ' || {TABLE} || '.' || quote_ident(a.attname) AS name FROM pg_attribute a JOIN {FROM} ON c.oid = a.attrelid
 WHERE a.atttypid = '"char"'::regtype AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 6
 """
+# Indexes are made behind the rows, but for keys where rows come by replication; the name of a TOAST table is its OID.
+_NAMING = f"""
+SELECT {NAMES}, a.attname, {TABLE} || '.' || quote_ident(a.attname) AS column, a.atttypid <> 'regclass'::regtype AS many FROM pg_attribute a
+JOIN {FROM} ON c.oid = a.attrelid WHERE a.atttypid = ANY (ARRAY['regclass', 'regclass[]']::regtype[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 6
+"""
+_NAMED = """EXISTS (SELECT FROM pg_class o WHERE o.oid = ANY ({0}::oid[]) AND (o.relkind = 't' OR o.relkind IN ('i', 'I')
+  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = o.oid AND k.contype IN ({1}))))"""
 _WIDE = f"""
 SELECT {NAMES}, ARRAY(SELECT CASE coalesce(nullif(y.typbasetype, 0), y.oid) WHEN 'bytea'::regtype THEN '2::bigint * octet_length(' WHEN 'text'::regtype
   THEN 'octet_length(' WHEN 'varchar'::regtype THEN 'octet_length(' ELSE 'pg_column_size(' END || quote_ident(a.attname) || ')'
@@ -76,8 +83,8 @@ WHERE k.contype = 'x' AND pg_relation_size(c.oid) <= {_PAIRED} AND ({CALLS.forma
 """
 
 
-def looks(session: Session, reordered: str, longest: int = _LONGEST) -> list[Look]:
-    """``reordered`` is the condition over an index x that its order of text is not the one that it was built with."""
+def looks(session: Session, reordered: str, *, dumped: bool = False, longest: int = _LONGEST) -> list[Look]:
+    """``reordered`` is the condition over an index x that its order of text is not the one that it was built with; ``dumped``: rows come by dump."""
     found = [_empty(session, row, row["name"]) for row in session.rows(_IN_DOMAINS) if _forbids(session, row)]
     for row in session.rows(_ALTERED):
         if row["empty"]:
@@ -85,6 +92,10 @@ def looks(session: Session, reordered: str, longest: int = _LONGEST) -> list[Loo
         if row["mod"] >= 0 and row["type"] in _TOO_LONG:
             wrong = _TOO_LONG[row["type"]].format(ident(row["attname"]), int(row["mod"]))
             found.append(_where(session, row, f"the length of {row['column']}", wrong, "Rows are beyond"))
+    for row in session.rows(_NAMING):
+        named = ident(row["attname"]) if row["many"] else f"ARRAY[{ident(row['attname'])}]"
+        condition = _NAMED.format(named, "NULL" if dumped else "'p', 'u'")
+        found.append(_where(session, row, f"what {row['column']} names", condition, "Rows name an index, which new makes behind them, in"))
     for row in session.rows(_BYTES) if session.version < _AS_BACKSLASH else ():
         found.append(_where(session, row, row["name"], f"pg_catalog.int4({ident(row['attname'])}) < 0", "Rows are beyond ASCII in"))
     for row in session.rows(_WIDE, longest // _COMPRESSED):

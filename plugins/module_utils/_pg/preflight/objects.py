@@ -65,8 +65,15 @@ _RULES = (
         "fail",
         "preflight_failed",
         "{} starts work in the database by itself, also on the side that follows.",
-        "Stop it for the cutover, for pg_cron in the database that is named: SELECT cron.alter_job(<number>, active => false); and start it again on the side"
-        " that serves.",
+        "Stop it for the cutover, for pg_cron in the database that is named, on the side that serves: SELECT cron.alter_job(<number>, active => false); and"
+        " start it again on the side that serves.",
+    ),
+    (
+        "jobs_beside",
+        "warn",
+        "scheduled_job",
+        "{} starts work in the database by itself, and its row is on the side that follows as well, whose pg_cron may start it, too.",
+        "Nothing has to be done for one that only writes into the database, which refuses it there. Else start it on new when the pair is finished.",
     ),
     (
         "subscriptions",

@@ -180,7 +180,7 @@ def _looks(session: Session, dumped: bool) -> list[Look]:
     looks += [_false(session, row, f"({row['expression']})", row["attname"]) for row in session.rows(_DOMAINS)]
     looks += [_index(row) for row in session.rows(_INDEXES.replace("{0}", reordered), dumped)]
     looks += [_orphans(session, row) for row in session.rows(_FOREIGN)] if dumped else []
-    looks += loopholes.looks(session, reordered)
+    looks += loopholes.looks(session, reordered, dumped=dumped)
     return looks
 
 

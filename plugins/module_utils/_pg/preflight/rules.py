@@ -10,6 +10,7 @@ import typing as t
 
 from ..._core.finding import Finding
 from ..model import Options
+from ..plan import serving
 from ..server.catalog import Keyless
 from ..server.link_account import unfit, unfit_text
 from ..server.postgres import ident, literal
@@ -34,7 +35,7 @@ def judge(
     ``publishes`` is false when new never follows legacy (engine dump); whether a side can publish at all is judged by `engine`.
     Once rows have been copied, what was judged before the copy is not judged again: only what can still change.
     """
-    findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options)]
+    findings = [*_server("legacy", legacy, publishes), *_objects(legacy, options, _jobs(options, found, legacy, new))]
     before = found in ("empty", "prepared")
     if new is None:
         return [*findings, *_legacy_only(options, legacy), *_link_account(options, "legacy", legacy, True), *contents.findings(legacy.objects, legacy.version)]
@@ -143,8 +144,16 @@ def _raised(side: str, name: str, value: int) -> str:
     return f"On {side}: ALTER SYSTEM SET {name} = {value}; and restart its server, which reads it at its start only."
 
 
-def _objects(legacy: Seen, options: Options) -> list[Finding]:
-    findings = objects.findings(legacy.objects)
+def _jobs(options: Options, found: str, legacy: Seen, new: Seen | None) -> dict[str, tuple[str, ...]]:
+    """Where new serves, its own are meant: a job that was started there again has a row on legacy, too, if its database is the one that moves."""
+    if new is None or serving(found) != "new":
+        return {"jobs": legacy.objects.get("jobs", ())}
+    here = tuple(f"{name} on new" for name in new.objects.get("jobs", ()))
+    return {"jobs": here} if options.state == "legacy" else {"jobs_beside": here}
+
+
+def _objects(legacy: Seen, options: Options, jobs: t.Mapping[str, tuple[str, ...]]) -> list[Finding]:
+    findings = objects.findings({**legacy.objects, "jobs": (), **jobs})
     for table in legacy.keyless:
         findings += _keyless(table, options)
     if legacy.large_objects:

@@ -223,6 +223,18 @@ def _jobs(server: Server) -> tuple[str, ...]:
     return tuple(found)
 
 
+def asleep(server: Server) -> list[str]:
+    """A warning where pg_cron starts no job any more: its scheduler ends for good with the database that it is in, as a copy makes it anew (it takes
+    SIGTERM, which DROP DATABASE sends, for the end of the server: pg_cron_sigterm in src/pg_cron.c)."""
+    text = (
+        "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') AND strpos(current_setting('shared_preload_libraries'), 'pg_cron') > 0"
+        " AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pg_cron launcher')"
+    )
+    if not server.db.value(text):
+        return []
+    return [f"pg_cron of {server.endpoint} has ended with an earlier database of its name and starts no job: restart that server before the switch."]
+
+
 def _room(server: Server, system: str) -> int | None:
     """Bytes free where the data directory is, when it can be seen from here: a server cannot tell it by itself.
 

@@ -6,6 +6,6 @@
 
 from __future__ import annotations
 
-from . import access, accounts, checks, columns, extensions, programs, settings, tables, views
+from . import access, accounts, checks, columns, extensions, loopholes, programs, settings, tables, views
 
-__all__ = ["access", "accounts", "checks", "columns", "extensions", "programs", "settings", "tables", "views"]
+__all__ = ["access", "accounts", "checks", "columns", "extensions", "loopholes", "programs", "settings", "tables", "views"]
