@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 
 from ..module_utils._core.checkers import CHECKERS
 from ..module_utils._core.errors import FleetError
-from ..module_utils._core.gates import read_checks
 from ..module_utils._core.finding import Finding, sentence
+from ..module_utils._core.gates import read_checks
 from ..module_utils._native.gates import smoke_gates
 from ..module_utils._native.plan import wanted_states
 from ..module_utils._native.render import render_stack
