@@ -18,7 +18,7 @@ from ..module_utils._core.redact import redact
 from ..module_utils._core.result import failed
 from ..module_utils._store import process
 from ..module_utils._store.dsn import place, refuse_ephemeral
-from ..module_utils._store.sqlite import open_copy, open_for_writing
+from ..module_utils._store.sqlite import Database, open_copy, open_for_writing
 from ..module_utils._store.store import StateStore
 
 
@@ -50,17 +50,22 @@ class FleetAction(ActionBase):
         return bool(self._task.check_mode)
 
     @contextlib.contextmanager
-    def store(self, dsn: str | None, task_vars: t.Mapping[str, t.Any]) -> t.Iterator[StateStore]:
-        """The store of the fleet, opened for this one task. In check mode nothing that is written to it is kept."""
+    def database(self, dsn: str | None) -> t.Iterator[Database]:
+        """The store of the fleet as tables, for a room that has rows of its own. In check mode nothing that is written to it is kept."""
         where = place(dsn, os.environ)
-        owner = process.owner_of(_controller_pid(), actor=_actor(task_vars))
         if not self.check_mode:
             refuse_ephemeral(where, os.environ)
         database = open_copy(where.path) if self.check_mode else open_for_writing(where.path)
         try:
-            yield StateStore(database, owner)
+            yield database
         finally:
             database.close()
+
+    @contextlib.contextmanager
+    def store(self, dsn: str | None, task_vars: t.Mapping[str, t.Any]) -> t.Iterator[StateStore]:
+        """The operations in the store of the fleet, opened for this one task."""
+        with self.database(dsn) as database:
+            yield StateStore(database, process.owner_of(_controller_pid(), actor=_actor(task_vars)))
 
 
 def _controller_pid() -> int:

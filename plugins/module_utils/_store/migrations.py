@@ -45,4 +45,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX operation_kind ON operation (kind, started_at)",
     ),
+    # How far the tables of each room are: a room brings migrations of its own, see `Database.join`.
+    ("CREATE TABLE room (name TEXT PRIMARY KEY, number INTEGER NOT NULL)",),
 )

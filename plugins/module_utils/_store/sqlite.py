@@ -36,6 +36,9 @@ class Database(t.Protocol):
     def transaction(self) -> t.ContextManager[Transaction]:
         """One transaction, committed at the end of the block."""
 
+    def join(self, room: str, migrations: t.Sequence[t.Sequence[str]]) -> None:
+        """Bring the tables of ``room`` to the number of its ``migrations``; written ones never change. Refuses tables of a newer collection."""
+
     def close(self) -> None:
         """Give the connection back."""
 
@@ -81,17 +84,28 @@ class SqliteDatabase:
         if version == len(MIGRATIONS):
             return
         if version > len(MIGRATIONS):
-            raise FleetError(
-                "store_unavailable",
-                f"{self._name} has tables of version {version}; this collection knows {len(MIGRATIONS)}. Nothing was changed.",
-                remedy="Use the newer collection that wrote it.",
-            )
+            raise _newer(self._name, "tables", version, len(MIGRATIONS))
         with self.transaction() as transaction:
             # Read again under the lock: another run may have been faster.
             for number in range(self._version(), len(MIGRATIONS)):
                 for statement in MIGRATIONS[number]:
                     transaction.execute(statement)
                 transaction.execute(f"PRAGMA user_version = {number + 1}")
+
+    def join(self, room: str, migrations: t.Sequence[t.Sequence[str]]) -> None:
+        with self.transaction() as transaction:
+            rows = transaction.execute("SELECT number FROM room WHERE name = ?", (room,))
+            version = int(rows[0]["number"]) if rows else 0
+            if version > len(migrations):
+                raise _newer(self._name, f"tables of {room}", version, len(migrations))
+            if version == len(migrations):
+                return
+            for statements in migrations[version:]:
+                for statement in statements:
+                    transaction.execute(statement)
+            transaction.execute(
+                "INSERT INTO room (name, number) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET number = excluded.number", (room, len(migrations))
+            )
 
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
@@ -161,6 +175,14 @@ def open_copy(path: Path) -> SqliteDatabase:
     database = SqliteDatabase(memory, str(path))
     database.migrate()
     return database
+
+
+def _newer(name: str, what: str, seen: int, known: int) -> FleetError:
+    return FleetError(
+        "store_unavailable",
+        f"{name} has {what} of version {seen}; this collection knows {known}. Nothing was changed.",
+        remedy="Use the newer collection that wrote it.",
+    )
 
 
 def _unavailable(name: str, error: Exception) -> FleetError:

@@ -124,6 +124,28 @@ def test_a_store_of_a_newer_collection_is_refused(tmp_path):
             opening(path)
 
 
+def test_a_room_brings_tables_of_its_own(tmp_path):
+    """Once each, beside those of another room; check mode makes them in its copy only; and those of a newer collection are refused."""
+    path = tmp_path / "store.db"
+    one, two = ("CREATE TABLE a (x TEXT)", "CREATE TABLE b (x TEXT)"), ("ALTER TABLE a ADD COLUMN y TEXT",)
+    for migrations in ((one,), (one,), (one, two), (one, two)):
+        store = open_for_writing(path)
+        store.join("_a", migrations)
+        store.close()
+    store = open_for_writing(path)
+    store.join("_b", (("CREATE TABLE c (x TEXT)",),))
+    with store.transaction() as transaction:
+        transaction.execute("INSERT INTO a (x, y) VALUES ('1', '2')")
+    with pytest.raises(FleetError, match="tables of _a of version 2; this collection knows 1"):
+        store.join("_a", (one,))
+    store.close()
+    copy = open_copy(path)
+    copy.join("_c", (("CREATE TABLE d (x TEXT)",),))
+    copy.close()
+    tables = {row[0] for row in sqlite3.connect(path).execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {"a", "b", "c"} <= tables and "d" not in tables
+
+
 def test_a_file_that_is_no_store_is_a_typed_failure(tmp_path):
     path = tmp_path / "store.db"
     path.write_bytes(b"not a database" * 100)
