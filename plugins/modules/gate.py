@@ -27,6 +27,7 @@ attributes:
     support: full
     platforms: posix
 requirements:
+  - jmespath (Debian package python3-jmespath) for C(jmespath) of checks of type C(http)
   - psycopg 3 (Debian package python3-psycopg) for checks of type C(postgres)
 options:
   checks:
@@ -37,7 +38,8 @@ options:
         C(wait_timeout) (0, seconds in which it may become true), C(log_of) (systemd unit whose last log lines a failure shows)."
       - "C(http): C(url) (required), C(method) (GET), C(request_headers), C(body) (text, or data that is sent as JSON),
         C(connect_to) (C(address[:port]) to connect to instead; Host and certificate stay those of the URL), C(ca_file);
-        expected are C(status) (200; one or a list), C(headers), C(body_contains), C(json) (data that the answer must contain), C(max_ms).
+        expected are C(status) (200; one or a list), C(headers), C(body_contains), C(json) (data that the answer must contain), C(jmespath) (an expression over the JSON body that must give true, such as
+        C(lag < `10`)), C(max_ms).
         Redirects are not followed. Certificates are always verified."
       - "C(exchange): C(url) (base, required), C(requests) (required, each with the keys of C(http) but C(connect_to),
         C(ca_file) and C(secret_files)),
@@ -53,6 +55,10 @@ options:
       - "C(disk): C(path), which need not exist yet, C(free_bytes) (both required)."
       - "C(postgres): C(host), C(dbname), C(user) (required), C(port) (5432), C(passfile), C(sslmode) (V(verify-full) unless C(host) is a
         directory of a socket), C(sslrootcert); expected are C(read_write) (true or false), C(version) (V(15) or V(15.6))."
+      - "C(prometheus): C(url), C(query) (both required; one number must answer), and at least one of C(min), C(max), C(compare_to) (V(stable):
+        the same query with V(stable) in the place of C({track}), which is V(canary) otherwise; at most C(max_ratio), 1.2, times as much is right);
+        C(samples_query) (a number below C(min_samples), 20, is no data), C(request_headers), C(secret_files), C(connect_to), C(ca_file).
+        No series, or NaN, does not pass."
       - "What a host has, asked before anything is done to it: C(root) (the task runs as root); C(account) with C(account), C(kind) (V(user), or
         V(group)); C(file) with C(path), C(kind) (V(file), V(directory) or V(any)); C(program) with C(program), a path or a name; C(package) with
         C(package), which is installed or can be by apt; C(python) with C(module), which the interpreter of this task imports."

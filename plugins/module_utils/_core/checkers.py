@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The types of checks that need no room: http, exchange, tcp, free, tls, command, unit, disk, postgres. None of them can pass without an answer."""
+"""The types of checks that need no room: http, exchange, tcp, free, tls, command, unit, disk, postgres, prometheus. None passes without an answer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import typing as t
 from . import libpq
 from .errors import FleetError
 from .gates import REQUIRED, Checker, Keys, Seen, Spec, Tools, anything, flag, number, text, texts, whole
+from .prometheus import PROMETHEUS, check_prometheus
 from .web import EXCHANGE, HTTP, check_exchange, check_http, exchange_writes, http_writes, ms_since, verifying
 
 DAY = 86400
@@ -178,6 +179,7 @@ CHECKERS: t.Mapping[str, Checker] = {
     "unit": Checker(check_unit, UNIT),
     "disk": Checker(check_disk, DISK),
     "postgres": Checker(check_postgres, POSTGRES),
+    "prometheus": Checker(check_prometheus, PROMETHEUS, source=True),
 }
 
 

@@ -30,6 +30,10 @@ Keys = t.Mapping[str, tuple[Reader, t.Any]]
 Spec = t.Mapping[str, t.Any]
 
 
+class NoData(ValueError):
+    """A source answered, and has nothing to say about what was asked, or too little: neither passed nor failed."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a checker saw. It passed if there are no ``findings``; each says what was seen and what is wanted."""
@@ -48,11 +52,15 @@ class Tools:
 
 @dataclass(frozen=True)
 class Checker:
-    """One type of check. ``writes`` says whether a check of this type may change something, so that check mode only plans it."""
+    """One type of check. ``writes`` says whether a check of this type may change something, so that check mode only plans it.
+
+    ``source`` says that it asks something else about the subject, so that no answer is no verdict about the subject.
+    """
 
     check: t.Callable[[Spec, Tools], Seen]
     keys: Keys
     writes: t.Callable[[Spec], bool] = lambda spec: False
+    source: bool = False
 
 
 @dataclass(frozen=True)

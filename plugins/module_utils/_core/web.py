@@ -27,6 +27,19 @@ def statuses(value: t.Any) -> list[int]:
     return [whole(item) for item in (value if isinstance(value, (list, tuple)) and value else [value])]
 
 
+def expression(value: t.Any) -> str:
+    """A JMESPath expression, parsed here if the library is there, so that a misspelt one is found before anything is asked."""
+    try:
+        import jmespath
+    except ImportError:
+        return text(value)
+    try:
+        jmespath.compile(text(value))
+    except jmespath.exceptions.JMESPathError as error:
+        raise ValueError(f"a JMESPath expression ({' '.join(str(error).split())})") from error
+    return text(value)
+
+
 def _requests(value: t.Any) -> list[dict[str, t.Any]]:
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(item, t.Mapping) for item in value):
         raise ValueError("a list of requests that is not empty")
@@ -50,6 +63,7 @@ HTTP: Keys = {
     "headers": (mapping, {}),
     "body_contains": (text, None),
     "json": (anything, None),
+    "jmespath": (expression, None),
     "max_ms": (number, None),
 }
 REQUEST: Keys = {
@@ -67,8 +81,8 @@ EXCHANGE: Keys = {
 
 
 def check_http(spec: Spec, tools: Tools) -> Seen:
-    words = _words(spec, tools)
-    answer = _ask(_filled(spec, words), spec)
+    words = words_of(spec, tools)
+    answer = ask(_filled(spec, words), spec)
     findings = answer.findings(_filled(spec, words))
     if findings and spec["method"] == "GET" and not spec["request_headers"] and not spec["secret_files"]:
         # What an error page says; an answer to something secret is never shown.
@@ -78,7 +92,7 @@ def check_http(spec: Spec, tools: Tools) -> Seen:
 
 def check_exchange(spec: Spec, tools: Tools) -> Seen:
     """Requests in order, each only if all before it passed, ``cleanup`` ones always. Cookies and saved values are kept in between."""
-    words = _words(spec, tools)
+    words = words_of(spec, tools)
     cookies: dict[str, str] = {}
     evidence: list[dict[str, t.Any]] = []
     findings: list[str] = []
@@ -89,7 +103,7 @@ def check_exchange(spec: Spec, tools: Tools) -> Seen:
         try:
             filled = _filled(request, words)
             filled["url"] = urljoin(spec["url"], filled["url"])
-            answer = _ask(filled, spec, cookies)
+            answer = ask(filled, spec, cookies)
             cookies.update(answer.cookies())
             evidence.append(answer.evidence())
             wrong = answer.findings(filled)
@@ -145,12 +159,32 @@ class _Answer:
                 found += _differences("json", wanted["json"], self.json())
             except ValueError:
                 found.append(f"the body ({len(self._body)} bytes) is no JSON")
+        if wanted["jmespath"] is not None:
+            found += self._untrue(wanted["jmespath"])
         if wanted["max_ms"] is not None and self._ms > wanted["max_ms"]:
             found.append(f"the answer took {self._ms} ms, at most {wanted['max_ms']:g} is wanted")
         return tuple(found)
 
+    def _untrue(self, asked: str) -> list[str]:
+        """What is wrong when ``asked`` is anything but true of the body. What JMESPath calls truth-like is not enough: a typo gives null."""
+        try:
+            import jmespath
+        except ImportError as error:
+            raise FleetError(
+                "tool_missing",
+                "jmespath is not installed for this Python.",
+                remedy="apt install python3-jmespath, or pip install jmespath.",
+            ) from error
+        try:
+            seen = jmespath.search(asked, self.json())
+        except jmespath.exceptions.JMESPathError as error:
+            return [f"jmespath {asked!r} cannot be asked of this body: {' '.join(str(error).split())}"]
+        except ValueError:
+            return [f"the body ({len(self._body)} bytes) is no JSON"]
+        return [] if seen is True else [f"jmespath {asked!r} gives {json.dumps(seen)[:80]}, true is wanted"]
 
-def _ask(request: Spec, common: Spec, cookies: t.Mapping[str, str] | None = None) -> _Answer:
+
+def ask(request: Spec, common: Spec, cookies: t.Mapping[str, str] | None = None) -> _Answer:
     """One request, redirects not followed. ``connect_to`` redirects the connection only: Host and certificate stay those of the URL."""
     url = urlsplit(request["url"])
     if url.scheme not in ("http", "https") or not url.hostname:
@@ -234,7 +268,7 @@ def _target(connect_to: str | None, host: str, port: int) -> tuple[str, int]:
     return split.hostname, split.port or port
 
 
-def _words(spec: Spec, tools: Tools) -> dict[str, str]:
+def words_of(spec: Spec, tools: Tools) -> dict[str, str]:
     """What stands for ``{name}`` in requests: one random token as ``unique``, and what the secret files hold."""
     words = {"unique": secrets.token_hex(8)}
     for name, path in spec["secret_files"].items():
@@ -263,18 +297,18 @@ def _saved(answer: _Answer, save: t.Mapping[str, t.Any], tools: Tools) -> dict[s
 
 def _filled(request: Spec, words: t.Mapping[str, str]) -> dict[str, t.Any]:
     fields = ("url", "request_headers", "body", "headers", "body_contains", "json")
-    return {key: _fill(value, words) if key in fields else value for key, value in request.items()}
+    return {key: fill(value, words) if key in fields else value for key, value in request.items()}
 
 
-def _fill(value: t.Any, words: t.Mapping[str, str]) -> t.Any:
+def fill(value: t.Any, words: t.Mapping[str, str]) -> t.Any:
     if isinstance(value, str):
         for name, word in words.items():
             value = value.replace(f"{{{name}}}", word)
         return value
     if isinstance(value, t.Mapping):
-        return {_fill(key, words): _fill(item, words) for key, item in value.items()}
+        return {fill(key, words): fill(item, words) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_fill(item, words) for item in value]
+        return [fill(item, words) for item in value]
     return value
 
 
