@@ -19,8 +19,11 @@ from .placement import global_nodes, hostname, matches, mode_of, placement_of, r
 
 # moby/swarmkit v2.0.0, api/defaults/service.go: Update.Monitor.
 MONITOR = 5.0
-# A state behind which nothing comes any more; `complete` is good for what ends by design.
+# A task that was told to stop is `shutdown`. `complete` is good for what ends by design only: a program that ends with 0 again and again, or one
+# that obeys when it is stopped for being unhealthy (engine 20.10), is started anew for ever.
 FAILED = ("failed", "rejected")
+# Engine 20.10 shows it in the template of a service and not in the specs of its tasks.
+_SERVICE_ONLY = ("Runtime",)
 _IMAGE = re.compile(
     r"no such image|pull access denied|manifest (unknown|for .* not found)|repository .* not found|error pulling|failed to (pull|resolve)|"
     r"image .*(not found|does not exist)|invalid reference|unauthorized: ",
@@ -129,7 +132,8 @@ def fresh(task: Json, applied: Json, nodes: t.Sequence[Json]) -> bool:
 
     A task that differs by its placement alone stays, with its old spec, if its node meets the new constraints.
     """
-    wanted, seen = applied.get("TaskTemplate") or {}, task.get("Spec") or {}
+    wanted, seen = ({key: value for key, value in template.items() if key not in _SERVICE_ONLY}
+                    for template in (applied.get("TaskTemplate") or {}, task.get("Spec") or {}))
     if seen == wanted:
         return True
     if {**seen, "Placement": None} != {**wanted, "Placement": None}:
@@ -204,13 +208,18 @@ def _since(timeline: t.Sequence[Snapshot], holds: t.Callable[[Snapshot], bool]) 
 
 def _failed(timeline: t.Sequence[Snapshot], applied: Json) -> t.List[Json]:
     """Tasks of the applied spec that failed after the first snapshot, oldest first. Swarm forgets them, so all snapshots are asked."""
-    before = {task.get("ID") for task in timeline[0].tasks if (task.get("Status") or {}).get("State") in FAILED}
+    before = {task.get("ID") for task in timeline[0].tasks if _ended(task, applied)}
     found: t.Dict[str, Json] = {}
     for snapshot in timeline:
         for task in snapshot.tasks:
-            if (task.get("Status") or {}).get("State") in FAILED and task.get("ID") not in before and fresh(task, applied, snapshot.nodes):
+            if _ended(task, applied) and task.get("ID") not in before and fresh(task, applied, snapshot.nodes):
                 found[str(task.get("ID"))] = task
     return sorted(found.values(), key=lambda task: str((task.get("Status") or {}).get("Timestamp")))
+
+
+def _ended(task: Json, applied: Json) -> bool:
+    state = (task.get("Status") or {}).get("State")
+    return state in FAILED or (state == "complete" and not ends(applied))
 
 
 def _pending(timeline: t.Sequence[Snapshot], seconds: float) -> t.List[Json]:

@@ -31,7 +31,7 @@ def spec(image="app:1", *, name="s_web", replicas=2, mode=None, constraints=(), 
     return {
         "Name": name,
         "Labels": {"com.docker.stack.namespace": name.partition("_")[0]},
-        "TaskTemplate": {"ContainerSpec": {"Image": image}, "Placement": placement, "ForceUpdate": 0, **resources, **template},
+        "TaskTemplate": {"ContainerSpec": {"Image": image}, "Placement": placement, "ForceUpdate": 0, "Runtime": "container", **resources, **template},
         "Mode": mode or {"Replicated": {"Replicas": replicas}},
         "UpdateConfig": {"Parallelism": 1, "Monitor": int(monitor * 1e9), "FailureAction": "pause", **({"Order": order} if order else {})},
         "EndpointSpec": {"Mode": "dnsrr", "Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": port, "PublishMode": "host"} for port in ports]},
@@ -50,7 +50,8 @@ def service(of, *, update=None, message="", index=10, job=None):
 def task(name, of, *, slot=1, on="m1", state="running", wanted="running", error="", code=None, at="", job=None):
     status = {"State": state, "Timestamp": at or f"2026-01-01T00:00:{sum(map(ord, name)) % 60:02}Z"}
     status.update({"Err": error} if error else {}, **({"ContainerStatus": {"ExitCode": code}} if code is not None else {}))
-    found = {"ID": name, "ServiceID": f"id-{of['Name']}", "Slot": slot, "Spec": of["TaskTemplate"], "Status": status, "DesiredState": wanted}
+    shown = {key: value for key, value in of["TaskTemplate"].items() if key != "Runtime"}
+    found = {"ID": name, "ServiceID": f"id-{of['Name']}", "Slot": slot, "Spec": shown, "Status": status, "DesiredState": wanted}
     if on:
         found["NodeID"] = f"id-{on}"
     if job is not None:

@@ -35,6 +35,11 @@ def rejected(number):
     return task(f"r{number}", NEW, state="rejected", wanted="shutdown", error="No such image: app:2", at=f"2026-01-01T00:01:0{number}Z")
 
 
+def ended(number):
+    """What engine 20.10 says of a task that was stopped for its health and obeyed: complete, 0, and no error."""
+    return task(f"e{number}", NEW, state="complete", wanted="shutdown", code=0)
+
+
 PENDING = task("p", NEW, on=None, state="pending", error="no suitable node (scheduling constraints not satisfied on 3 nodes)")
 STARTED = at(0, running(OLD, "a", "b"))
 JOB = spec("job:1", mode={"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 2}})
@@ -65,6 +70,7 @@ GLOBAL = spec("app:2", mode={"Global": {}}, constraints=["node.hostname!=m3"])
         pytest.param([STARTED, at(1, [rejected(n) for n in range(4)])], NEW, LIMITS, "image_pull", id="four, and the image is the reason"),
         pytest.param([STARTED, at(1, [failed(n) for n in range(4)])], NEW, LIMITS, "crash_loop", id="four that end"),
         pytest.param([STARTED, at(1, [failed(0), failed(1)]), at(2, [failed(2), failed(3)])], NEW, LIMITS, "crash_loop", id="also when Swarm forgets them"),
+        pytest.param([STARTED, at(1, [ended(n) for n in range(4)])], NEW, LIMITS, "crash_loop", id="four that end with 0, and are started anew"),
         pytest.param([at(0, [failed(n) for n in range(9)]), at(1, [failed(n) for n in range(9)])], NEW, LIMITS, "waiting", id="failures of before"),
         pytest.param([STARTED, at(1, [failed(n, OLD) for n in range(9)])], NEW, LIMITS, "waiting", id="failures of the old spec"),
         pytest.param(held([PENDING], 60), NEW, LIMITS, "unschedulable", id="no node for pending_timeout"),
