@@ -133,6 +133,11 @@ ADVICE = {
         "Switch the machine off and give `dead_proof` with `power`, `source` and `observed_at` of the last five minutes.",
         CLUSTER,
     ),
+    "option_invalid": Advice(
+        "An option does not fit: a file is not there, two options contradict each other, or a value has another form.",
+        "Correct the option that is named; `ansible-doc bowline.fleet.<module>` says what it takes.",
+        NOTHING_WRITTEN,
+    ),
     "pin_failed": Advice(
         "The registry does not answer the manager, does not know the tag, or wants credentials.",
         "Follow the registry's own words, or name the image by its digest. `pin: never` is for images that are in no registry.",

@@ -52,6 +52,7 @@ FAILURES: dict[str, str] = {
     "node_missing": "No node of the cluster has this id or hostname.",
     "not_manager": "The endpoint is a worker, or an engine outside of any Swarm.",
     "not_proven_dead": "It is not proven that the node is off.",
+    "option_invalid": "An option has a value that the engine or this room cannot work with; nothing was asked.",
     "pin_failed": "The registry does not give the digest of an image; its own answer is named.",
     "preflight_failed": "Something stands in the way; each finding is named with its remedy, nothing was changed.",
     "quorum_lost": "The managers have no majority, so the cluster decides nothing; the numbers are named.",
