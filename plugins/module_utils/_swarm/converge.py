@@ -45,8 +45,8 @@ class Snapshot:
 class Limits:
     """The limits of a verdict, in seconds where no other unit is named.
 
-    ``monitor`` is how long all must be good, where it is not left to the service. ``any_replicas`` leaves the number of replicas to others (replicas: keep). ``share`` is how many tasks of the applied spec are enough, beside
-    old ones that go on, for a canary; None wants all.
+    ``monitor`` is how long all must be good, where it is not left to the service. ``any_replicas`` leaves the number of replicas to others
+    (replicas: keep). ``share`` is how many tasks of the applied spec are enough, beside old ones that go on, for a canary; None wants all.
     """
 
     max_task_failures: int = 3

@@ -73,10 +73,20 @@ ADVICE = {
         "Give the variables that are named in `env` or `env_files`, or a default in the file (`${NAME:-value}`).",
         CLUSTER,
     ),
+    "external_missing": Advice(
+        "The stack says that somebody else makes the object, and it is not there, or has another name.",
+        "Make it with the command that is named, or correct its name in the compose file.",
+        NOTHING_WRITTEN,
+    ),
     "gate_failed": Advice(
         "A gate asked the world and got another answer than the deployment needs; the values stand in the message.",
         "Mend what it saw. A gate that asks the wrong thing is corrected in `gates` or `x-bowline`.",
         BACK,
+    ),
+    "healthcheck_missing": Advice(
+        "Without a healthcheck Swarm takes a task for good as soon as its process runs, before it can answer.",
+        "Add `healthcheck` to the service, or a gate of type http or tcp. `preflight: {healthcheck: skip}` is for images that bring their own.",
+        NOTHING_WRITTEN,
     ),
     "history_too_large": Advice(
         "The specs of the stack, packed, are larger than the 1,023,999 bytes of a config.",
@@ -172,6 +182,11 @@ ADVICE = {
         "The state before does not come up either: an image is gone, a node is missing, or both versions meet the same fault.",
         "Mend the cause that is named for each service, then run `swarm_stack` with `revision: stable`.",
         LEFT,
+    ),
+    "rollback_missed": Advice(
+        "Swarm watches a task for `monitor` only, and waits for `delay` between two; where `delay` is as long, some engines watch nothing (moby 37972).",
+        "Set `update_config.monitor` above `delay`.",
+        NOTHING_WRITTEN,
     ),
     "rolled_back_by_swarm": Advice(
         "The service has `failure_action: rollback` and its new tasks failed. `docker stack deploy` ends with 0 then.",

@@ -10,8 +10,8 @@ MONITOR = 5
 
 
 def node(name, *, role="manager", availability="active", state="ready", labels=None, engine_labels=None, arch="x86_64", cpus=2, memory=8 << 30,
-         address=None, plugins=()):
-    return {
+         address=None, plugins=(), reach="reachable"):
+    found = {
         "ID": f"id-{name}",
         "Spec": {"Role": role, "Availability": availability, "Labels": labels or {}},
         "Description": {
@@ -20,6 +20,9 @@ def node(name, *, role="manager", availability="active", state="ready", labels=N
         },
         "Status": {"State": state, "Addr": address or "10.77.0.11"},
     }
+    if role == "manager":
+        found["ManagerStatus"] = {"Reachability": reach, "Leader": name == "m1"}
+    return found
 
 
 NODES = (node("m1"), node("m2", address="10.77.0.12"), node("m3", address="10.77.0.13"))

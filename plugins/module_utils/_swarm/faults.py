@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
+
+``BOWLINE_FAULT=S6`` kills the process at point S6, ``S6:stop`` stops it there. A number behind the name, as in ``S6.2``, means the second time that
+the point is reached, for points that come once a service or wave. The points of `POINTS` stand each in the code exactly once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+# Deploying: locked, before and after the pending revision, after the pre-pull, networks, configs and secrets; before and after each service is
+# written, after each wave converged; after services and objects were removed; before and after the revision is marked; before the lock is released.
+DEPLOY_POINTS = ("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13", "S14")
+# Going back: before the first write, before and after each service is written, after each wave converged, after the verbatim spec is written,
+# after new services were removed, before and after the revision is marked.
+ROLLBACK_POINTS = ("R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8")
+POINTS = DEPLOY_POINTS + ROLLBACK_POINTS
+_WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
+_POINT, _, _TURN = _WANTED.partition(".")
+_seen = [0]
+
+
+def hit(point: str) -> None:
+    """End or stop this process when the environment asks for it at ``point``."""
+    if not _POINT or point != _POINT:
+        return
+    _seen[0] += 1
+    if _seen[0] == int(_TURN or 1):
+        os.kill(os.getpid(), signal.SIGSTOP if _MANNER == "stop" else signal.SIGKILL)
