@@ -9,10 +9,10 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback cancel lab lab-status lab-down lab-purge test lint sanity unit integration suite faults bench-pg build docs lock dev runtime clean
+.PHONY: help cutover rollback cancel lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration suite faults bench-pg build docs lock dev runtime clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 cutover: runtime ## Move the lab's stack to its new home (CHECK=1: only say what would be done)
 	@exec $(PYTHON) tests/lab/run.py cutover $(CHECKING) $(ARGS)
@@ -34,6 +34,15 @@ lab-down: runtime ## Stop the lab; the next start takes seconds
 
 lab-purge: runtime ## Remove the lab: containers, images, networks, files
 	@exec $(PYTHON) tests/lab/lab.py purge
+
+lab-swarm: runtime ## Start the Swarm lab: three managers, a registry, a small application
+	@exec $(PYTHON) tests/lab/swarm.py up
+
+lab-swarm-down: runtime ## Stop the Swarm lab; the next start takes seconds
+	@exec $(PYTHON) tests/lab/swarm.py down
+
+lab-swarm-purge: runtime ## Remove the Swarm lab: engines, namespaces, images, files
+	@exec $(PYTHON) tests/lab/swarm.py purge
 
 test: dev ## Everything that CI runs
 	@exec $(PYTHON) scripts/test.py $(ARGS)

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import http.client
 import json
 import os
 import shutil
 import sys
-import time
 import typing as t
 from pathlib import Path
 
 from rig import client, describe, engine, image, nameservers, network, packages, settings, stack, target, tls, versions
+from rig.progress import Parts, locked, say, steps
 from rig.shell import Daemon, LabError, run, write
 
-PARTS: tuple[tuple[str, t.Callable[[], str]], ...] = (
+PARTS: Parts = (
     ("Versions of PostgreSQL", versions.ensure),
     ("Packages", packages.ensure),
     ("Passwords, keys, certificates", tls.ensure),
@@ -39,37 +38,6 @@ PARTS: tuple[tuple[str, t.Callable[[], str]], ...] = (
 )
 
 
-@contextlib.contextmanager
-def locked() -> t.Iterator[None]:
-    """One lab.py at a time on this machine; the lock goes with the process, however it ends."""
-    with settings.LOCK.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another lab.py is at work; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
-
-
-def steps(parts: t.Sequence[tuple[str, t.Callable[[], str]]]) -> None:
-    begin = time.monotonic()
-    for number, (title, work) in enumerate(parts, 1):
-        sys.stderr.write(f"[{number:2}/{len(parts)}] {time.monotonic() - begin:6.1f} s  {title} … ")
-        sys.stderr.flush()
-        started = time.monotonic()
-        try:
-            evidence = work()
-        except BaseException:
-            say("failed")
-            raise
-        say(f"{evidence} ({time.monotonic() - started:.1f} s)")
-
-
 def owned() -> None:
     """Refuse to touch the lab of another clone, as long as that clone exists."""
     trees = [settings.OWNER.read_text(encoding="utf-8").strip()] if settings.OWNER.exists() and network.left() else []
@@ -81,7 +49,7 @@ def owned() -> None:
 
 
 def up() -> None:
-    with locked():
+    with locked(settings.LOCK):
         owned()
         versions.majors()
         write(settings.OWNER, f"{settings.TREE}\n")
@@ -168,7 +136,7 @@ def halt(*more: tuple[str, t.Callable[[], str]]) -> None:
 
 
 def down() -> None:
-    with locked():
+    with locked(settings.LOCK):
         owned()
         halt(("Docker Engine", engine.stop))
         settings.OWNER.unlink(missing_ok=True)
@@ -176,7 +144,7 @@ def down() -> None:
 
 
 def reset() -> None:
-    with locked():
+    with locked(settings.LOCK):
         owned()
         halt()
         forget(images=False)
@@ -197,7 +165,7 @@ def forget(images: bool) -> None:
 
 
 def purge() -> None:
-    with locked():
+    with locked(settings.LOCK):
         owned()
         # Without an engine nothing could be removed from it: an engine of the lab's own is started for that once more.
         if not engine.answers() and Path("/var/lib/docker").is_dir() and settings.HOME.exists():
@@ -238,7 +206,7 @@ def kill(what: str, name: str | None) -> None:
 
 
 def heal() -> None:
-    with locked():
+    with locked(settings.LOCK):
         steps((
             ("Bridge and namespaces", network.ensure),
             ("Name servers", nameservers.ensure),

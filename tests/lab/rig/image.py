@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from . import settings, versions
 from .shell import LabError, run
@@ -74,11 +75,16 @@ def _base(release: str) -> str:
             run(["docker", "tag", public, base])
             run(["docker", "rmi", public], check=False)
             return f"a pulled {public}"
-        settings.CACHE.mkdir(parents=True, exist_ok=True)
-        new = tar.with_name(".base-new.tar")
-        new.unlink(missing_ok=True)
-        run(["mmdebstrap", "--variant=minbase", "--include=ca-certificates", release, new, "http://deb.debian.org/debian",
-             f"deb http://deb.debian.org/debian-security {release}-security main"], timeout=900)
-        new.replace(tar)
+        bootstrap(tar, release, "minbase", "ca-certificates")
     run(["docker", "import", "--change", f"LABEL {settings.LABEL}=image", tar, base])
     return f"a {release} base made by mmdebstrap"
+
+
+def bootstrap(tar: Path, release: str, variant: str, packages: str, *options: str) -> None:
+    """The root of a Debian by mmdebstrap, as a tar that is there whole or not at all. ``variant`` and ``options`` as in mmdebstrap(1)."""
+    tar.parent.mkdir(parents=True, exist_ok=True)
+    new = tar.with_name(f".{tar.name}.new.tar")
+    new.unlink(missing_ok=True)
+    run(["mmdebstrap", f"--variant={variant}", f"--include={packages}", *options, release, new, "http://deb.debian.org/debian",
+         f"deb http://deb.debian.org/debian-security {release}-security main"], timeout=900)
+    new.replace(tar)

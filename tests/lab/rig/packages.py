@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+import typing as t
 from pathlib import Path
 
 from .shell import LabError, ok, run, write
@@ -36,28 +37,32 @@ SOURCE = Path("/etc/apt/sources.list.d/bowline-trixie.sources")
 PREFERENCES = Path("/etc/apt/preferences.d/bowline-trixie")
 
 
-def missing() -> list[str]:
+# Started by the lab itself: the service that a package enables would come with the next boot.
+SERVICES = {"knot": "knot.service", "docker-registry": "docker-registry.service"}
+
+
+def missing(programs: t.Mapping[str, str] = PROGRAMS) -> list[str]:
     """Packages whose program is not on PATH, sorted."""
-    return sorted({package for program, package in PROGRAMS.items() if not _found(program)})
+    return sorted({package for program, package in programs.items() if not _found(program)})
 
 
 def _found(program: str) -> bool:
     return any(shutil.which(program, path=path) for path in (None, "/usr/sbin:/sbin"))
 
 
-def ensure() -> str:
-    """Install what is missing; a sentence about what was done."""
+def ensure(programs: t.Mapping[str, str] = PROGRAMS, compose: bool = True) -> str:
+    """Install what is missing; a sentence about what was done. ``programs`` are names of programs with their package."""
     done = []
-    names = missing()
+    names = missing(programs)
     if names:
         if not shutil.which("apt-get"):
             raise LabError(f"Please install what the lab needs and apt-get cannot: {', '.join(names)}.")
         _apt(names)
         done += names
         # Since Debian 13 the client is a package of its own.
-        if not _found("docker"):
+        if "docker" in programs and not _found("docker"):
             _apt(["docker-cli"])
-    if not ok(["docker", "compose", "version"]):
+    if compose and not ok(["docker", "compose", "version"]):
         done.append(_compose())
     return f"installed {', '.join(done)}" if done else "all there"
 
@@ -93,6 +98,5 @@ def _apt(names: list[str]) -> None:
     finally:
         if ours:
             policy.unlink(missing_ok=True)
-    if "knot" in names:
-        # The lab starts its own; the package's would come with the next boot.
-        run(["systemctl", "disable", "knot.service"], check=False)
+    for name in sorted(SERVICES.keys() & set(names)):
+        run(["systemctl", "disable", SERVICES[name]], check=False)

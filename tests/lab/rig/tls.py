@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The bowline contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Passwords, keys and certificates of the lab. Made once; a certificate with less than 60 days left is made again."""
+"""Passwords, keys and certificates of a lab. Made once; a certificate with less than 60 days left is made again."""
 from __future__ import annotations
 
 import base64
 import json
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import settings
@@ -14,7 +15,6 @@ from .shell import ok, run, write
 
 _DAY = 86_400
 _KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-AUTHORITY = settings.TLS / "ca.key"
 
 # name: subject alternative names. The public name's certificate serves both sides.
 CERTIFICATES = {
@@ -54,33 +54,51 @@ def secret(path: Path, text: str) -> bool:
 
 
 def _certificates() -> list[str]:
-    made = []
     settings.TLS.mkdir(parents=True, exist_ok=True)
-    if not AUTHORITY.exists() or not _fresh(settings.CA):
-        extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-        run(["openssl", "req", "-x509", *_KEY, "-keyout", AUTHORITY, "-out", settings.CA, "-days", "1825",
-             "-subj", "/CN=bowline lab CA", *extensions])
-        AUTHORITY.chmod(0o600)
+    made = AUTHORITY.ensure("bowline lab CA")
+    if made:
         for name in CERTIFICATES:
             (settings.TLS / f"{name}.crt").unlink(missing_ok=True)
-        made.append("CA")
-    made += [name for name, names in CERTIFICATES.items() if certificate(settings.TLS / name, names)]
-    return made
+    return made + [name for name, names in CERTIFICATES.items() if certificate(settings.TLS / name, names)]
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA of a lab's own: the file of its certificate and that of its key."""
+
+    certificate: Path
+    key: Path
+
+    def ensure(self, name: str) -> list[str]:
+        """Make it unless it is there; what was made."""
+        if self.key.exists() and _fresh(self.certificate):
+            return []
+        extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+        run(["openssl", "req", "-x509", *_KEY, "-keyout", self.key, "-out", self.certificate, "-days", "1825", "-subj", f"/CN={name}", *extensions])
+        self.key.chmod(0o600)
+        return ["CA"]
+
+    def sign(self, stem: Path, names: str, usage: str = "serverAuth") -> bool:
+        """A pair ``stem``.crt and ``stem``.key for subject alternative names; true when it was made now."""
+        public, key, request, extension = (stem.with_name(f"{stem.name}.{end}") for end in ("crt", "key", "csr", "ext"))
+        if key.exists() and _fresh(public) and ok(["openssl", "verify", "-CAfile", self.certificate, public]):
+            return False
+        write(extension, f"subjectAltName={names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage={usage}\n")
+        run(["openssl", "req", "-new", *_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={names.split(',')[0].partition(':')[2]}"])
+        key.chmod(0o600)
+        run(["openssl", "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
+             "-out", public, "-days", "825", "-extfile", extension])
+        request.unlink()
+        extension.unlink()
+        return True
+
+
+AUTHORITY = Authority(settings.CA, settings.TLS / "ca.key")
 
 
 def certificate(stem: Path, names: str) -> bool:
-    """A pair ``stem``.crt and ``stem``.key for subject alternative names, signed by the lab's CA; true when it was made now."""
-    public, key, request, extension = (stem.with_name(f"{stem.name}.{end}") for end in ("crt", "key", "csr", "ext"))
-    if key.exists() and _fresh(public) and ok(["openssl", "verify", "-CAfile", settings.CA, public]):
-        return False
-    write(extension, f"subjectAltName={names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
-    run(["openssl", "req", "-new", *_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={names.split(',')[0].partition(':')[2]}"])
-    key.chmod(0o600)
-    run(["openssl", "x509", "-req", "-in", request, "-CA", settings.CA, "-CAkey", AUTHORITY, "-CAcreateserial",
-         "-out", public, "-days", "825", "-extfile", extension])
-    request.unlink()
-    extension.unlink()
-    return True
+    """A server's pair, signed by the CA of the first lab."""
+    return AUTHORITY.sign(stem, names)
 
 
 def _fresh(certificate: Path) -> bool:
