@@ -68,9 +68,9 @@ def _socket(endpoint: Endpoint, seen: str) -> FleetError:
 def _tls(endpoint: Endpoint, options: Options, plain: socket.socket) -> t.Optional[FleetError]:
     """A handshake, and a moment of listening: with TLS 1.3 a server refuses a client's certificate after the client's handshake is over."""
     try:
-        context = _context(options)
+        context = context_of(options)
     except (OSError, ValueError) as error:
-        return _files(endpoint, options, error)
+        return wrong_files(endpoint, options, error)
     plain.settimeout(PATIENCE)
     try:
         with context.wrap_socket(plain, server_hostname=options.tls_hostname or endpoint.host) as spoken:
@@ -85,8 +85,12 @@ def _tls(endpoint: Endpoint, options: Options, plain: socket.socket) -> t.Option
     return None
 
 
-def _context(options: Options) -> ssl.SSLContext:
+def context_of(options: Options) -> ssl.SSLContext:
+    """What both sides have to show each other. Raises OSError or ValueError when a file cannot be used."""
     context = ssl.create_default_context(cafile=options.ca_path or None)
+    # From 3.13 on Python refuses certificates without an authority key identifier, as the steps of Docker's documentation make them
+    # (https://docs.docker.com/engine/security/protect-access/); the engine and its CLI take them.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not options.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -96,7 +100,7 @@ def _context(options: Options) -> ssl.SSLContext:
     return context
 
 
-def _files(endpoint: Endpoint, options: Options, error: Exception) -> FleetError:
+def wrong_files(endpoint: Endpoint, options: Options, error: Exception) -> FleetError:
     mismatch = "MISMATCH" in str(getattr(error, "reason", ""))
     said = f"{options.client_key} is not the key of {options.client_cert}" if mismatch else str(error)
     return FleetError(

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from .._core.errors import FleetError
 from .._core.wait import Deadline
-from .diagnose import diagnose
+from .diagnose import context_of, diagnose, wrong_files
 from .endpoint import Endpoint, Options, newer
 from .model import API_VERSION_MIN, Json
 
@@ -269,7 +269,10 @@ def _client(endpoint: Endpoint, options: Options) -> t.Any:
     # REQUESTS_CA_BUNDLE of the environment would take the place of ca_path, and a proxy or ~/.netrc would get in between.
     client.trust_env = False
     if endpoint.kind == "tls":
-        client.mount("https://", _adapter(options))
+        try:
+            client.mount("https://", _adapter(options))
+        except (OSError, ValueError) as error:
+            raise wrong_files(endpoint, options, error) from error
     return client
 
 
@@ -284,14 +287,15 @@ def _over_ssh(docker: t.Any, settings: t.Mapping[str, t.Any]) -> t.Any:
 
 
 def _adapter(options: Options) -> t.Any:
-    """Requests' own adapter, with the name that the certificate has to be for. The SDK has lost that option with 7.0."""
+    """Requests' own adapter, with our idea of a good certificate and of its name, an option that the SDK has lost with 7.0."""
     import requests.adapters
 
+    context = context_of(options)
     named = {"assert_hostname": options.tls_hostname, "server_hostname": options.tls_hostname} if options.tls_hostname else {}
 
     class Named(requests.adapters.HTTPAdapter):  # type: ignore[misc]
         def init_poolmanager(self, *words: t.Any, **more: t.Any) -> None:
-            super().init_poolmanager(*words, **more, **named)
+            super().init_poolmanager(*words, **more, **named, ssl_context=context)
 
     return Named(max_retries=0)
 
