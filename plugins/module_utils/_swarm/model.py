@@ -106,7 +106,7 @@ class Desired:
 
     ``services`` are ServiceSpecs; ``networks``, ``configs``, ``secrets`` bodies of their create calls (``Data`` in base64). ``auth`` is
     X-Registry-Auth by service and is never shown; ``waves`` the wave of each service (0 where none is named). ``externals`` has the keys
-    networks, configs, secrets, each with the names that must exist.
+    networks, configs, secrets, each with the names that must exist. ``warnings`` is what the CLI passed over, in its words.
     """
 
     name: str
@@ -118,6 +118,7 @@ class Desired:
     waves: t.Mapping[str, int] = field(default_factory=dict)
     gates: t.Tuple[Json, ...] = ()
     externals: t.Mapping[str, t.Tuple[str, ...]] = field(default_factory=dict)
+    warnings: t.Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
