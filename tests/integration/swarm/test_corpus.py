@@ -29,7 +29,7 @@ sys.modules["bowline_plain_endpoint"] = endpoint
 SPEC.loader.exec_module(endpoint)
 
 COMPOSE = Path(__file__).parent / "compose"
-OURS = sorted(COMPOSE.glob("*.yml"))
+OURS = sorted(COMPOSE.glob("*.compose"))
 OTHERS = sorted(path for path in Path(os.environ["BOWLINE_CORPUS"]).rglob("*.y*ml")) if os.environ.get("BOWLINE_CORPUS") else []
 KINDS = ("networks", "configs", "secrets", "services")
 NOISE = re.compile(r"Since --detach=false.*\n|In a future release.*\n|Ignoring (un)?supported options.*\n|image .* could not be accessed.*\n(.*\n){0,3}")
@@ -100,7 +100,7 @@ def test_our_files_become_what_the_cli_sends(folder, path):
 
 
 def test_several_files_are_one_stack_and_the_later_one_wins(folder):
-    files = [folder / "c" / name for name in ("long.yml", "override.yml")]
+    files = [folder / "c" / name for name in ("long.compose", "override.compose")]
     assert same(folder, files, {"TAG": "1"}) == "converted"
     desired = planned("v-stack", files, {"TAG": "1"})
     assert desired.waves == {"v-stack_web": 4, "v-stack_api": 1} and [gate["name"] for gate in desired.gates] == ["front"]
@@ -129,8 +129,8 @@ def test_files_of_others_become_what_the_cli_sends(tmp_path, path):
 def test_texts_with_dollars_are_replaced_once_and_as_the_cli_does(folder):
     """Random texts through labels, environment, command and a config's file name; a fixed seed, so that a failure comes again."""
     dice = random.Random(20261128)
-    parts = ["$", "$$", "$$$", "${", "}", "${A}", "$A", "${NONE}", "$NONE", "${NONE:-d}", "${NONE-$x}", "${E:-e}", "${E-e}", "${A:?m}", "${A?m}", "${A:-${B}}", "a", " ",
-             "-", "_", "1", "{", ":", "?", "$1", "${A:+x}", "é", "\\", "'", '"', "#", "%"]  # fmt: skip
+    parts = ["$", "$$", "$$$", "${", "}", "${A}", "$A", "${NONE}", "$NONE", "${NONE:-d}", "${NONE-$x}", "${E:-e}", "${E-e}", "${A:?m}", "${A?m}"]
+    parts += ["${A:-${B}}", "${A:+x}", "$1", *"a -_1{:?é\\'\"#%"]
     env = {"A": "va$$l ${B} $B", "B": "b", "E": ""}
     seen = {"converted": 0, "refused": 0}
     for number in range(40):

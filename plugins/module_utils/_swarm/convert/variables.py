@@ -21,7 +21,9 @@ _INSIDE = re.compile(r"\$\{([_a-z][_a-z0-9]*)|\A\$([_a-z][_a-z0-9]*)\Z", re.IGNO
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # These steer the CLI itself, or load code into it; where it looks for programs and for credentials is not for a file to say.
-_STEERING = re.compile(r"PATH\Z|LD_|DYLD_|GO(DEBUG|TRACEBACK|MAXPROCS|GC)\Z|OTEL_|DOCKER_(?!CONFIG\Z)(HOST|CONTEXT|API_VERSION|TLS|CERT_PATH|CUSTOM_HEADERS|CLI_)|BUILDKIT_")
+_STEERING = re.compile(
+    r"PATH\Z|LD_|DYLD_|GO(DEBUG|TRACEBACK|MAXPROCS|GC)\Z|OTEL_|DOCKER_(HOST|CONTEXT|API_VERSION|TLS|CERT_PATH|CUSTOM_HEADERS|CLI_)|BUILDKIT_"
+)
 _NOT_IN_FILES = ("HOME", "DOCKER_CONFIG")
 
 
