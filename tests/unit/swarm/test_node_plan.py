@@ -117,7 +117,8 @@ def test_what_is_accepted_moves_as_it_can():
 def test_what_runs_elsewhere_or_has_ended_is_left_alone():
     seen = world(service("here"), more=())
     other = service("there")
-    seen = World("c", {}, nodes=seen.nodes, services=(*seen.services, other), tasks=(*seen.tasks, task(2, other), task(1, other, "shutdown")))
+    ending = {**task(1, other), "DesiredState": "shutdown"}
+    seen = World("c", {}, nodes=seen.nodes, services=(*seen.services, other), tasks=(*seen.tasks, task(2, other), task(1, other, "shutdown"), ending))
     assert [move.service for move in drain(seen, seen.nodes[0], Asked()).moves] == ["here"]
 
 

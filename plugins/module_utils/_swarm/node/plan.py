@@ -32,7 +32,8 @@ def drain(world: World, node: Json, asked: Asked, rollouts: t.Iterable[str] = ()
     rolling, tasks = frozenset(rollouts), list(world.tasks)
     ports = {service["ID"]: placement.published(service["Spec"], "host") for service in world.services}
     for service in sorted(world.services, key=lambda one: str(one["Spec"].get("Name"))):
-        here = live_on(node["ID"], world.tasks, service["ID"])
+        # A task that has been told to end needs no place elsewhere: what takes its place is there, or is not wanted.
+        here = [task for task in live_on(node["ID"], world.tasks, service["ID"]) if task.get("DesiredState") not in ("shutdown", "remove")]
         if not here:
             continue
         name, mode = service["Spec"]["Name"], placement.mode_of(service["Spec"])

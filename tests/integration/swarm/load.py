@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Requests at an even rate to a port of every node, through a HAProxy as people have it: health checks, and a retry where no answer came."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+CONFIG = """\
+global
+  stats socket {folder}/admin.sock
+defaults
+  mode http
+  timeout connect 500ms
+  timeout client 5s
+  timeout server 5s
+  timeout queue 500ms
+  retries 3
+  option redispatch 1
+  retry-on conn-failure empty-response
+  default-server inter 150ms fastinter 100ms fall 1 rise 1 check
+frontend front
+  bind 127.0.0.1:{port}
+  default_backend nodes
+backend nodes
+  option httpchk GET /health
+{servers}
+"""
+
+
+class Load:
+    """``answers`` counts by what came: a status, or the name of an error."""
+
+    def __init__(self, folder, port, targets, rate=40):
+        self.folder, self.port, self.rate, self.targets = folder, port, rate, targets
+        self.answers, self.tasks = {}, set()
+        self._end = threading.Event()
+
+    def __enter__(self):
+        servers = "\n".join(f"  server n{number} {target}" for number, target in enumerate(self.targets))
+        config = self.folder / "haproxy.cfg"
+        config.write_text(CONFIG.format(folder=self.folder, port=self.port, servers=servers), encoding="utf-8")
+        binary = shutil.which("haproxy") or "/usr/sbin/haproxy"
+        self.process = subprocess.Popen([binary, "-db", "-f", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while self._ask() != "200":
+            assert time.monotonic() < deadline, "the service never answered through the proxy"
+            time.sleep(0.05)
+        self.threads = [threading.Thread(target=self._run, args=(number,)) for number in range(4)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._end.set()
+        for thread in self.threads:
+            thread.join()
+        self.process.terminate()
+        self.process.wait(10)
+
+    @property
+    def failed(self):
+        return sum(number for answer, number in self.answers.items() if answer != "200")
+
+    @property
+    def served(self):
+        return self.answers.get("200", 0)
+
+    def _run(self, number):
+        lock, interval = threading.Lock(), 4 / self.rate
+        due = time.monotonic() + number * interval / 4
+        while not self._end.wait(max(0.0, due - time.monotonic())):
+            answer = self._ask()
+            with lock:
+                self.answers[answer] = self.answers.get(answer, 0) + 1
+            due = max(due + interval, time.monotonic() - 1)
+
+    def _ask(self):
+        try:
+            link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=6)
+            try:
+                link.request("GET", "/")
+                answer = link.getresponse()
+                answer.read()
+                return str(answer.status)
+            finally:
+                link.close()
+        except (OSError, http.client.HTTPException, socket.timeout) as error:
+            return type(error).__name__
