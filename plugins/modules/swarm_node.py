@@ -145,7 +145,7 @@ failure:
   description: Code, message, remedy and details.
   returned: failure
   type: dict
-  sample: {code: quorum_risk, message: '3 managers, 2 reachable (not: m3), 2 needed: another manager is already gone, so m2 stays.', remedy: Repair it., details: {}}
+  sample: {code: quorum_risk, message: '3 managers, 2 reachable (not: m3), 2 needed.', remedy: Repair or add a manager., details: {}}
 """
 from ansible.module_utils.basic import AnsibleModule
 

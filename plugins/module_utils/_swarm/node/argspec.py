@@ -34,3 +34,9 @@ NODE: t.Dict[str, t.Any] = {
     },
     "reason": {"type": "str"},
 }
+
+NODE_INFO: t.Dict[str, t.Any] = {
+    "node": {"type": "str"},
+    "gather": {"type": "list", "elements": "str", "choices": ["summary", "tasks", "resources", "blockers"], "default": ["summary"]},
+    **{name: NODE[name] for name in ("mode", "intent", "quorum")},
+}
