@@ -118,7 +118,8 @@ def purge(lab: instance.Instance) -> None:
             engine.remove(member)
         for folder in (lab.home, lab.run):
             shutil.rmtree(folder, ignore_errors=True)
-        if not os.environ.get("LAB_CACHE"):
+        # The cache is every instance's; it goes with the lab of the tests.
+        if not lab.letter and not os.environ.get("LAB_CACHE"):
             for tar in settings.CACHE.glob("swarm-*.tar"):
                 tar.unlink()
         lab.json.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The engines: Debian's dockerd, each with namespaces of its own for network, host name, mounts and processes.
 
-The first process of its process namespace is dockerd: with it everything that it started ends, as when a machine loses its power.
+With the first process of such a namespace everything in it ends, as when a machine loses its power.
 """
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from pathlib import Path
 from ..shell import Daemon, LabError, ok, run, wait, write
 from .instance import Instance, Member
 
+# The first process of the namespace: it hands SIGTERM on and reaps what loses its parent, which dockerd would not.
 # An engine of this machine may have a containerd that every dockerd would take; hidden, each starts its own.
 _FIRST = """\
 hostname "$0"
 if [ -d /run/containerd ]; then mount -t tmpfs none /run/containerd; fi
-exec dockerd "$@"
+dockerd "$@" &
+trap 'kill -TERM $!' TERM
+while kill -0 $! 2>/dev/null; do wait $!; done
 """
 
 
@@ -89,7 +92,7 @@ def ready(member: Member) -> None:
 
 
 def first(member: Member) -> int | None:
-    """PID of dockerd itself, which is the first process of its namespace."""
+    """PID of the first process of its namespace; None when it does not run."""
     pid = daemon(member).pid()
     if pid is None:
         return None
