@@ -123,7 +123,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to one service. ``action`` is create, update, remove or none; ``restarts`` none, some or all (F7).
+    """What is done to one service. ``action`` is create, update, remove, recreate (remove, then create) or none; ``restarts`` none, some, all (F7).
 
     ``before`` is the live service with its version (None where there is none), ``after`` the ServiceSpec that is posted (None: removed).
     """

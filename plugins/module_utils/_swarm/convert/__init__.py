@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import asdict
 
 from ..._core.errors import FleetError
 from ..._core.preflight import Finding
 from ..._core.runner import Runner
+from ..findings import failure
 from ..model import Desired, World
 from . import cli, documents, extension, variables
 from .recorder import KINDS, Recorder
@@ -54,7 +54,7 @@ def convert(
             raise _unknown_call(recorder)
         found += _refusal(cli.own_words(done, given), named, unset) if done.rc else unread + (documents.dropped(trees) if strict_env else [])
     if found or done is None:
-        raise _failure(found)
+        raise failure(found, "Nothing was sent to the cluster.")
     return Desired(
         name=name,
         services=recorder.created["services"],
@@ -135,15 +135,4 @@ def _unknown_call(recorder: Recorder) -> FleetError:
         f"The docker CLI asked for {calls}, which the recorder does not know. Nothing was sent to the cluster.",
         remedy="Use a docker CLI from 20.10 to 28 on the host that runs the module, and report the call.",
         details={"calls": list(dict.fromkeys(recorder.unknown))},
-    )
-
-
-def _failure(found: t.Sequence[Finding]) -> FleetError:
-    codes = {finding.code for finding in found}
-    message = f"{' '.join(dict.fromkeys(finding.message for finding in found))} Nothing was sent to the cluster."
-    return FleetError(
-        codes.pop() if len(codes) == 1 else "preflight_failed",
-        message,
-        remedy=found[0].remedy,
-        details={"findings": [asdict(finding) for finding in dict.fromkeys(found)]},
     )
