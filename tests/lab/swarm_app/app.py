@@ -101,12 +101,12 @@ class Server(http.server.ThreadingHTTPServer):
 
 def main():
     print(f"version {os.environ.get('VERSION')}, fault {os.environ.get('FAULT') or 'none'}", flush=True)
+    # The first process of a container has no default for SIGTERM: without a handler it would not end (pid_namespaces(7)).
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in FAULT else lambda *_: sys.exit(0))
     if "crash" in FAULT:
         time.sleep(float(FAULT["crash"] or 0))
         print("crash: told to end with 3", file=sys.stderr, flush=True)
         return 3
-    # The first process of a container has no default for SIGTERM: without a handler it would not end (pid_namespaces(7)).
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in FAULT else lambda *_: sys.exit(0))
     time.sleep(float(FAULT.get("slow") or 0))
     server = Server(("", int(os.environ.get("PORT", "8080"))), Handler)
     if "deaf" not in FAULT:
