@@ -9,7 +9,7 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback cancel lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration suite faults bench-pg build docs lock dev runtime clean
+.PHONY: help cutover rollback cancel lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite faults bench-pg build docs lock dev runtime clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,8 +59,11 @@ unit: dev ## Unit tests; ARGS goes to pytest (ARGS='-k wait')
 integration: dev ## Tests of the rooms against real servers on loopback; ARGS goes to pytest
 	@exec $(PYTHON) scripts/test.py integration -- $(ARGS)
 
-faults: dev ## Every fault at every moment, every option of pg_cutover; hours; ARGS goes to pytest
-	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/cutover/faults.py $(ARGS)
+faults: dev ## Every fault at every moment, every option of pg_cutover, every fault of a Swarm; hours; ARGS goes to pytest
+	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/integration/swarm tests/cutover/faults.py $(ARGS)
+
+swarm: dev ## Tests of Swarm against three real managers; ARGS goes to pytest
+	@exec $(PYTHON) scripts/test.py swarm -- $(ARGS)
 
 suite: dev ## Cutovers and rollbacks of two stacks in the lab; ARGS goes to pytest
 	@exec $(PYTHON) scripts/test.py suite -- $(ARGS)

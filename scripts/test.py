@@ -202,6 +202,16 @@ def lab(_arguments: list[str]) -> list[Command]:
     return [Command([sys.executable, "tests/lab/lab.py", "up"])]
 
 
+def swarm_lab(_arguments: list[str]) -> list[Command]:
+    return [Command([sys.executable, "tests/lab/swarm.py", "up"])]
+
+
+def swarm(arguments: list[str]) -> list[Command]:
+    """The tests start the Swarm lab unless it runs. It is stopped when all of them have run: what comes next measures time."""
+    commands = pytest("swarm", "tests/integration/swarm")(arguments)
+    return commands if arguments else [*commands, Command([sys.executable, "tests/lab/swarm.py", "down"])]
+
+
 def build(_arguments: list[str]) -> list[Command]:
     """Build from tracked files, install into an empty folder, and load from there, in another working directory, what was built."""
     base = BUILD / "dist"
@@ -234,7 +244,15 @@ STAGES = {
         Stage("oldest", f"unit tests with Python {OLDEST}", oldest, 600, pytest=True),
         Stage("build", "collection built, installed and loaded elsewhere", build, 300),
         Stage("lab", "lab started", lab, 900),
-        Stage("integration", "rooms against real servers, some of them the lab's", pytest("integration", "tests/integration", beside=True), 2400, pytest=True),
+        Stage("swarm-lab", "Swarm lab started", swarm_lab, 300),
+        Stage("swarm", "the room _swarm against three real managers", swarm, 900, pytest=True, needs=("swarm-lab",)),
+        Stage(
+            "integration",
+            "rooms against real servers, some of them the lab's",
+            pytest("integration", "tests/integration", "--ignore=tests/integration/swarm", beside=True),
+            2400,
+            pytest=True,
+        ),
         Stage(
             "fault",
             "kills at every step and generated databases between two real PostgreSQL servers, a sample",
@@ -246,6 +264,7 @@ STAGES = {
     )
 }
 BESIDE_THE_LAB = ("lint", "sanity", "unit", "oldest", "build")
+LABS = ("lab", "swarm-lab")
 LIVE: set[subprocess.Popen[bytes]] = set()
 
 
@@ -352,9 +371,9 @@ def show(outcome: Outcome, done: int, total: int) -> None:
 
 
 def run_all(arguments: list[str]) -> list[Outcome]:
-    """All stages that exist in this clone, static ones beside the start of the lab."""
+    """All stages that exist in this clone, static ones beside the start of the labs."""
     with_lab = (ROOT / "tests" / "lab" / "lab.py").is_file()
-    absent = {"lab": not with_lab, "suite": not (ROOT / "tests" / "cutover").is_dir()}
+    absent = {"lab": not with_lab, "swarm-lab": not with_lab, "swarm": not with_lab, "suite": not (ROOT / "tests" / "cutover").is_dir()}
     names = [name for name in STAGES if not absent.get(name)]
     outcomes: list[Outcome] = []
     lock = threading.Lock()
@@ -377,10 +396,9 @@ def run_all(arguments: list[str]) -> list[Outcome]:
 
     beside = threading.Thread(target=each, args=([name for name in names if name in BESIDE_THE_LAB],), daemon=True)
     beside.start()
-    if with_lab:
-        one("lab")
+    each([name for name in names if name in LABS])
     beside.join()
-    each([name for name in names if name not in BESIDE_THE_LAB and name != "lab"])
+    each([name for name in names if name not in (*BESIDE_THE_LAB, *LABS)])
     return outcomes
 
 
@@ -408,7 +426,7 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     collection_tree(ROOT)
     started = time.monotonic()
-    if chosen in (None, "lint", "integration", "fault", "suite"):
+    if chosen in (None, "lint", "integration", "swarm", "fault", "suite"):
         if subprocess.run([str(ROOT / "scripts" / "packages")], check=False).returncode != 0:
             return 1
     if chosen:

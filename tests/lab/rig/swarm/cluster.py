@@ -51,10 +51,10 @@ def nodes(member: Member) -> list[dict[str, t.Any]]:
 
 
 def healthy(instance: Instance) -> bool:
-    """Every manager lists all of them as ready, active and part of the quorum."""
+    """Every manager lists all of them as ready and part of the quorum."""
     for member in instance.members:
         seen = nodes(member)
-        good = [one for one in seen if one["Status"] == "Ready" and one["Availability"] == "Active" and one["ManagerStatus"] in ("Leader", "Reachable")]
+        good = [one for one in seen if one["Status"] == "Ready" and one["ManagerStatus"] in ("Leader", "Reachable")]
         if len(good) != len(instance.members) or len(seen) != len(instance.members):
             return False
     return True

@@ -14,7 +14,7 @@ from .. import settings
 from ..image import bootstrap
 from ..shell import run
 from . import registry
-from .engine import docker, each
+from .engine import PLAIN, docker, each
 from .instance import Instance
 
 FOLDER = settings.LAB / "swarm_app"
@@ -90,5 +90,5 @@ def _variant(instance: Instance, tag: str, version: str, fault: str, stage: str)
     member = instance.members[0]
     arguments: list[t.Any] = [word for pair in (("VERSION", version), ("FAULT", fault), ("BASE", BASE)) for word in ("--build-arg", "=".join(pair))]
     run(["docker", "-H", member.socket, "build", "--target", stage, *arguments, "--label", f"{settings.LABEL}=image",
-         "-t", reference(instance, tag), FOLDER], timeout=300)
+         "-t", reference(instance, tag), FOLDER], timeout=300, env=PLAIN)
     docker(member, "push", "-q", reference(instance, tag))
