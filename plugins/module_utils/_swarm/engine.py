@@ -79,16 +79,29 @@ class Engine:
     def world(self, stack: t.Optional[str] = None) -> World:
         """One observation: of everything, or of one stack. Nodes are always all of them."""
         mine = {"label": [f"{STACK_LABEL}={stack}"]} if stack else None
+        services = self.services(mine)
         return World(
             self.cluster_id,
             self.info(),
             self.nodes(),
-            self.services(mine),
+            services,
             self.tasks(mine),
-            self.networks(mine),
+            self._with_predefined(self.networks(mine), services),
             self.configs(mine),
             self.secrets(mine),
         )
+
+    def _with_predefined(self, networks: tuple[Json, ...], services: tuple[Json, ...]) -> tuple[Json, ...]:
+        """``networks`` and those of Swarm's own that ``services`` use: its `host` and `bridge` have ids, and are in no list (seen on 20.10)."""
+        known = {str(network["Id"]) for network in networks}
+        used = {str(item.get("Target")) for service in services for item in (service["Spec"].get("TaskTemplate") or {}).get("Networks") or ()}
+        found = []
+        for identity in sorted(used - known):
+            try:
+                found.append(self.network(identity))
+            except Gone:
+                continue
+        return (*networks, *found)
 
     def info(self) -> Json:
         return t.cast(Json, self._get("/info"))
