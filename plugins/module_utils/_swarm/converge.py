@@ -22,6 +22,7 @@ MONITOR = 5.0
 # A task that was told to stop is `shutdown`. `complete` is good for what ends by design only: a program that ends with 0 again and again, or one
 # that obeys when it is stopped for being unhealthy (engine 20.10), is started anew for ever.
 FAILED = ("failed", "rejected")
+_OVER = (*FAILED, "complete")
 # Engine 20.10 shows it in the template of a service and not in the specs of its tasks.
 _SERVICE_ONLY = ("Runtime",)
 _IMAGE = re.compile(
@@ -88,8 +89,11 @@ def judge(timeline: t.Sequence[Snapshot], applied: Json, limits: Limits) -> Verd
     if pending:
         said = f"{len(pending)} tasks of {name} found no node for {limits.pending_timeout:g} s: {_error(pending[-1])}."
         return Verdict("unschedulable", name, said, _evidence(pending, now.nodes))
-    since = _since(timeline, lambda snapshot: _is_good(snapshot, applied, limits))
-    if since is not None and now.at - since >= (monitor_of(applied) if limits.monitor is None else limits.monitor):
+    # The same tasks all the time: of a service that crashes and is started anew, every look may see one that runs.
+    same = _good_tasks(now, applied)
+    since = _since(timeline, lambda snapshot: _is_good(snapshot, applied, limits) and _good_tasks(snapshot, applied) == same)
+    monitor = monitor_of(applied) if limits.monitor is None else limits.monitor
+    if since is not None and now.at - since >= max(monitor, 2 * _longest_life(timeline, failed)):
         return Verdict("converged", name, f"{name} runs as applied.", ())
     return _silent(timeline, applied, limits, name, failed)
 
@@ -177,6 +181,24 @@ def _count(snapshot: Snapshot, applied: Json, limits: Limits) -> t.Tuple[int, in
     return len(places), replicas_of(live), len(old)
 
 
+def _longest_life(timeline: t.Sequence[Snapshot], failed: t.Sequence[Json]) -> float:
+    """Seconds from the first sight of a task to that of its end, the longest of ``failed``: who follows them has to outlive them by far.
+
+    A program that crashes after three seconds is good for every monitor of two.
+    """
+    lives = [0.0]
+    for task in failed:
+        seen = [snapshot.at for snapshot in timeline if any(other.get("ID") == task.get("ID") for other in snapshot.tasks)]
+        ended = [snapshot.at for snapshot in timeline if any(other.get("ID") == task.get("ID") and other.get("Status", {}).get("State") in _OVER
+                                                             for other in snapshot.tasks)]  # fmt: skip
+        lives.append(ended[0] - seen[0])
+    return max(lives)
+
+
+def _good_tasks(snapshot: Snapshot, applied: Json) -> t.FrozenSet[str]:
+    return frozenset(str(task.get("ID")) for task in _of_iteration(snapshot) if good(task, applied) and fresh(task, applied, snapshot.nodes))
+
+
 def _of_iteration(snapshot: Snapshot) -> t.List[Json]:
     """The tasks; of a job only those of its present run."""
     iteration = (((snapshot.service or {}).get("JobStatus") or {}).get("JobIteration") or {}).get("Index")
@@ -253,6 +275,14 @@ def _reasons(failed: t.Sequence[Json]) -> str:
     return f" ({'; '.join(said[:3])})" if said else ""
 
 
+def _exit_code(task: Json) -> t.Optional[int]:
+    """How the container ended; None where none was started, for which the engine says 0."""
+    status = task.get("Status") or {}
+    container = status.get("ContainerStatus") or {}
+    ended = status.get("State") in ("failed", "complete", "shutdown") and container.get("ContainerID")
+    return t.cast(t.Optional[int], container.get("ExitCode")) if ended else None
+
+
 def _evidence(tasks: t.Sequence[Json], nodes: t.Sequence[Json]) -> t.Tuple[Json, ...]:
     """Where and how tasks ended or wait; newest first, ten at most."""
     names = {node.get("ID"): hostname(node) for node in nodes}
@@ -263,7 +293,7 @@ def _evidence(tasks: t.Sequence[Json], nodes: t.Sequence[Json]) -> t.Tuple[Json,
             "node": names.get(task.get("NodeID"), task.get("NodeID")),
             "state": (task.get("Status") or {}).get("State"),
             "error": _error(task),
-            "exit_code": ((task.get("Status") or {}).get("ContainerStatus") or {}).get("ExitCode"),
+            "exit_code": _exit_code(task),
         }
         for task in list(reversed(tasks))[:10]
     )

@@ -18,6 +18,11 @@ ADVICE = {
         "Leave `api_version` at `auto`, or update the engine that is named.",
         CLUSTER,
     ),
+    "canary_impossible": Advice(
+        "A canary is some of the replicas of a service that runs: a new one, a global one, one replica, or a port on every node leaves no room for it.",
+        "Name the services that can have one in `canary.services`, or deploy the whole stack with `state: present`.",
+        NOTHING_WRITTEN,
+    ),
     "cluster_mismatch": Advice(
         "An endpoint was built anew, joined another Swarm, or the inventory names engines of two clusters.",
         "Read which engine is in which cluster. Correct `docker_host`, or take the engine out of the foreign cluster and run the role `swarm_cluster`.",

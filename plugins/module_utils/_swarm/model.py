@@ -28,6 +28,7 @@ NAME_MAX = 64
 
 FAILURES: dict[str, str] = {
     "api_unsupported": "The engine speaks an older API than 1.41, or refuses the one that is asked for.",
+    "canary_impossible": "A service of the canary cannot have a part of its replicas on another version; the reason is named.",
     "cluster_mismatch": "An endpoint belongs to another cluster than the one that is meant; which engine is where is named.",
     "compose_invalid": "The docker CLI refuses the compose files; its own words are in the message.",
     "conflict": "Somebody else changed the object since it was read; nothing was written over it.",

@@ -52,7 +52,7 @@ def service(of, *, update=None, message="", index=10, job=None):
 
 def task(name, of, *, slot=1, on="m1", state="running", wanted="running", error="", code=None, at="", job=None):
     status = {"State": state, "Timestamp": at or f"2026-01-01T00:00:{sum(map(ord, name)) % 60:02}Z"}
-    status.update({"Err": error} if error else {}, **({"ContainerStatus": {"ExitCode": code}} if code is not None else {}))
+    status.update({"Err": error} if error else {}, **({"ContainerStatus": {"ContainerID": "c", "ExitCode": code}} if code is not None else {}))
     shown = {key: value for key, value in of["TaskTemplate"].items() if key != "Runtime"}
     found = {"ID": name, "ServiceID": f"id-{of['Name']}", "Slot": slot, "Spec": shown, "Status": status, "DesiredState": wanted}
     if on:

@@ -56,6 +56,7 @@ GLOBAL = spec("app:2", mode={"Global": {}}, constraints=["node.hostname!=m3"])
         pytest.param(held(running(NEW, "c", "d"), 30, update="updating"), NEW, LIMITS, "waiting", id="Swarm still updates: ports leave no trace in tasks"),
         pytest.param([*held(running(NEW, "c", "d"), 4), at(5, running(NEW, "c")), *held(running(NEW, "c", "e"), 4, start=6)], NEW, LIMITS, "waiting",
                      id="good again is counted anew"),
+        pytest.param([at(n, running(NEW, "c", f"d{n}")) for n in range(30)], NEW, LIMITS, "waiting", id="a task is another one at each look: it crashes"),
         pytest.param([STARTED, at(1, running(OLD, "a", "b"), of=OLD, update="rollback_started", message="task x")], NEW, LIMITS, "rolled_back_by_swarm",
                      id="rollback_started"),
         pytest.param([STARTED, at(1, running(OLD, "a", "b"), of=OLD, update="rollback_completed")], NEW, LIMITS, "rolled_back_by_swarm",
@@ -120,6 +121,24 @@ def test_a_task_that_may_end_well_is_good_when_it_has():
     done = [task("c", once, state="complete", wanted="shutdown"), task("d", once, slot=2)]
     assert judge(held(done, 5, of=once), once, LIMITS).code == "converged"
     assert judge(held([task("c", NEW, state="complete", wanted="shutdown"), task("d", NEW, slot=2)], 5), NEW, LIMITS).code == "waiting"
+
+
+def crashing(number, second, life):
+    """One task after another, each alive for ``life`` seconds."""
+    turn = second // life
+    dead = [task(f"c{n}", NEW, state="failed", wanted="shutdown", error="exit", code=3, at=f"2026-01-01T00:02:{n:02}Z") for n in range(turn)]
+    return [task("d", NEW, slot=2), task(f"c{turn}", NEW), *dead][:number]
+
+
+def test_a_program_that_outlives_the_monitor_and_crashes_is_no_success():
+    """Seen in the lab: a crash every three seconds, and a monitor of one."""
+    short = spec("app:2", monitor=1)
+    shown = [[*crashing(9, second, 3)] for second in range(30)]
+    timeline = [at(second, [{**one, "Spec": {key: value for key, value in short["TaskTemplate"].items() if key != "Runtime"}} for one in tasks], of=short)
+                for second, tasks in enumerate(shown)]
+    codes = [judge(timeline[: end + 1], short, LIMITS).code for end in range(len(timeline))]
+    # Once it has failed, it is not believed before it has outlived what failed by far.
+    assert codes[1] == "converged" and "converged" not in codes[3:12] and codes[12] == "crash_loop"
 
 
 def test_a_failure_names_place_and_reason():

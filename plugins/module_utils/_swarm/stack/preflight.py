@@ -49,7 +49,8 @@ def findings(world: World, desired: Desired, plan: StackPlan, levels: t.Mapping[
 
     Only services that are made or changed are looked at: the others run.
     """
-    changed = [change for change in plan.changes if change.after is not None and change.action in ("create", "update")]
+    asked_for = sorted(plan.changes, key=lambda change: change.service)
+    changed = [change for change in asked_for if change.after is not None and change.action in ("create", "update", "recreate")]
     asked: t.Mapping[str, t.Callable[[], t.List[Finding]]] = {
         "quorum": lambda: _quorum(world),
         "externals": lambda: _externals(world, desired),
@@ -187,7 +188,7 @@ def _healthchecks(changed: t.Sequence[Change]) -> t.List[Finding]:
             lacking.append(change.service)
     if not lacking:
         return []
-    said = f"No healthcheck in the files for {', '.join(lacking)}: unless the image has one, a task is good as soon as its process runs."
+    said = f"No healthcheck in the files for {', '.join(sorted(lacking))}: unless the image has one, a task is good as soon as its process runs."
     return [Finding("healthcheck_missing", "healthcheck", said, "Add a healthcheck, or a gate that asks the service.")]
 
 
