@@ -25,7 +25,8 @@ defaults
   retries 3
   option redispatch 1
   retry-on conn-failure empty-response
-  default-server inter 150ms fastinter 100ms fall 1 rise 1 check
+  timeout check 5s
+  default-server inter 300ms fastinter 100ms fall 2 rise 1 check
 frontend front
   bind 127.0.0.1:{port}
   default_backend nodes
@@ -36,12 +37,12 @@ backend nodes
 
 
 class Load:
-    """``answers`` counts by what came: a status, or the name of an error."""
+    """``answers`` counts by what came: a status, or the name of an error. ``failures`` has the time of day of each that was not 200."""
 
-    def __init__(self, folder, port, targets, rate=40):
+    def __init__(self, folder, port, targets, rate=20):
         self.folder, self.port, self.rate, self.targets = folder, port, rate, targets
-        self.answers, self.tasks = {}, set()
-        self._end = threading.Event()
+        self.answers, self.failures = {}, []
+        self._end, self._lock = threading.Event(), threading.Lock()
 
     def __enter__(self):
         servers = "\n".join(f"  server n{number} {target}" for number, target in enumerate(self.targets))
@@ -67,19 +68,20 @@ class Load:
 
     @property
     def failed(self):
-        return sum(number for answer, number in self.answers.items() if answer != "200")
+        return len(self.failures)
 
     @property
     def served(self):
         return self.answers.get("200", 0)
 
     def _run(self, number):
-        lock, interval = threading.Lock(), 4 / self.rate
+        interval = 4 / self.rate
         due = time.monotonic() + number * interval / 4
         while not self._end.wait(max(0.0, due - time.monotonic())):
             answer = self._ask()
-            with lock:
+            with self._lock:
                 self.answers[answer] = self.answers.get(answer, 0) + 1
+                self.failures += [] if answer == "200" else [f"{time.strftime('%H:%M:%S')} {answer}"]
             due = max(due + interval, time.monotonic() - 1)
 
     def _ask(self):
