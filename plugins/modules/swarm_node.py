@@ -54,7 +54,8 @@ options:
       - V(no_place), no other node has room for a task; V(pinned), its constraints name this node alone; V(host_port), its port is in use on all
         others. Its tasks here are stopped and wait for a place.
       - V(local_volume), its data is on the disk of this node. It moves all the same, stopping first, and starts without the data.
-      - V(restart_none), a plain drain ends a service that must not be restarted. V(job_running), a job is killed.
+      - V(restart_none), a plain drain ends a service that must not be restarted. V(job_running), a job runs here, which Swarm does not stop for a
+        drain. It goes on until it ends or the engine does, and the node counts as empty beside it.
       - V(foreign_rollout), an update or rollout of somebody else is open.
     type: list
     elements: str

@@ -36,10 +36,17 @@ def of_file(path: str) -> t.Optional[Validity]:
     """Of the first certificate in a PEM file; None when there is none that can be read."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            text = file.read()
+            return of_pem(file.read())
+    except OSError:
+        return None
+
+
+def of_pem(text: str) -> t.Optional[Validity]:
+    """Of the first certificate in ``text``; None as above."""
+    try:
         begin, end = text.index(ssl.PEM_HEADER), text.index(ssl.PEM_FOOTER)
         return of_der(ssl.PEM_cert_to_DER_cert(text[begin : end + len(ssl.PEM_FOOTER)]))
-    except (OSError, ValueError):
+    except ValueError:
         return None
 
 

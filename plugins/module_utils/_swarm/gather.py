@@ -143,7 +143,8 @@ def inventory(engine: t.Any, world: World, wanted: t.Collection[str], since: flo
         "services": lambda: [service(one, world) for one in world.services],
         "stacks": lambda: stacks(world, history.stacks(engine)),
         "revisions": lambda: revisions(engine),
-        "events": lambda: [event(one) for one in engine.events(since)],
+        # Of the cluster: those of containers show every command that is run in one.
+        "events": lambda: [event(one) for one in engine.events(since, None, {"scope": ["swarm"]})],
         "networks": lambda: [network(one, world) for one in world.networks],
         "volumes": lambda: [{"name": one.get("Name"), "driver": one.get("Driver"), "stack": stack_of(one) or None} for one in engine.volumes()],
         "secrets": lambda: [stored(one, world, "secrets") for one in world.secrets],

@@ -222,6 +222,9 @@ volumes: {{kept: }}
     outcome = ready.done(here, state="drained", accept=["job_running", "local_volume", "pinned"])
     assert sorted(stop["service"] for stop in outcome["stops"]) == [f"{name}_data", f"{name}_job"]
     assert ready.lab.wait("the service to run", lambda: ready.holder(web)) != here
+    # Engine 20.10 goes on with a job on a drained node: it was accepted, so the node counts as empty, and is not drained again for it.
+    assert outcome["evidence"]["outcome"] == "empty"
+    assert ready.run(here, state="drained", accept=["job_running", "local_volume", "pinned"])["changed"] is False
 
 
 def kill_points():
@@ -260,7 +263,7 @@ def test_an_event_of_the_node_during_a_drain_kills_nothing(ready, web):
     finally:
         os.kill(process.pid, signal.SIGCONT)
         out, err = process.communicate(timeout=120)
-    assert not json.loads(out or "{}").get("failed", True), out or err
+    assert json.loads(out or "{}").get("changed"), out or err
     assert ready.holder(web) != here
 
 

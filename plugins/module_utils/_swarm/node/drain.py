@@ -17,7 +17,7 @@ from ..converge import Limits
 from ..engine import Engine, OutOfSequence
 from ..faults import hit
 from ..health import counts
-from ..model import Json, Verdict
+from ..model import Json, Verdict, World
 from ..quorum import hostname
 from . import plan as planning
 from .hands import set_node
@@ -86,7 +86,7 @@ class Drain:
         names = []
         for service in self._engine.services():
             if evacuating(service["Spec"]) == self._id:
-                with self._hold(planning.stack_of(service) or service["Spec"]["Name"]):
+                with self._hold(planning.subject(planning.stack_of(service), service["Spec"]["Name"])):
                     self._post(service["ID"], restored)
                 names.append(str(service["Spec"]["Name"]))
                 hit("N7")
@@ -100,8 +100,10 @@ class Drain:
 
     def left(self) -> t.List[str]:
         """What still runs here, for people."""
-        names = {service["ID"]: service["Spec"]["Name"] for service in self._engine.services()}
-        tasks = planning.live_on(self._id, self._engine.tasks({"node": [self._id]}))
+        services = self._engine.services()
+        names = {service["ID"]: service["Spec"]["Name"] for service in services}
+        seen = World(self._engine.cluster_id, {}, services=services, tasks=self._engine.tasks({"node": [self._id]}))
+        tasks = planning.holding(seen, self._id, self._asked.accept)
         return sorted(f"{names.get(task.get('ServiceID'), task.get('ServiceID'))} ({task['Status']['State']})" for task in tasks)
 
     # --- services
@@ -117,7 +119,7 @@ class Drain:
 
     def _move(self, moves: t.Sequence[Move]) -> None:
         with contextlib.ExitStack() as held:
-            for subject in sorted({move.stack or move.service for move in moves}):
+            for subject in sorted({planning.subject(move.stack, move.service) for move in moves}):
                 held.enter_context(self._hold(subject))
             before, applied = self._engine.tasks(), {}
             for move in moves:

@@ -21,7 +21,14 @@ from .run import described
 
 def info(params: t.Mapping[str, t.Any], connect: t.Callable[[], Engine]) -> Json:
     """The nodes, or the one that is asked for. A failed read is a failure, never an empty list."""
-    engine, gather = connect(), set(params["gather"] or ())
+    engine = connect()
+    try:
+        return _info(params, engine, set(params["gather"] or ()))
+    finally:
+        engine.close()
+
+
+def _info(params: t.Mapping[str, t.Any], engine: Engine, gather: t.Set[str]) -> Json:
     world = engine.world() if gather & {"tasks", "resources", "blockers"} else World(engine.cluster_id, {}, engine.nodes())
     chosen = world.nodes
     if params["node"]:

@@ -59,9 +59,21 @@ def live_on(node_id: str, tasks: t.Iterable[Json], service_id: str = "") -> t.Li
             and (not service_id or task.get("ServiceID") == service_id)]  # fmt: skip
 
 
+def holding(world: World, node_id: str, accept: t.Collection[str]) -> t.List[Json]:
+    """Tasks that keep a node from being empty. Of jobs none, where that was accepted: Docker 20.10 does not stop them for a drain, so they go on
+    until they end or the engine does."""
+    jobs = {service["ID"] for service in world.services if placement.mode_of(service["Spec"]).endswith("-job")} if "job_running" in accept else set()
+    return [task for task in live_on(node_id, world.tasks) if task.get("ServiceID") not in jobs]
+
+
 def stack_of(service: Json) -> str:
     """Empty for a service of no stack."""
     return str((service["Spec"].get("Labels") or {}).get(STACK_LABEL) or "")
+
+
+def subject(stack: str, service: str) -> str:
+    """Under which name the lock of a service is: its stack's, else its own. No name of a stack has a dot."""
+    return stack or f"service.{service}"
 
 
 def _quorum(world: World, node: Json, asked: Asked) -> t.List[Blocker]:
@@ -75,7 +87,7 @@ def _of_service(world: World, node: Json, service: Json, here: t.Sequence[Json],
     """The blockers of one service, and where its tasks would go; these are added to ``tasks``, so that the next one finds the room taken."""
     spec, found = service["Spec"], []
     if placement.mode_of(spec) != "replicated":
-        said = f"{len(here)} tasks of the job run here and would be killed."
+        said = f"{len(here)} tasks of the job run here: Swarm does not stop them for a drain, and the end of the engine kills them."
         return [_blocker("job_running", service, said)], ()
     if evacuating(spec) == node["ID"]:
         # Begun by an earlier run, which found no blocker or was told to go on; its new tasks hold the places that would be looked for.

@@ -55,6 +55,13 @@ class Goal:
 def run(params: Params, connect: t.Callable[[], Engine], check_mode: bool) -> Json:
     """Bring one node to its state. In check mode nothing is written."""
     engine = connect()
+    try:
+        return _run(params, engine, check_mode)
+    finally:
+        engine.close()
+
+
+def _run(params: Params, engine: Engine, check_mode: bool) -> Json:
     world = engine.world()
     node = find(world.nodes, params["node"])
     if node is None and params["state"] == "absent":
@@ -84,7 +91,7 @@ def decide(params: Params, world: World, node: Json, drains: t.Sequence[Record],
     if dead:
         refuse_unproven(node, params["dead_proof"], datetime.now(timezone.utc))
     drain = None
-    if state in ("drained", "absent") and not dead and not _is_drained(world, node, touched, record):
+    if state in ("drained", "absent") and not dead and not _is_drained(params, world, node, touched, record):
         if any(one is not record for one in drains):
             raise records.opened(next(one for one in drains if one is not record))
         drain = planning.drain(world, node, _asked(params), rollouts)
@@ -105,8 +112,8 @@ def _asked(params: Params) -> Asked:
     return Asked(params["mode"], intent, frozenset(params["accept"] or ()), params["quorum"], bool(params["accept_quorum_loss"]))
 
 
-def _is_drained(world: World, node: Json, touched: t.Sequence[Json], record: t.Optional[Record]) -> bool:
-    empty = not planning.live_on(node["ID"], world.tasks)
+def _is_drained(params: Params, world: World, node: Json, touched: t.Sequence[Json], record: t.Optional[Record]) -> bool:
+    empty = not planning.holding(world, node["ID"], params["accept"] or ())
     return empty and not touched and record is None and node["Spec"].get("Availability") == "drain"
 
 
@@ -289,7 +296,7 @@ def _outcome(params: Params, world: World, node: Json, goal: Goal, after: t.Opti
              lowest: t.Mapping[str, int], stage: str) -> Json:  # fmt: skip
     moves = [{**move.as_data(), "lowest": lowest.get(move.service)} for move in goal.drain.moves] if goal.drain else []
     stops = [{"service": stop.service, "tasks": stop.tasks, "why": stop.why} for stop in goal.drain.stops] if goal.drain else []
-    left = planning.live_on(node["ID"], world.tasks)
+    left = planning.holding(world, node["ID"], params["accept"] or ())
     evidence = {"hook": "swarm", "stage": stage, "outcome": "released" if params["state"] in ("active", "paused") else "blocked" if left else "empty",
                 "blockers": [], "changed": list(changed), "observed_at": datetime.now(timezone.utc).isoformat(timespec="seconds")}  # fmt: skip
     return result(goal.steps, before=_shown(node), after=_shown(after), node=described(after), moves=moves, stops=stops,
