@@ -75,7 +75,7 @@ def named(desired: Desired, world: World, salt: str, other: t.Collection[str] = 
 
 def with_ids(spec: Json, ids: t.Mapping[str, t.Mapping[str, str]]) -> Json:
     """``spec`` with the id of each config and secret by its name; the empty text where it does not exist yet."""
-    runtime = ""
+    runtime: t.Optional[str] = None
 
     def change(kind: str, entry: Json) -> Json:
         nonlocal runtime
@@ -87,7 +87,7 @@ def with_ids(spec: Json, ids: t.Mapping[str, t.Mapping[str, str]]) -> Json:
     spec = _each(spec, change)
     container = spec["TaskTemplate"].get("ContainerSpec") or {}
     privileges = container.get("Privileges") or {}
-    if (privileges.get("CredentialSpec") or {}).get("Config"):
+    if runtime is not None and privileges.get("CredentialSpec"):
         # Only this field has the id alone (cli/compose/convert/service.go, convertCredentialSpec).
         privileges = {**privileges, "CredentialSpec": {**privileges["CredentialSpec"], "Config": runtime}}
         return {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ContainerSpec": {**container, "Privileges": privileges}}}
