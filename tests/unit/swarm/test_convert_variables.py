@@ -82,6 +82,7 @@ def test_all_lines_that_tools_read_differently_are_refused_at_once():
         ("DOCKER_TLS_VERIFY", False, False),
         ("DOCKER_API_VERSION", False, False),
         ("DOCKER_CLI_OTEL_EXPORTER_OTLP_ENDPOINT", False, False),
+        ("DOCKER_STACK_ORCHESTRATOR", False, False),
         ("DOCKER_IMAGE", True, True),
         ("PATHS", True, True),
         ("a-b", False, False),

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
 import json
 import os
 import re
 import shutil
 import socketserver
+import sys
 import tempfile
 import threading
 import typing as t
@@ -164,6 +164,6 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().__init__(path, _Handler)
 
     def handle_error(self, *_: t.Any) -> None:
-        """A request that breaks off, or that cannot be read, is one that is not known."""
-        with contextlib.suppress(AttributeError):
+        """A request that cannot be read is one that is not known. A client that has gone has asked nothing more."""
+        if not isinstance(sys.exc_info()[1], OSError):
             self.recorder.unknown.append("a request that cannot be read")

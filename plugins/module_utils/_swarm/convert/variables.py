@@ -22,7 +22,7 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # These steer the CLI itself, or load code into it; where it looks for programs and for credentials is not for a file to say.
 _STEERING = re.compile(
-    r"PATH\Z|LD_|DYLD_|GO(DEBUG|TRACEBACK|MAXPROCS|GC)\Z|OTEL_|DOCKER_(HOST|CONTEXT|API_VERSION|TLS|CERT_PATH|CUSTOM_HEADERS|CLI_)|BUILDKIT_"
+    r"PATH\Z|LD_|DYLD_|GO(DEBUG|TRACEBACK|MAXPROCS|GC)\Z|OTEL_|DOCKER_(HOST|CONTEXT|API_VERSION|TLS|CERT_PATH|CUSTOM_HEADERS|CLI_|STACK_ORCH)"
 )
 _NOT_IN_FILES = ("HOME", "DOCKER_CONFIG")
 
