@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from .canonical import canonical, digest
 from .model import NAME_MAX, Desired, Json, World
 
-__all__ = ["CONTENT_LABEL", "Named", "canonical", "digest", "named", "new_salt", "with_ids"]
+__all__ = ["CONTENT_LABEL", "Named", "canonical", "digest", "ids_of", "named", "new_salt", "with_ids", "without_ids"]
 
 # On a secret of the CLI's: the keyed hash of its content, once that is proven.
 CONTENT_LABEL = "bowline.content"
@@ -92,6 +92,16 @@ def with_ids(spec: Json, ids: t.Mapping[str, t.Mapping[str, str]]) -> Json:
         privileges = {**privileges, "CredentialSpec": {**privileges["CredentialSpec"], "Config": runtime}}
         return {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ContainerSpec": {**container, "Privileges": privileges}}}
     return spec
+
+
+def without_ids(spec: Json) -> Json:
+    """``spec`` as it is kept and compared: ids of configs and secrets are of one cluster and one moment."""
+    return with_ids(spec, {"configs": {}, "secrets": {}})
+
+
+def ids_of(world: World) -> dict[str, dict[str, str]]:
+    """Ids of configs and secrets by kind and name."""
+    return {kind: {str(item["Spec"]["Name"]): str(item["ID"]) for item in getattr(world, kind)} for kind in _REFERENCES}
 
 
 def _may_be(there: Json, body: Json, content: str) -> bool:

@@ -266,12 +266,13 @@ def surplus(revisions: t.Sequence[Revision], count: int, needed: t.Iterable[int]
 
 
 def named(revisions: t.Iterable[Revision], kind: str) -> set[str]:
-    """Names of configs or secrets that any of ``revisions`` needs, those in baselines among them."""
-    names = {name for one in revisions for name in getattr(one.content, kind)}
+    """Names of configs or secrets that any of ``revisions`` needs, those in specs and baselines among them."""
+    found: set[str] = set()
     for one in revisions:
-        for spec in one.baseline.values():
-            names |= set(used_by(spec or {}, kind))
-    return names
+        found |= set(getattr(one.content, kind))
+        for spec in (*one.content.services.values(), *one.baseline.values()):
+            found |= set(used_by(spec or {}, kind))
+    return found
 
 
 def used_by(spec: Json, kind: str) -> list[str]:

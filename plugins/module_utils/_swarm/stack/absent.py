@@ -14,9 +14,10 @@ from ..faults import hit
 from ..history import History
 from ..lock import Held
 from ..model import Change, Json, StackPlan, World
+from ..names import without_ids
 from . import result
 from .options import Options
-from .situation import of_stack, unbound
+from .situation import of_stack
 from .writer import Writer
 
 
@@ -37,7 +38,7 @@ def run(engine: t.Any, options: Options, check_mode: bool) -> t.Dict[str, t.Any]
         live = {change.service: (change.before or {})["Spec"] for change in plan.changes}
         before = revision.last(history.revisions())
         waves = before.content.waves if before else {}
-        content = revision.Content({name: unbound(spec) for name, spec in live.items()}, waves=waves)
+        content = revision.Content({name: without_ids(spec) for name, spec in live.items()}, waves=waves)
         current = history.begin("remove", content, live, reason=options.reason, vcs_ref=options.vcs_ref, operation=options.operation)
         hit("S3")
         _remove(writer, plan, world, waves, options.limits.wait_timeout)

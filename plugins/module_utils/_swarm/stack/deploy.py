@@ -16,8 +16,8 @@ from ..._core.samples import gate_findings, run_gate
 from ..checkers import checkers
 from ..converge import Limits
 from ..faults import hit
-from ..model import Change, Desired, Json, StackPlan, World
-from ..names import with_ids
+from ..model import Change, Desired, Json, StackPlan
+from ..names import ids_of, with_ids
 from . import prepull
 from .options import Options
 from .writer import Writer, failed
@@ -180,8 +180,3 @@ class Forward:
                     said.append(f"{kind[:-1]} {name} was not removed: {error.message}")
         hit("S10")
         return said
-
-
-def ids_of(world: World) -> t.Dict[str, t.Dict[str, str]]:
-    """Ids of configs and secrets by kind and name."""
-    return {kind: {str(item["Spec"]["Name"]): str(item["ID"]) for item in getattr(world, kind)} for kind in ("configs", "secrets")}

@@ -18,7 +18,7 @@ from ..converge import Limits
 from ..faults import hit
 from ..model import Json, Verdict
 from ..placement import mode_of
-from .situation import names_of
+from ..revision import used_by
 from .writer import Writer
 
 ROLLING = "rollback_started"
@@ -143,7 +143,7 @@ def _new_services(writer: Writer, baseline: t.Mapping[str, Json], limits: Limits
 
 def _objects(writer: Writer, baseline: t.Mapping[str, Json], made: t.Mapping[str, t.Collection[str]]) -> None:
     """Delete what this deployment made and nothing uses. What cannot be deleted does no harm: the next successful deployment collects it."""
-    used = {kind: {name for spec in baseline.values() for name in names_of(spec, kind)} for kind in ("configs", "secrets")}
+    used = {kind: {name for spec in baseline.values() for name in used_by(spec, kind)} for kind in ("configs", "secrets")}
     there = {
         "networks": {str(item["Name"]): str(item["Id"]) for item in writer.engine.networks()} if made.get("networks") else {},
         "configs": {str(item["Spec"]["Name"]): str(item["ID"]) for item in writer.engine.configs()},

@@ -17,9 +17,9 @@ from ..convert import convert, externals_of
 from ..findings import failure
 from ..history import History
 from ..model import STACK_LABEL, Desired, Json, StackPlan, World
-from ..names import Named, named, new_salt, with_ids
+from ..names import Named, ids_of, named, new_salt, with_ids, without_ids
 from ..plan import plan as plan_of
-from ..revision import Content, Revision, last, select
+from ..revision import Content, Revision, last, select, used_by
 from . import canary, preflight, salt
 from .options import Options, wrong_gates
 
@@ -67,9 +67,9 @@ class Situation:
 
 
 def content_of(desired: Desired) -> Content:
-    services = {name: unbound(spec) for name, spec in desired.services.items()}
+    services = {name: without_ids(spec) for name, spec in desired.services.items()}
     digests = {tag: image for image in map(pin.image_of, services.values()) for tag, mark, _digest in [image.partition("@")] if mark}
-    used = {kind: tuple(sorted({name for spec in services.values() for name in names_of(spec, kind)})) for kind in ("configs", "secrets")}
+    used = {kind: tuple(sorted({name for spec in services.values() for name in used_by(spec, kind)})) for kind in ("configs", "secrets")}
     return Content(services, dict(desired.networks), used["configs"], used["secrets"], digests, dict(desired.waves), desired.gates)
 
 
@@ -151,8 +151,9 @@ def _replayed(options: Options, revisions: t.Sequence[Revision], world: World) -
     """A stored revision as what is wanted now. Raises FleetError "revision_unavailable" for what of it is gone."""
     chosen = select(revisions, options.revision or "stable", options.name)
     content = chosen.content
-    there = {kind: {str(item["Spec"]["Name"]): str(item["ID"]) for item in getattr(world, kind)} for kind in ("configs", "secrets")}
-    missing = [f"{kind[:-1]} {name}" for kind in there for name in getattr(content, kind) if name not in there[kind]]
+    there = ids_of(world)
+    needed = {kind: {name for spec in content.services.values() for name in used_by(spec, kind)} for kind in there}
+    missing = [f"{kind[:-1]} {name}" for kind in there for name in sorted(needed[kind] - set(there[kind]))]
     if missing:
         raise FleetError(
             "revision_unavailable",
@@ -163,15 +164,3 @@ def _replayed(options: Options, revisions: t.Sequence[Revision], world: World) -
     services = {name: with_ids(spec, there) for name, spec in content.services.items()}
     desired = Desired(options.name, services, dict(content.networks), waves=dict(content.waves), gates=tuple(content.gates))
     return desired, "redeploy" if isinstance(options.revision, int) else "rollback"
-
-
-def unbound(spec: Json) -> Json:
-    """``spec`` without ids of configs and secrets, as it is kept and compared: they are of one cluster and one moment."""
-    return with_ids(spec, {"configs": {}, "secrets": {}})
-
-
-def names_of(spec: Json, kind: str) -> t.List[str]:
-    """Names of the ``kind`` (configs or secrets) that ``spec`` uses."""
-    listed, name = {"configs": ("Configs", "ConfigName"), "secrets": ("Secrets", "SecretName")}[kind]
-    container = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
-    return [str(entry.get(name)) for entry in container.get(listed) or ()]
