@@ -99,8 +99,6 @@ class Wire:
     def patient(self, method: str, path: str, query: Query, seconds: float) -> bytes:
         """What comes of the body in ``seconds``: a stream that does not end is no failure."""
         self._open()
-        import requests
-
         deadline, parts = Deadline(seconds), []
         try:
             url = f"{self._client.base_url}/v{self.api_version}{path}"
@@ -109,7 +107,7 @@ class Wire:
                 parts.append(part)
                 if deadline.expired():
                     break
-        except (requests.exceptions.RequestException, OSError, EOFError, _ssh_error()) as error:
+        except self._breaks() as error:
             self.close()
             if _unsent(error):
                 raise Unsent(_reason(error)) from error
@@ -120,6 +118,14 @@ class Wire:
         if deadline.expired():
             self.close()
         return content
+
+    def _breaks(self) -> tuple[type[Exception], ...]:
+        """What a connection that breaks raises."""
+        import requests
+
+        # urllib3 closes a socket that broke while it sent and then asks it for the answer; paramiko's are not known to it as sockets.
+        more = (EOFError, AttributeError, _ssh_error()) if self.endpoint.kind == "ssh" else ()
+        return (requests.exceptions.RequestException, OSError, *more)
 
     def explain(self, seen: t.Any) -> FleetError:
         """Why this endpoint does not answer, stage by stage."""
@@ -171,8 +177,6 @@ class Wire:
         headers: t.Optional[t.Mapping[str, str]] = None,
         timeout: t.Optional[float] = None,
     ) -> tuple[int, bytes]:
-        import requests
-
         client = self._client
         told = {"Content-Type": "application/json", **(headers or {})} if body is not None else dict(headers or {})
         try:
@@ -186,7 +190,7 @@ class Wire:
                 allow_redirects=False,
             )
             return int(answer.status_code), bytes(answer.content)
-        except (requests.exceptions.RequestException, OSError, EOFError, _ssh_error()) as error:
+        except self._breaks() as error:
             # A connection that broke is not used again.
             self.close()
             raise (Unsent if _unsent(error) else Unknown)(_reason(error)) from error

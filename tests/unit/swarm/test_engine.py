@@ -46,7 +46,7 @@ def three(make):
     return [make(name, cluster) for name in ("m1", "m2", "m3")]
 
 
-def connect(*managers, patience=0.5, **more):
+def connect(*managers, patience=30, **more):
     hosts = [f"unix://{one if isinstance(one, str) else one.path}" for one in managers]
     return Engine.connect({"docker_host": hosts, "timeout": 5, **more}, patience=patience)
 

@@ -59,7 +59,7 @@ def test_a_stack_of_somebody_else_is_stored_before_it_is_touched(cluster, histor
 
 def test_specs_come_back_as_they_were(history):
     """With keys in their order, nulls and empty values, and what JSON and labels could trip over."""
-    odd = {"Name": "web_a", "Labels": {"z": "", "a": "ä\n\"'$$"}, "TaskTemplate": {"ContainerSpec": {"Env": [], "Isolation": "default"}, "ForceUpdate": 0}, "X": None}
+    odd = {"Name": "web_a", "Labels": {"z": "", "a": "ä\n\"'$$"}, "TaskTemplate": {"ContainerSpec": {"Env": [], "Isolation": "default"}}, "X": None}
     history.adopt(Content({"web_a": odd}, {"web_net": {"Driver": "overlay"}}, ("c1",), ("s1",), {"app:1": "sha256:1"}, {"web_a": 2}, ({"name": "g"},)))
     (read,) = history.revisions()
     assert json.dumps(read.content.services["web_a"]) == json.dumps(odd)
