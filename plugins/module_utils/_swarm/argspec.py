@@ -34,3 +34,33 @@ LOCK: dict[str, t.Any] = {
     "lock_wait": {"type": "float", "default": 900},
     "lock_ttl": {"type": "float", "default": 60},
 }
+
+STACK_INFO: dict[str, t.Any] = {
+    **CONNECTION,
+    "name": {"type": "str"},
+    "service": {"type": "str"},
+    "gather": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["services", "tasks", "history", "drift", "diff", "logs", "rollout"],
+        "default": ["services"],
+    },
+    "revision": {"type": "str"},
+    "compare_to": {"type": "str"},
+    "logs": {"type": "dict", "options": {"tail": {"type": "int", "default": 100}, "since": {"type": "int", "default": 0}}},
+}
+
+SERVICE: dict[str, t.Any] = {
+    **CONNECTION,
+    **LIMITS,
+    **LOCK,
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "replicas": {"type": "int"},
+    "revision": {"type": "str"},
+    "redistribute": {"type": "str"},
+    "expect_image": {"type": "str"},
+    "history_keep": {"type": "int", "default": 10},
+    "reason": {"type": "str"},
+    "vcs_ref": {"type": "str"},
+}

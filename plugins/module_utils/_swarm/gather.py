@@ -29,6 +29,16 @@ def name_of(thing: Json) -> str:
     return str((thing.get("Spec") or thing).get("Name") or "")
 
 
+def alone(name: str) -> str:
+    """The subject of history and lock of a service outside of any stack. No name of a stack has a dot (swarmkit, isValidDNSName)."""
+    return f"service.{name}"
+
+
+def subject_of(service: Json) -> str:
+    """Under which name the history and the lock of ``service`` are: its stack's, else its own."""
+    return stack_of(service) or alone(name_of(service))
+
+
 def service(one: Json, world: World) -> Json:
     """``wanted`` and ``running`` count tasks; of a job they count completions. ``update`` is what Swarm says of its last update, null for none."""
     spec = one["Spec"]
@@ -78,6 +88,11 @@ def node_names(world: World) -> dict[str, str]:
 
 def service_names(world: World) -> dict[str, str]:
     return {str(one["ID"]): str(one["Spec"]["Name"]) for one in world.services}
+
+
+def network_names(world: World) -> dict[str, str]:
+    """Names by id: a live spec names its networks by id, a wanted one by name."""
+    return {str(one.get("Id")): str(one.get("Name")) for one in world.networks}
 
 
 def node(one: Json) -> Json:
