@@ -253,6 +253,17 @@ def test_the_recorder_knows_nothing_but_what_a_deployment_needs(request_line):
         assert recorder.created["services"] == {}
 
 
+def test_the_example_of_the_guide_is_taken_as_it_stands(write, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "stacks.md").read_text(encoding="utf-8")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "password").write_text(PASSWORD)
+    file = write(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    assert "VERSION has no value (which version)" in refused(file).message
+    desired = converted(file, env={"VERSION": "2"})
+    assert desired.waves == {"v-one_db": 0, "v-one_web": 1} and [gate["name"] for gate in desired.gates] == ["up"]
+    assert container(desired)["Env"] == ["LEVEL=info", "PRICE=5$"]
+
+
 @pytest.mark.skipif(not os.path.exists(DEBIAN_CLI), reason="Debian's docker.io is not installed, so its older CLI is not tried")
 def test_debians_older_cli_makes_the_same_of_a_stack(write, tmp_path, monkeypatch):
     """CLI 20.10 speaks API 1.41 and knows no --detach."""

@@ -72,7 +72,7 @@ def _unknown(document: Document, words: tuple[str, ...], node: Node, known: t.Se
 
 
 def _finding(document: Document, words: tuple[str, ...], node: Node, problem: str) -> Finding:
-    return Finding("compose_invalid", KEY, f"{document.at(words, node)} {problem}.", "Correct the value; docs/guides/swarm.md has an example.")
+    return Finding("compose_invalid", KEY, f"{document.at(words, node)} {problem}.", "Correct the value; docs/guides/stacks.md has an example.")
 
 
 def _wave(value: t.Any) -> int:
