@@ -9,7 +9,7 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback cancel lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite faults bench-pg build docs lock dev runtime clean
+.PHONY: help cutover rollback cancel stack stack-rollback lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite faults bench-pg bench-swarm build docs lock dev runtime clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,15 @@ rollback: runtime ## Take it back (CHECK=1: only say what would be done)
 
 cancel: runtime ## Give the move up while the old side serves (CHECK=1: only say what would be taken away)
 	@exec $(PYTHON) tests/lab/run.py cancel $(CHECKING) $(ARGS)
+
+stack: runtime ## Deploy a Swarm stack in the Swarm lab; a bad version goes out and comes back (CHECK=1: only say what would be done)
+	@exec $(PYTHON) tests/lab/stack.py deploy $(CHECKING) $(ARGS)
+
+stack-rollback: runtime ## Take a Swarm stack back to the version before (CHECK=1: only say what would be done)
+	@exec $(PYTHON) tests/lab/stack.py rollback $(CHECKING) $(ARGS)
+
+bench-swarm: dev ## Deployments of ours, the CLI and community.docker, side by side; half an hour (ARGS='--samples 2')
+	@scripts/packages && exec $(PYTHON) tests/bench/swarm.py $(ARGS)
 
 lab: runtime ## Start the lab: compose stack, target host, name servers, writers
 	@exec $(PYTHON) tests/lab/lab.py up

@@ -183,11 +183,13 @@ def outcome_of(data: t.Any) -> str:
     """How an operation that is about to be closed ended.
 
     Succeeded only when every step is done or was skipped on purpose. A cutover that failed and then took the step that switches back is
-    rolled back.
+    rolled back; so is a deployment of a stack whose module says that everything is as it was.
     """
     run = read(data)
     if run.failure is None and all(step.status in ("done", "skipped") for step in run.steps):
         return "succeeded"
+    if run.kind == "stack" and ((run.failure or {}).get("details") or {}).get("outcome") == "rolled_back":
+        return "rolled_back"
     back = any(step.id == "R3" and step.status == "done" for step in run.steps)
     return "rolled_back" if back and run.kind == "cutover" and run.serving == "legacy" else "failed"
 

@@ -10,6 +10,7 @@ import json
 import typing as t
 from html import escape
 
+from . import stack
 from .data import RUNBOOK, Document, Run, clock, duration, findings_of, observations, read, said_by, unix
 from .figures import availability_chart, names_chart, steps_chart, window_chart
 from .style import STYLE
@@ -17,7 +18,9 @@ from .style import STYLE
 # Longer values of evidence are cut; result.json and the journal hold them whole.
 _LONGEST = 600
 
-_TITLES = {"cutover": "Cutover", "rollback": "Rollback", "cancel": "Move given up"}
+_TITLES = {
+    "cutover": "Cutover", "rollback": "Rollback", "cancel": "Move given up", "stack": "Deployment", "stack_rollback": "Way back",
+}
 _OUTCOMES = {
     "succeeded": ("good", "Succeeded"),
     "failed": ("bad", "Failed"),
@@ -33,16 +36,12 @@ def report_html(data: t.Any) -> str:
     title = f"{_TITLES.get(run.kind, run.kind.capitalize())} of {run.subject}"
     sections = [
         ("Steps", _figure(steps_chart(run), "No step was started.", _STEPS_KEY) + _steps(run)),
-        ("Availability", _figure(availability_chart(run), "The probe's series was not collected in this run.", _SIDES_KEY) + _probe(run)),
-        ("Window", _window(run)),
-        ("Verification", _verification(run)),
-        ("Name servers", _names(run)),
-        ("Edges", _edges(run)),
-        ("Decisions", _decisions(run)),
+        *(_of_stack(run) if run.kind in stack.KINDS else _of_move(run)),
         ("Bookmarks", _said(run, "bookmark", "No step left a bookmark.")),
         ("What each step saw", _said(run, "evidence", "No step left evidence.")),
-        ("Beside the runbook", _runbook(run)),
     ]
+    if run.kind not in stack.KINDS:
+        sections.append(("Beside the runbook", _runbook(run)))
     body = "".join(f"<section><h2>{escape(name)}</h2>{content}</section>" for name, content in sections)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -50,6 +49,24 @@ def report_html(data: t.Any) -> str:
         f"<body><main>{_head(run, title)}{body}<footer>Operation {escape(run.id)}. Times are UTC. "
         f"What was not measured is said to be missing. Made by bowline.fleet.</footer></main></body></html>\n"
     )
+
+
+def _of_move(run: Run) -> list[tuple[str, str]]:
+    """Sections of a cutover, a way back, a move that was given up."""
+    return [
+        ("Availability", _figure(availability_chart(run), "The probe's series was not collected in this run.", _SIDES_KEY) + _probe(run)),
+        ("Window", _window(run)),
+        ("Verification", _verification(run)),
+        ("Name servers", _names(run)),
+        ("Edges", _edges(run)),
+        ("Decisions", _decisions(run)),
+    ]
+
+
+def _of_stack(run: Run) -> list[tuple[str, str]]:
+    """Sections of a deployment of a Swarm stack, service by service."""
+    found = [(one.title, _table(one.head, one.rows) if one.rows else _missing(one.missing)) for one in stack.tables(run)]
+    return [*found, ("Decisions", _decisions(run))]
 
 
 def _head(run: Run, title: str) -> str:
@@ -86,6 +103,8 @@ def _failure(run: Run) -> str:
 
 
 def _cards(run: Run) -> str:
+    if run.kind in stack.KINDS:
+        return _cards_of([*stack.cards(run), ("Whole run" if run.ended else "Until the last sign", duration(run.seconds), "")])
     probe, pg = run.part("probe"), run.part("pg")
     window = pg.get("window_ms")
     rollback = pg.get("rollback") if isinstance(pg.get("rollback"), t.Mapping) else {}
@@ -109,6 +128,10 @@ def _cards(run: Run) -> str:
     reached = run.figure("seconds_to_200")
     if reached is not None:
         cards.append(("Until legacy answered", duration(float(reached)), ""))
+    return _cards_of(cards)
+
+
+def _cards_of(cards: t.Iterable[tuple[str, str, str]]) -> str:
     body = "".join(f'<div class="card {kind}"><span>{escape(name)}</span><b>{escape(value)}</b></div>' for name, value, kind in cards)
     return f'<div class="cards">{body}</div>'
 
