@@ -39,7 +39,7 @@ from rig.swarm import engine, images, instance  # noqa: E402
 OUT = ROOT / "build" / "bench"
 WAYS = ("ours", "cli", "community")
 # Seconds after which a way that waits is ended.
-PATIENCE = 90
+PATIENCE = 120
 MONITOR = 3
 PENDING_TIMEOUT = 10
 REPLICAS = 2
@@ -185,7 +185,8 @@ class Bench:
         def service(tag: str, constraints: t.Sequence[str] = ()) -> dict[str, t.Any]:
             return {
                 "image": images.reference(self.lab, tag),
-                "healthcheck": {"test": ["CMD", "/bin/wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"], "interval": "1s", "retries": 3},
+                "healthcheck": {"test": ["CMD", "/bin/wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"], "interval": "1s",
+                                "retries": 4, "start_period": "5s"},
                 "deploy": {
                     "replicas": REPLICAS, "endpoint_mode": "dnsrr", "restart_policy": {"delay": "200ms"}, "placement": {"constraints": list(constraints)},
                     "update_config": {"parallelism": 0, "monitor": f"{MONITOR}s", "failure_action": "rollback"},
