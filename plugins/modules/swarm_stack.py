@@ -205,6 +205,7 @@ from ..module_utils._swarm.stack.run import run
 
 def main() -> None:
     module = FleetModule(SPEC, supports_check_mode=True)
+    module.hide_only_secrets("env")
     tools = Tools(module_runner(module))
     finish(module, lambda: run(module.params, module.check_mode, tools), tools.secrets)
 

@@ -247,6 +247,7 @@ class _Deployment:
             "outcome": outcome,
             "stack": self.options.name,
             "revision": self.current.summary(),
+            "plan": result.steps(self.seen.plan),
             "steps": self.writer.steps,
             "evidence": self.forward.evidence,
             **more,
