@@ -29,7 +29,7 @@ while kill -0 $! 2>/dev/null; do wait $!; done
 """
 
 # The caller's own engine is another one: with these the CLI would ask the socket for TLS.
-PLAIN = {"DOCKER_TLS_VERIFY": "", "DOCKER_TLS": "", "DOCKER_CERT_PATH": "", "DOCKER_API_VERSION": ""}
+OWN_SOCKET = {"DOCKER_TLS_VERIFY": "", "DOCKER_TLS": "", "DOCKER_CERT_PATH": "", "DOCKER_API_VERSION": ""}
 
 
 def daemon(member: Member) -> Daemon:
@@ -38,12 +38,12 @@ def daemon(member: Member) -> Daemon:
 
 def docker(member: Member, *words: str | Path, check: bool = True, text: str | None = None, timeout: float = 120) -> str:
     """What the docker CLI says when it speaks to this engine."""
-    return run(["docker", "-H", member.socket, *words], check=check, text=text, timeout=timeout, env=PLAIN).stdout.strip()
+    return run(["docker", "-H", member.socket, *words], check=check, text=text, timeout=timeout, env=OWN_SOCKET).stdout.strip()
 
 
 def answers(member: Member) -> bool:
     try:
-        return run(["docker", "-H", member.socket, "version"], check=False, timeout=20, env=PLAIN).returncode == 0
+        return run(["docker", "-H", member.socket, "version"], check=False, timeout=20, env=OWN_SOCKET).returncode == 0
     except LabError:
         return False
 

@@ -14,7 +14,7 @@ from .. import settings
 from ..image import bootstrap
 from ..shell import run
 from . import registry
-from .engine import PLAIN, docker, each
+from .engine import OWN_SOCKET, docker, each
 from .instance import Instance
 
 FOLDER = settings.LAB / "swarm_app"
@@ -45,9 +45,8 @@ _OPTIONS = (
 def key() -> str:
     """Hash of everything that goes into the images, apart from the packages of the day."""
     digest = hashlib.sha256(repr((TAGS, PLAIN, _RELEASE, _PACKAGES, _OPTIONS)).encode())
-    for path in sorted(FOLDER.iterdir()):
-        if path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in ("Dockerfile", "app.py"):
+        digest.update((FOLDER / name).read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -90,5 +89,5 @@ def _variant(instance: Instance, tag: str, version: str, fault: str, stage: str)
     member = instance.members[0]
     arguments: list[t.Any] = [word for pair in (("VERSION", version), ("FAULT", fault), ("BASE", BASE)) for word in ("--build-arg", "=".join(pair))]
     run(["docker", "-H", member.socket, "build", "--target", stage, *arguments, "--label", f"{settings.LABEL}=image",
-         "-t", reference(instance, tag), FOLDER], timeout=300, env=PLAIN)
+         "-t", reference(instance, tag), FOLDER], timeout=300, env=OWN_SOCKET)
     docker(member, "push", "-q", reference(instance, tag))
