@@ -15,11 +15,15 @@ extends_documentation_fragment: [bowline.fleet.attributes.reader, bowline.fleet.
 options:
   node: {description: Id or unique hostname of one node; without it all are read., type: str}
   gather:
-    description: What is read beside the summary; V(blockers) is what would stand in the way of a drain now, and what it would move.
+    description:
+      - What is read beside the summary; V(blockers) is what would stand in the way of a drain now, and what it would move.
+      - V(identity) alone is answered by every engine, also by a worker, by a manager without a majority, and by one outside of any Swarm. Where
+        the engine itself does not know its cluster, it is read from its certificate, on the host of the engine.
     type: list
     elements: str
-    choices: [summary, tasks, resources, blockers]
+    choices: [summary, tasks, resources, blockers, identity]
     default: [summary]
+  wait_timeout: {description: Seconds to wait until O(node) is a member, ready, and, if a manager, reachable., type: float, default: 0}
   mode: {description: The drain that V(blockers) are asked about., type: str, choices: [surge, plain], default: surge}
   intent: {description: What would follow it., type: str, choices: [maintenance, reboot, decommission], default: maintenance}
   quorum: {description: As in M(bowline.fleet.swarm_node)., type: str, choices: [strict, votes], default: strict}
@@ -42,7 +46,7 @@ EXAMPLES = r"""
 RETURN = r"""
 nodes:
   description: The nodes. C(drain) is an open drain, else null; C(tasks), C(resources), C(blockers) and C(moves) are there when they were asked for.
-  returned: success
+  returned: unless O(gather) is V(identity) alone
   type: list
   elements: dict
   sample:
@@ -63,9 +67,15 @@ nodes:
       resources: {nano_cpus: 4000000000, memory_bytes: 8363245568, nano_cpus_reserved: 0, memory_bytes_reserved: 0}
       blockers: [{name: local_volume, subject: shop_db, reason: 'Its data is on this node: volume data.', override: 'accept: [local_volume]'}]
       moves: [{id: r5zi, service: shop_web, stack: shop, tasks: 1, order: start-first, to: [m3]}]
+identity:
+  description: What one engine says of itself. C(majority) is whether it knows a leader; C(managers) is how many it knows.
+  returned: when it was gathered
+  type: dict
+  sample: {member: true, manager: true, majority: false, node_id: 8x0q, cluster_id: txqm9666hchzs0xhr8hfpgil2, managers: 3,
+           addresses: ['192.0.2.1:2377'], hostname: m1, state_directory: /var/lib/docker/swarm}
 quorum:
   description: The managers.
-  returned: success
+  returned: unless O(gather) is V(identity) alone
   type: dict
   sample: {managers: 3, reachable: 3, quorum: 2, margin: 1, leader: m1, unreachable: []}
 failure:

@@ -11,6 +11,9 @@ import ssl
 import time
 import typing as t
 
+# id-at-organizationName, 2.5.4.10 (RFC 5280, appendix A.1).
+_ORGANIZATION = b"\x55\x04\x0a"
+
 _SEQUENCE, _VERSION, _UTC, _GENERALIZED = 0x30, 0xA0, 0x17, 0x18
 
 
@@ -64,6 +67,29 @@ def of_der(der: bytes) -> t.Optional[Validity]:
         return Validity(_time(first, begins), _time(second, ends)) if tag == _SEQUENCE else None
     except (IndexError, ValueError):
         return None
+
+
+def organization(text: str) -> str:
+    """O of the subject of the first certificate in ``text``; empty without one. In a certificate of a Swarm it is the id of the cluster
+    (swarmkit, ca/certificates.go, RequestAndSaveNewCertificates)."""
+    try:
+        begin, end = text.index(ssl.PEM_HEADER), text.index(ssl.PEM_FOOTER)
+        _tag, certificate, _rest = _element(ssl.PEM_cert_to_DER_cert(text[begin : end + len(ssl.PEM_FOOTER)]))
+        _tag, inside, _rest = _element(certificate)
+        tag, _value, rest = _element(inside)
+        # Version (optional), serial number, signature, issuer, validity; then the subject.
+        for _skipped in range(4 if tag == _VERSION else 3):
+            _tag, _value, rest = _element(rest)
+        _tag, names, _rest = _element(rest)
+        while names:
+            _tag, name, names = _element(names)
+            _tag, pair, _rest = _element(name)
+            _tag, kind, rest = _element(pair)
+            if kind == _ORGANIZATION:
+                return _element(rest)[1].decode("utf-8")
+    except (IndexError, ValueError):
+        pass
+    return ""
 
 
 def _element(data: bytes) -> tuple[int, bytes, bytes]:

@@ -37,6 +37,7 @@ NODE: t.Dict[str, t.Any] = {
 
 NODE_INFO: t.Dict[str, t.Any] = {
     "node": {"type": "str"},
-    "gather": {"type": "list", "elements": "str", "choices": ["summary", "tasks", "resources", "blockers"], "default": ["summary"]},
+    "gather": {"type": "list", "elements": "str", "choices": ["summary", "tasks", "resources", "blockers", "identity"], "default": ["summary"]},
+    "wait_timeout": {"type": "float", "default": 0},
     **{name: NODE[name] for name in ("mode", "intent", "quorum")},
 }

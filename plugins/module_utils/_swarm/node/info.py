@@ -6,13 +6,19 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
+from ..._core.errors import FleetError
+from ..._core.wait import Deadline, wait_for
 from .. import placement, records
+from ..certificate import organization
+from ..endpoint import options
 from ..engine import Engine
 from ..model import Json, World
-from ..quorum import count
+from ..quorum import count, reachable
 from ..records import DRAIN, ROLLOUT
+from ..wire import Unknown, Unsent, Wire
 from . import plan as planning
 from .hands import find, missing
 from .model import Asked
@@ -21,11 +27,75 @@ from .run import described
 
 def info(params: t.Mapping[str, t.Any], connect: t.Callable[[], Engine]) -> Json:
     """The nodes, or the one that is asked for. A failed read is a failure, never an empty list."""
+    gather = set(params["gather"] or ())
+    known = {"identity": identity(params)} if "identity" in gather else {}
+    if gather == {"identity"}:
+        # It is asked of workers, and of managers without a majority, too.
+        return {"changed": False, **known}
     engine = connect()
     try:
-        return _info(params, engine, set(params["gather"] or ()))
+        if params["node"] and params["wait_timeout"] > 0:
+            _wait(engine, params["node"], params["wait_timeout"])
+        return {**_info(params, engine, gather), **known}
     finally:
         engine.close()
+
+
+def _wait(engine: Engine, name: str, seconds: float) -> None:
+    """Until the node is a member, ready, and reachable where it is to be a manager."""
+
+    def fault() -> str:
+        node = find(engine.nodes(), name)
+        if node is None:
+            return f"{name} is no member"
+        if node["Status"]["State"] != "ready":
+            return f"{name} is {node['Status']['State']}"
+        return f"{name} is not reached by the other managers" if node["Spec"].get("Role") == "manager" and not reachable(node) else ""
+
+    try:
+        wait_for(fault, lambda said: not said, Deadline(seconds), what="", interval=0.5)
+    except FleetError as error:
+        if error.code != "timeout":
+            raise
+        said = fault() or "it is ready now"
+        raise FleetError("member_missing", f"Waited {seconds:g} s; {said}.", "Read the log of its engine; ports 2377, 7946 and 4789 have to be open.") from error
+
+
+def identity(params: t.Mapping[str, t.Any]) -> Json:
+    """What one engine says of itself: alone, as a worker, as a manager with or without a majority.
+
+    Only a manager with a majority is told the id of its cluster; every other member has it in its certificate, on the engine's own host.
+    """
+    settings = options(params, os.environ)
+    if len(settings.endpoints) != 1:
+        raise FleetError("option_invalid", "identity is asked of one engine; docker_host names several.", "Give one endpoint.")
+    wire = Wire(settings.endpoints[0], settings)
+    try:
+        info = wire.json("GET", "/info") or {}
+    except (Unsent, Unknown) as error:
+        raise wire.explain(error) from error
+    finally:
+        wire.close()
+    swarm, root = info.get("Swarm") or {}, str(info.get("DockerRootDir") or "/var/lib/docker")
+    cluster_id = str((swarm.get("Cluster") or {}).get("ID") or "")
+    path = f"{root}/swarm/certificates/swarm-node.crt"
+    if swarm.get("LocalNodeState") not in (None, "", "inactive") and not cluster_id:
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                cluster_id = organization(file.read())
+        except OSError:
+            cluster_id = ""
+    return {
+        "member": swarm.get("LocalNodeState") not in (None, "", "inactive"),
+        "manager": bool(swarm.get("ControlAvailable")),
+        "majority": bool((swarm.get("Cluster") or {}).get("ID")),
+        "node_id": swarm.get("NodeID") or "",
+        "cluster_id": cluster_id,
+        "managers": len(swarm.get("RemoteManagers") or ()),
+        "addresses": sorted(str(one.get("Addr")) for one in swarm.get("RemoteManagers") or ()),
+        "hostname": info.get("Name") or "",
+        "state_directory": f"{root}/swarm",
+    }
 
 
 def _info(params: t.Mapping[str, t.Any], engine: Engine, gather: t.Set[str]) -> Json:
