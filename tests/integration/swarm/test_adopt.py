@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shutil
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._swarm.canonical imp
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.convert import convert, externals_of
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.names import named, new_salt, with_ids
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.pin import pin
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.pin import image_of, pin
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.plan import plan
 from ansible_collections.bowline.fleet.plugins.plugin_utils.runner import run
 
@@ -198,3 +199,43 @@ def test_a_secret_with_another_content_than_the_file_is_not_taken_over(engine, s
     given, decided = decide(engine, name, file, salt, other=list(given.unproven))
     assert len(decided.create["secrets"]) == 1 and any("secret" in reason for reason in decided.changes[0].reasons)
     assert canonical(decided.changes[0].after)["TaskTemplate"]["ContainerSpec"]["Secrets"][0]["SecretName"] in decided.create["secrets"]
+
+
+MANIFESTS = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
+
+
+def point(lab, tag, to):
+    """Let ``tag`` of the lab's registry mean what ``to`` means, as a push does. The digest of it."""
+    base = f"http://{lab.registry['repository'].replace('/', '/v2/', 1)}/manifests/"
+    with urllib.request.urlopen(urllib.request.Request(base + to, headers={"Accept": ", ".join(MANIFESTS)}), timeout=10) as reply:
+        body, kind, digest = reply.read(), reply.headers["Content-Type"], reply.headers["Docker-Content-Digest"]
+    urllib.request.urlopen(urllib.request.Request(base + tag, data=body, headers={"Content-Type": kind}, method="PUT"), timeout=10).close()
+    return digest
+
+
+def test_a_tag_that_moved_in_the_registry_keeps_its_digest(engine, swarm_lab, stack, tmp_path):
+    name = stack("v-pins")
+    image = f"{swarm_lab.registry['repository']}:v-moves"
+    file = tmp_path / "stack.yml"
+    file.write_text(f"services: {{web: {{image: '{image}'}}, api: {{image: '{image}'}}}}\n", encoding="utf-8")
+    digests = [point(swarm_lab, "v-moves", "1")]
+    first = pin(wanted(engine, name, [file]), "missing", engine.distribution, {})
+    digests.append(point(swarm_lab, "v-moves", "2"))
+    assert digests[0] != digests[1]
+    again, asked = (pin(wanted(engine, name, [file]), mode, engine.distribution, first.services) for mode in ("missing", "always"))
+    assert [image_of(spec) for spec in first.services.values()] == [f"{image}@{digests[0]}"] * 2
+    assert again.services == first.services and [image_of(spec) for spec in asked.services.values()] == [f"{image}@{digests[1]}"] * 2
+    # The same as the CLI makes of it.
+    swarm_lab.docker("stack", "deploy", "--detach=true", "-c", file, name)
+    live, ours = engine.service(f"{name}_web")["Spec"], asked.services[f"{name}_web"]
+    assert image_of(live) == image_of(ours) and canonical(live)["TaskTemplate"]["Placement"] == canonical(ours)["TaskTemplate"]["Placement"]
+
+
+def test_an_image_that_nobody_has_is_refused_in_the_registrys_words(engine, swarm_lab, tmp_path):
+    file = tmp_path / "stack.yml"
+    gone, closed = f"{swarm_lab.registry['repository']}:v-none", "127.0.0.1:1/none:1"
+    file.write_text(f"services: {{a: {{image: '{gone}'}}, b: {{image: '{closed}'}}}}\n", encoding="utf-8")
+    with pytest.raises(FleetError) as caught:
+        pin(wanted(engine, "v-none", [file]), "missing", engine.distribution, {})
+    assert caught.value.code == "pin_failed" and "manifest unknown" in caught.value.message and "connection refused" in caught.value.message
+    assert [finding["field"] for finding in caught.value.details["findings"]] == ["services.v-none_a.image", "services.v-none_b.image"]

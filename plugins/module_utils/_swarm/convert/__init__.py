@@ -55,17 +55,23 @@ def convert(
         found += _refusal(cli.own_words(done, given), named, unset) if done.rc else unread + (documents.dropped(trees) if strict_env else [])
     if found or done is None:
         raise failure(found, "Nothing was sent to the cluster.")
+    return _desired(name, recorder, own, cli.warnings(done))
+
+
+def _desired(name: str, recorder: Recorder, own: extension.Extension, warnings: tuple[str, ...]) -> Desired:
+    # The CLI sends in the order of its maps, which is another one each time.
+    sent = {kind: dict(sorted(bodies.items())) for kind, bodies in recorder.created.items()}
     return Desired(
         name=name,
-        services=recorder.created["services"],
-        networks=recorder.created["networks"],
-        configs=recorder.created["configs"],
-        secrets=recorder.created["secrets"],
+        services=sent["services"],
+        networks=sent["networks"],
+        configs=sent["configs"],
+        secrets=sent["secrets"],
         auth=recorder.auth,
-        waves={full: own.waves.get(full[len(name) + 1 :], 0) for full in recorder.created["services"]},
+        waves={full: own.waves.get(full[len(name) + 1 :], 0) for full in sent["services"]},
         gates=own.gates,
         externals={kind: tuple(sorted(recorder.asked[kind])) for kind in KINDS},
-        warnings=cli.warnings(done),
+        warnings=warnings,
     )
 
 
