@@ -193,6 +193,15 @@ def test_a_config_that_is_too_large_is_found_before_anything_is_made(write, tmp_
     assert "1024000 bytes, 1023999 are the most" in refused(write("services: {web: {image: nginx}}\nconfigs: {a: {file: ./large}}")).message
 
 
+@pytest.mark.parametrize("kind", ["configs", "secrets"])
+def test_two_keys_with_one_name_and_two_contents_are_refused_as_a_manager_would(write, tmp_path, kind):
+    (tmp_path / "one").write_text("1")
+    (tmp_path / "two").write_text("2")
+    text = "services: {web: {image: nginx}}\n%s: {a: {file: ./one, name: same}, b: {file: ./%s, name: same}}\n"
+    assert list(getattr(converted(write("version: '3.8'\n" + text % (kind, "one"))), kind)) == ["same"]
+    assert "only updates to Labels are allowed" in refused(write("version: '3.8'\n" + text % (kind, "two"))).message
+
+
 def test_a_path_is_one_path_whatever_is_in_it(write, tmp_path):
     folder = tmp_path / 'a, "b" c'
     folder.mkdir()

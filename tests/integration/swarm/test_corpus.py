@@ -59,7 +59,7 @@ def reason_of(sent):
 
 
 def same(folder, files, env):
-    """"converted" or "refused" when ours is the CLI's answer; fails otherwise."""
+    """"converted" or "refused" when ours is the CLI's answer, and what was made of it; fails otherwise."""
     sent = endpoint.send(folder, "v-stack", files, env)
     if sent.rc:
         with pytest.raises(FleetError) as caught:
@@ -71,11 +71,11 @@ def same(folder, files, env):
         while reasons[-1] not in text and len(reasons) < 60:
             reasons.append(reason_of(endpoint.send(folder, "v-stack", files, env)))
         assert reasons[-1] in text, (set(reasons), text)
-        return "refused"
+        return "refused", None
     desired = planned("v-stack", files, env)
     expected = {kind: without_ids(sent.bodies[kind]) for kind in KINDS if kind in sent.bodies}
     assert objects(desired) == expected
-    return "converted"
+    return "converted", desired
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,13 +96,13 @@ REFUSED = {path.name for path in OURS if path.name.startswith("refused_")}
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
 def test_our_files_become_what_the_cli_sends(folder, path):
     env = {"TAG": "1.2", "DOMAIN": "example.org", "SECRET_OF_ENV": "pa$$word $HOME ${X}", "EMPTY": ""}
-    assert same(folder, [folder / "c" / path.name], env) == ("refused" if path.name in REFUSED else "converted")
+    assert same(folder, [folder / "c" / path.name], env)[0] == ("refused" if path.name in REFUSED else "converted")
 
 
 def test_several_files_are_one_stack_and_the_later_one_wins(folder):
     files = [folder / "c" / name for name in ("long.compose", "override.compose")]
-    assert same(folder, files, {"TAG": "1"}) == "converted"
-    desired = planned("v-stack", files, {"TAG": "1"})
+    outcome, desired = same(folder, files, {"TAG": "1"})
+    assert outcome == "converted"
     assert desired.waves == {"v-stack_web": 4, "v-stack_api": 1} and [gate["name"] for gate in desired.gates] == ["front"]
 
 
@@ -122,7 +122,7 @@ def test_files_of_others_become_what_the_cli_sends(tmp_path, path):
             # Files that it names and that were not published with it.
             Path(gone[1]).parent.mkdir(parents=True, exist_ok=True)
             Path(gone[1]).touch()
-        outcomes.append(same(tmp_path, [file], env))
+        outcomes.append(same(tmp_path, [file], env)[0])
     print(path.name, *outcomes)
 
 
@@ -133,10 +133,10 @@ def test_texts_with_dollars_are_replaced_once_and_as_the_cli_does(folder):
     parts += ["${A:-${B}}", "${A:+x}", "$1", *"a -_1{:?é\\'\"#%"]
     env = {"A": "va$$l ${B} $B", "B": "b", "E": ""}
     seen = {"converted": 0, "refused": 0}
-    for number in range(40):
+    for number in range(24):
         # Of several texts that it refuses the CLI names any, so that a file has one of them or none.
         texts, left = [], 1 if number % 4 == 0 else 0
-        while len(texts) < 12:
+        while len(texts) < 20:
             text = "".join(dice.choice(parts) for _ in range(dice.randint(1, 8)))
             taken = is_taken(text, env)
             if taken or left:
@@ -144,11 +144,10 @@ def test_texts_with_dollars_are_replaced_once_and_as_the_cli_does(folder):
                 left -= 0 if taken else 1
         file = folder / f"fuzz{number}.yml"
         file.write_text(compose_with(texts), encoding="utf-8")
-        outcome = same(folder, [file], env)
+        outcome, desired = same(folder, [file], env)
         seen[outcome] += 1
         if outcome == "converted":
-            spec = planned("v-stack", [file], env).services["v-stack_web"]
-            container = spec["TaskTemplate"]["ContainerSpec"]
+            container = desired.services["v-stack_web"]["TaskTemplate"]["ContainerSpec"]
             for place, text in enumerate(texts):
                 if is_taken(text, env):
                     ours = variables.substitute(text, env)
@@ -157,7 +156,7 @@ def test_texts_with_dollars_are_replaced_once_and_as_the_cli_does(folder):
             # What the CLI drops without a word is named, too.
             with pytest.raises(FleetError):
                 planned("v-stack", [file], env, strict_env=True)
-    assert seen["converted"] >= 30 and seen["refused"] >= 1
+    assert seen["converted"] >= 18 and seen["refused"] >= 1
 
 
 def is_taken(text, env):

@@ -87,6 +87,8 @@ class Recorder:
             return 200, {"OSType": "linux", "Swarm": {"LocalNodeState": "active", "ControlAvailable": True}}
         if method == "POST" and len(words) == 2 and words[1] == "create" and words[0] in self.created:
             return self._create(words[0], body, auth)
+        if method == "POST" and len(words) == 3 and words[2] == "update" and words[0] in ("configs", "secrets"):
+            return self._updated(words[0], words[1], body)
         if method == "GET" and len(words) == 1 and words[0] in self.created:
             return 200, self._listed(words[0], parts.query)
         if method == "GET" and len(words) == 2 and words[0] in KINDS:
@@ -115,8 +117,22 @@ class Recorder:
             # The CLI looks at external networks only (validateExternalNetworks).
             self.asked[kind].add(name)
             return 200, {"Id": self._id(kind, name), "Name": name, "Scope": "swarm", "Driver": "overlay"}
-        # It looks whether it has to update one that it made before.
-        return 404, {"message": f"no {kind[:-1]} {name} found"}
+        # It looks whether it has to update one: there are none but those of this run, where two keys have one name.
+        spec = self.created[kind].get(name)
+        if spec is None:
+            return 404, {"message": f"no {kind[:-1]} {name} found"}
+        return 200, {"ID": self._id(kind, name), "Version": {"Index": 1}, "Spec": spec}
+
+    def _updated(self, kind: str, identity: str, body: bytes) -> t.Optional[tuple[int, t.Any]]:
+        """As swarmkit answers (manager/controlapi/config.go and secret.go): labels may change, content never."""
+        spec = json.loads(body)
+        there = self.created[kind].get(spec["Name"])
+        if there is None or identity != self._id(kind, spec["Name"]):
+            return None
+        if there.get("Data") != spec.get("Data"):
+            return 400, {"message": "only updates to Labels are allowed"}
+        self.created[kind][spec["Name"]] = spec
+        return 200, {}
 
     def _id(self, kind: str, name: str) -> str:
         return self.externals.get(kind, {}).get(name) or f"recorded-{kind[:-1]}-{name}"
