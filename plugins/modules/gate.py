@@ -27,6 +27,7 @@ attributes:
     support: full
     platforms: posix
 requirements:
+  - docker >= 7.1 (PyPI) for checks of type C(swarm) and C(events)
   - jmespath (Debian package python3-jmespath) for C(jmespath) of checks of type C(http)
   - psycopg 3 (Debian package python3-psycopg) for checks of type C(postgres)
 options:
@@ -59,6 +60,9 @@ options:
         the same query with V(stable) in the place of C({track}), which is V(canary) otherwise; at most C(max_ratio), 1.2, times as much is right);
         C(samples_query) (a number below C(min_samples), 20, is no data), C(request_headers), C(secret_files), C(connect_to), C(ca_file).
         No series, or NaN, does not pass."
+      - "C(swarm): every service of C(stack), or those of C(services), runs as many tasks as it wants. C(events): no task of them died, ran out of
+        memory, became unhealthy or was refused since C(since) (unix seconds, required); the engine keeps 256 events, and a gap does not pass. Both
+        take C(connection), a dictionary with the endpoint's options as in M(bowline.fleet.swarm_stack)."
       - "What a host has, asked before anything is done to it: C(root) (the task runs as root); C(account) with C(account), C(kind) (V(user), or
         V(group)); C(file) with C(path), C(kind) (V(file), V(directory) or V(any)); C(program) with C(program), a path or a name; C(package) with
         C(package), which is installed or can be by apt; C(python) with C(module), which the interpreter of this task imports."
@@ -145,14 +149,17 @@ from ..module_utils._core.gates import Tools, run_gates
 from ..module_utils._core.module import FleetModule
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
+from ..module_utils._swarm.checkers import connecting
+from ..module_utils._swarm.engine import Engine
 
 
 def main() -> None:
     module = FleetModule({"checks": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True)
     tools = Tools(module_runner(module))
+    types = {**CHECKERS, **ASKERS, **connecting(Engine.connect)}
     finish(
         module,
-        lambda: {"changed": False, **run_gates(module.params["checks"], {**CHECKERS, **ASKERS}, tools, check_mode=module.check_mode)},
+        lambda: {"changed": False, **run_gates(module.params["checks"], types, tools, check_mode=module.check_mode)},
         tools.secrets,
     )
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .._core.argspec import refuse_unknown_keys
 from .._core.errors import FleetError
-from .._core.gates import Checker, Keys, NoData, Seen, Spec, Tools, number, text, texts
+from .._core.gates import Checker, Keys, NoData, Seen, Spec, Tools, mapping, number, text, texts
+from .argspec import CONNECTION
 from .converge import ends
 from .model import STACK_LABEL, Json
 from .placement import global_nodes, mode_of, replicas_of
@@ -29,6 +31,27 @@ def checkers(engine: t.Any, stack: str = "", since: t.Optional[float] = None) ->
     return {
         "swarm": Checker(lambda spec, tools: _check_swarm(engine, spec, stack), SWARM, source=True),
         "events": Checker(lambda spec, tools: _check_events(engine, spec, stack, since), EVENTS, source=True),
+    }
+
+
+def connecting(connect: t.Callable[[t.Mapping[str, t.Any]], t.Any]) -> t.Dict[str, Checker]:
+    """The same types for a gate that stands alone: ``connection`` has the options of the endpoint, by the names that all modules have."""
+
+    def asked(check: t.Callable[[t.Any, Spec], Seen]) -> t.Callable[[Spec, Tools], Seen]:
+        def run(spec: Spec, tools: Tools) -> Seen:
+            refuse_unknown_keys("connection", spec["connection"], CONNECTION)
+            engine = connect({**{name: option.get("default") for name, option in CONNECTION.items()}, "timeout": spec["timeout"], **spec["connection"]})
+            try:
+                return check(engine, spec)
+            finally:
+                engine.close()
+
+        return run
+
+    more: Keys = {"connection": (mapping, {})}
+    return {
+        "swarm": Checker(asked(lambda engine, spec: _check_swarm(engine, spec, "")), {**SWARM, **more}, source=True),
+        "events": Checker(asked(lambda engine, spec: _check_events(engine, spec, "", None)), {**EVENTS, **more}, source=True),
     }
 
 

@@ -19,10 +19,13 @@ DEPLOY_POINTS = ("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S
 # Going back: before the first write, before and after each service is written, after each wave converged, after the verbatim spec is written,
 # after new services were removed, before and after the revision is marked.
 ROLLBACK_POINTS = ("R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8")
+# Removing a stack: locked, after the pending revision; before and after each service is removed, after each wave is gone, after each object; before
+# and after the revision is marked.
+ABSENT_POINTS = ("A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8")
 # Draining: the record is written, the node takes nothing new, a service is told to leave, all have left, the node is drained, it is empty, a
 # service has its spec back, the record is gone.
 DRAIN_POINTS = ("N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8")
-POINTS = DEPLOY_POINTS + ROLLBACK_POINTS + DRAIN_POINTS
+POINTS = DEPLOY_POINTS + ROLLBACK_POINTS + ABSENT_POINTS + DRAIN_POINTS
 _WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
 _POINT, _, _TURN = _WANTED.partition(".")
 _seen = [0]

@@ -94,12 +94,13 @@ def test_a_second_run_moves_no_version(shop):
 
 CRASH = {"env": {"VERSION": "2", "FAULT_TWO": "crash"}}
 FAILURES = {
-    "bad image": ({"pin": "never", "prepull": "none", "compose_more": "  two: {image: REPOSITORY:nobody-has-this}\n"}, "update_paused", "No such image"),
-    "crash loop": (CRASH, "update_paused", "non-zero exit (3)"),
+    "bad image": ({"pin": "never", "prepull": "none", "compose_more": "  two: {image: REPOSITORY:nobody-has-this}\n"}, ("update_paused",), "No such image"),
+    # Which of both comes first is a matter of how long the program takes to crash.
+    "crash loop": (CRASH, ("update_paused", "crash_loop"), "non-zero exit (3)"),
     "impossible constraint": (
         {"preflight": {"placement": "warn"}, "pending_timeout": 3, "compose_more": "  two: {deploy: {placement: {constraints: [node.labels.d==x]}}}\n"},
-        "unschedulable", "scheduling constraints not satisfied on 3 nodes"),
-    "failing gate": ({"gates": [{"name": "closed", "type": "tcp", "host": "127.0.0.1", "port": 9, "when": "wave", "wave": 1, "count": 1}]}, "gate_failed",
+        ("unschedulable",), "scheduling constraints not satisfied on 3 nodes"),
+    "failing gate": ({"gates": [{"name": "closed", "type": "tcp", "host": "127.0.0.1", "port": 9, "when": "wave", "wave": 1, "count": 1}]}, ("gate_failed",),
                      "Connection refused"),
 }  # fmt: skip
 
@@ -112,7 +113,7 @@ def test_whatever_fails_in_the_second_wave_both_waves_come_back_as_they_were(sho
     files = [str(shop.file)] + ([str(shop.write("more.yml", f'version: "3.8"\nservices:\n{more.replace("REPOSITORY", shop.lab.registry["repository"])}'))] if more else [])
     before, configs = shop.specs(), sorted(one["Spec"]["Name"] for one in shop.api.configs(filters={"label": f"com.docker.stack.namespace={shop.name}"}))
     failure = shop.fails(compose=files, **asked)
-    assert (failure["code"], failure["details"]["outcome"]) == (code, "rolled_back"), failure
+    assert failure["code"] in code and failure["details"]["outcome"] == "rolled_back", failure
     assert said in failure["message"] and "The whole stack is as it was before" in failure["message"]
     assert shop.specs() == before and len(shop.tasks()) == 3
     assert json.dumps(shop.specs()) == json.dumps(before), "not byte for byte"

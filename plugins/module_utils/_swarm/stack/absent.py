@@ -28,8 +28,10 @@ def run(engine: t.Any, options: Options, check_mode: bool) -> t.Dict[str, t.Any]
     if not plan.writes() or check_mode:
         return _result(options, plan, "converged" if plan.writes() else "unchanged", None)
     with Held(engine, options.name, wait=options.lock_wait, ttl=options.lock_ttl, reason=options.reason or "absent", operation=options.operation) as lock:
-        hit("S1")
+        hit("A1")
         records.refuse(engine, records.ROLLOUT, options.name)
+        for drain in records.every(engine, records.DRAIN):
+            raise records.opened(drain)
         world = engine.world()
         plan = plan_of(world, options.name)
         if not plan.writes():
@@ -40,11 +42,11 @@ def run(engine: t.Any, options: Options, check_mode: bool) -> t.Dict[str, t.Any]
         waves = before.content.waves if before else {}
         content = revision.Content({name: without_ids(spec) for name, spec in live.items()}, waves=waves)
         current = history.begin("remove", content, live, reason=options.reason, vcs_ref=options.vcs_ref, operation=options.operation)
-        hit("S3")
+        hit("A2")
         _remove(writer, plan, world, waves, options.limits.wait_timeout)
-        hit("S11")
+        hit("A7")
         done = history.finish(current, revision.SUCCEEDED, duration=writer.clock.elapsed())
-        hit("S12")
+        hit("A8")
         return {**_result(options, plan, "converged", done), "steps": writer.steps}
 
 
@@ -67,15 +69,15 @@ def _remove(writer: Writer, plan: StackPlan, world: World, waves: t.Mapping[str,
     for wave in sorted({waves.get(change.service, 0) for change in plan.changes}, reverse=True):
         chosen = [change.before for change in plan.changes if waves.get(change.service, 0) == wave and change.before]
         for service in chosen:
-            hit("S6")
+            hit("A3")
             writer.remove(service)
-            hit("S7")
+            hit("A4")
         writer.gone([str(service["ID"]) for service in chosen], seconds)
-        hit("S8")
+        hit("A5")
     for kind, items in (("configs", world.configs), ("secrets", world.secrets), ("networks", world.networks)):
         for item in of_stack(items, plan.name):
             writer.delete(kind, str(item.get("ID") or item.get("Id")), str((item.get("Spec") or item).get("Name")), seconds)
-            hit("S9")
+            hit("A6")
 
 
 def _result(options: Options, plan: StackPlan, outcome: str, done: t.Optional[revision.Revision]) -> t.Dict[str, t.Any]:

@@ -60,48 +60,50 @@ class Canary(Forward):
 
     def run(self) -> None:
         """Raises FleetError with the cause; the way back is that of a deployment."""
-        changes = chosen(self.plan, self.options.canary_services, self.desired.name)
-        self.plan = replace(self.plan, changes=tuple(changes), remove={})
-        self._open()
+        self.changes = {change.service: change for change in chosen(self.plan, self.options.canary_services, self.desired.name)}
+        self.missing = {name: missing(self.writer.engine, change, self.options.share or 0) for name, change in self.changes.items()}
+        # What has its share is watched, and not written: another write would start the next step of the update.
+        changes = tuple(change if self.missing[name] else replace(change, action="none") for name, change in self.changes.items())
+        self.plan = replace(self.plan, changes=changes, remove={})
+        self._record("posting")
         super().run()
         self._gates("step")
-        record = records.find(self.writer.engine, records.ROLLOUT, self.desired.name)
-        if record is not None:
-            records.advance(self.writer.engine, record, "observing", {"share": self.options.share})
+        self._record("observing")
 
-    def _open(self) -> None:
-        there = records.find(self.writer.engine, records.ROLLOUT, self.desired.name)
+    def _record(self, step: str) -> None:
+        engine, position = self.writer.engine, {"share": self.options.share}
+        there = records.find(engine, records.ROLLOUT, self.desired.name)
         if there is None:
-            data = {"content": self.digest, "services": {change.service: (change.before or {}).get("Spec") for change in self.plan.changes}}
-            records.begin(
-                self.writer.engine, records.ROLLOUT, self.desired.name, data, step=f"share {self.options.share}", reason=self.options.reason,
-                operation=self.options.operation,
-            )  # fmt: skip
-        else:
-            records.advance(self.writer.engine, there, f"share {self.options.share}", {"share": self.options.share})
+            before = {name: (change.before or {}).get("Spec") for name, change in self.changes.items()}
+            data = {"content": self.digest, "services": before}
+            there = records.begin(engine, records.ROLLOUT, self.desired.name, data, step=step, reason=self.options.reason, operation=self.options.operation)
+        records.advance(engine, there, step, position)
 
     def spec_of(self, change: Change) -> Json:
         """The new spec with settings that let Swarm replace only what is still missing from the share, new ones first."""
         spec = change.after or {}
-        return {**spec, "UpdateConfig": {**(spec.get("UpdateConfig") or {}), "Parallelism": max(1, self._missing(change)), "Delay": DELAY,
-                                         "Order": "start-first", "FailureAction": "pause"}}  # fmt: skip
+        settings = {"Parallelism": self.missing[change.service], "Delay": DELAY, "Order": "start-first", "FailureAction": "pause"}
+        return {**spec, "UpdateConfig": {**(spec.get("UpdateConfig") or {}), **settings}}
 
     def limits(self, name: str) -> Limits:
-        change = next(change for change in self.plan.changes if change.service == name)
-        return replace(self.options.limits, share=self._wanted(change))
+        return replace(self.options.limits, share=count(replicas_of(self.changes[name].after or {}), self.options.share or 0))
 
-    def _wanted(self, change: Change) -> int:
-        return count(replicas_of(change.after or {}), self.options.share or 0)
 
-    def _missing(self, change: Change) -> int:
-        live = change.before or {}
-        tasks = self.writer.engine.tasks({"service": [str(live["ID"])]})
-        new = [task for task in tasks if task.get("DesiredState") == "running" and fresh(task, live["Spec"], ())]
-        already = len(new) if (live["Spec"].get("UpdateConfig") or {}).get("Delay") == DELAY else 0
-        if already > self._wanted(change):
-            raise FleetError(
-                "rollout_open",
-                f"{change.service} has {already} replicas of the new version, more than {self.options.share} % are. Nothing was taken back.",
-                "Give a larger share, promote with state: present, or abort with revision: stable.",
-            )
-        return self._wanted(change) - already
+def missing(engine: t.Any, change: Change, share: int) -> int:
+    """How many more replicas the share asks for. Raises FleetError "rollout_open" when there are more than that already."""
+    live, wanted, already = change.before or {}, count(replicas_of(change.after or {}), share), 0
+    if (live["Spec"].get("UpdateConfig") or {}).get("Delay") == DELAY:
+        tasks = engine.tasks({"service": [str(live["ID"])]})
+        already = sum(1 for task in tasks if task.get("DesiredState") == "running" and fresh(task, live["Spec"], ()))
+    if already > wanted:
+        raise FleetError(
+            "rollout_open",
+            f"{change.service} has {already} replicas of the new version, more than {share} % are. Nothing was taken back.",
+            "Give a larger share, promote with state: present, or abort with revision: stable.",
+        )
+    return wanted - already
+
+
+def open_as_wanted(engine: t.Any, plan: StackPlan, names: t.Sequence[str], stack: str, share: int, position: t.Mapping[str, t.Any]) -> bool:
+    """Whether the canary stands already as it is asked for, and nothing is to be written."""
+    return position.get("share") == share and not any(missing(engine, change, share) for change in chosen(plan, names, stack))

@@ -91,7 +91,7 @@ class Forward:
             for name in self.plan.create.get(kind) or ():
                 self.writer.check()
                 make[kind](bodies[kind][name])
-                self.writer.note("create", f"{kind[:-1]} {name}")
+                self.writer.note("create", name, kind=kind[:-1])
 
     def _wave(self, wave: int) -> None:
         changes = [change for change in self.plan.changes if change.after is not None and self._wave_of(change.service) == wave]

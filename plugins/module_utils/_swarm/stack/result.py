@@ -36,7 +36,8 @@ def _service(change: Change) -> Json:
 
 
 def _object(action: str, kind: str, name: str) -> Json:
-    return {"action": action, _WORDS[kind]: name, "reason": f"{_WORDS[kind]} {name}", "disruptive": False}
+    # The word secret in front of a name would make the name look like one.
+    return {"action": action, "kind": _WORDS[kind], "name": name, "reason": f"{name} ({_WORDS[kind]})", "disruptive": False}
 
 
 def services(live: t.Iterable[Json]) -> t.List[Json]:

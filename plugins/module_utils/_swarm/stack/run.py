@@ -25,7 +25,7 @@ from ..lock import Held
 from ..model import Json
 from ..wire import OutOfSequence
 from . import absent, result, salt, settled
-from .canary import Canary
+from .canary import Canary, open_as_wanted
 from .deploy import Forward
 from .options import Options, read
 from .rollback import go_back
@@ -104,11 +104,15 @@ class _Run:
     def _anything(self, seen: Situation) -> bool:
         """Whether there is work: a difference, a run that died, a canary that ends here."""
         if self.options.state == "canary":
-            return True
+            of, names, share = seen.rollout, self.options.canary_services, self.options.share or 0
+            stands = of is not None and of.step == "observing" and open_as_wanted(self.engine, seen.plan, names, self.options.name, share, of.position)
+            return not stands
         return seen.plan.writes() or bool(seen.named.unproven) or revision.dead(seen.revisions) is not None or seen.rollout is not None
 
     def _refuse_open(self, seen: Situation) -> None:
-        """A canary waits for its promotion (the same content), for a larger share of it, or for its end (a revision)."""
+        """A canary waits for its promotion (the same content), for a larger share of it, or for its end (a revision); a drain moves services."""
+        for drain in records.every(self.engine, records.DRAIN):
+            raise records.opened(drain)
         if seen.rollout is None or self.options.revision is not None:
             return
         if seen.rollout.data.get("content") != seen.content().digest():
@@ -116,7 +120,8 @@ class _Run:
 
     def _unchanged(self, seen: Situation) -> t.Dict[str, t.Any]:
         """Equal specs are not enough: each service has to be good now, or to become it."""
-        settled.require(self.engine, seen.live, self.options.limits)
+        if self.options.state != "canary":
+            settled.require(self.engine, seen.live, self.options.limits)
         return self._result(seen, "unchanged", list(seen.live.values()), revision.last(seen.revisions))
 
     def _result(self, seen: Situation, outcome: str, live: t.Sequence[Json], of: t.Optional[revision.Revision], **more: t.Any) -> t.Dict[str, t.Any]:

@@ -108,7 +108,7 @@ class Writer:
                 if limit.expired() or not any(word in error.message for word in _IN_USE):
                     raise
             limit.pause(0.5)
-        self.note("remove", f"{kind[:-1]} {name}")
+        self.note("remove", name, kind=kind[:-1])
 
     def live(self) -> t.Dict[str, Json]:
         """The services of the stack by name, as they are now."""
