@@ -39,8 +39,8 @@ options:
         C(wait_timeout) (0, seconds in which it may become true), C(log_of) (systemd unit whose last log lines a failure shows)."
       - "C(http): C(url) (required), C(method) (GET), C(request_headers), C(body) (text, or data that is sent as JSON),
         C(connect_to) (C(address[:port]) to connect to instead; Host and certificate stay those of the URL), C(ca_file);
-        expected are C(status) (200; one or a list), C(headers), C(body_contains), C(json) (data that the answer must contain), C(jmespath) (an expression over the JSON body that must give true, such as
-        C(lag < `10`)), C(max_ms).
+        expected are C(status) (200; one or a list), C(headers), C(body_contains), C(json) (data that the answer must contain),
+        C(jmespath) (an expression over the JSON body that must give true, such as C(lag < `10`)), C(max_ms).
         Redirects are not followed. Certificates are always verified."
       - "C(exchange): C(url) (base, required), C(requests) (required, each with the keys of C(http) but C(connect_to),
         C(ca_file) and C(secret_files)),
