@@ -25,7 +25,9 @@ ABSENT_POINTS = ("A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8")
 # Draining: the record is written, the node takes nothing new, a service is told to leave, all have left, the node is drained, it is empty, a
 # service has its spec back, the record is gone.
 DRAIN_POINTS = ("N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8")
-POINTS = DEPLOY_POINTS + ROLLBACK_POINTS + ABSENT_POINTS + DRAIN_POINTS
+# One service: locked, the revision is pending, the service is written, it has converged, the revision is marked.
+SERVICE_POINTS = ("E1", "E2", "E3", "E4", "E5")
+POINTS = DEPLOY_POINTS + ROLLBACK_POINTS + ABSENT_POINTS + DRAIN_POINTS + SERVICE_POINTS
 _WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
 _POINT, _, _TURN = _WANTED.partition(".")
 _seen = [0]

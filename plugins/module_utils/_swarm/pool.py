@@ -83,6 +83,7 @@ class Pool:
                     self._meet(wire)
                     answer = ask(wire)
                 except passes:
+                    self._known.discard(id(wire))
                     raise
                 except (OutOfSequence, Exists, Gone):
                     raise

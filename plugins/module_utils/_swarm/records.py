@@ -93,6 +93,17 @@ def refuse(engine: Configs, kind: str, subject: str) -> None:
         raise opened(record)
 
 
+def refuse_drained(engine: Configs, specs: t.Iterable[Json]) -> None:
+    """Raise FleetError "drain_open" when one of the live ``specs`` carries the constraint of a drain that is open: it is not what its owner wrote."""
+    drains = every(engine, DRAIN)
+    for spec in specs if drains else ():
+        placement = (spec.get("TaskTemplate") or {}).get("Placement") or {}
+        words = {"".join(str(one).split()) for one in placement.get("Constraints") or ()}
+        for record in drains:
+            if f"node.id!={record.subject}" in words:
+                raise opened(record)
+
+
 def opened(record: Record) -> FleetError:
     """The failure of another writer."""
     said = f"{record.subject} since {record.since} by {record.owner}, at step {record.step}{f' ({record.reason})' if record.reason else ''}"

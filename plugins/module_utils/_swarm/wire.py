@@ -222,7 +222,8 @@ def refusal(endpoint: str, method: str, path: str, status: int, said: str) -> Ex
     # A registry that does not answer is told with 500, too; that has nothing to do with us.
     if status >= 500 and not path.startswith("/distribution/") and _BROKEN.search(low):
         return Unknown(what)
-    if status == 404:
+    # A registry that does not know an image is no object of ours that is gone.
+    if status == 404 and not path.startswith("/distribution/"):
         return Gone("conflict", f"{what}. It was removed meanwhile, or never was.", "Run again.", details)
     if status == 409 or "name conflicts with an existing object" in low:
         return Exists("conflict", f"{what}. Something has this name already; it stays as it is.", "Run again, or choose another name.", details)

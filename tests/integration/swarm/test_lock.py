@@ -76,9 +76,10 @@ def writer(swarm_lab, service):
         one.end()
 
 
-def test_a_holder_that_was_frozen_and_woken_writes_nothing_stale(swarm_lab, service, writer, record_property):
+@pytest.mark.parametrize("turn", [3, *(pytest.param(turn, marks=pytest.mark.whole) for turn in (1, 2, 5, 8, 13))])
+def test_a_holder_that_was_frozen_and_woken_writes_nothing_stale(swarm_lab, service, writer, record_property, turn):
     first = writer("first")
-    first.until("wrote", times=3)
+    first.until("wrote", times=turn)
     # It beats: one that waits for longer than the TTL does not get the lock of a live one.
     impatient = writer("impatient", wait=TTL * 1.5)
     assert impatient.until("failed", "held")["code"] == "locked"

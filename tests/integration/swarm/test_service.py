@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.redact import redact
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import records
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm import faults, records
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.argspec import SERVICE, STACK_INFO
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.history import History
@@ -27,8 +27,6 @@ from ansible_collections.bowline.fleet.plugins.module_utils._swarm.lock import H
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.revision import Content
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.run import run_stack_info
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.service.run import run_service
-
-ROOT = Path(__file__).resolve().parents[3]
 
 COMPOSE = """\
 version: "3.8"
@@ -236,34 +234,38 @@ def test_who_works_on_the_stack_is_told_and_nothing_is_written(services, shop):
     assert failure.code == "rollout_open" and failure.details["step"] == "5 %"
     assert services.info(name="e-shop", gather=["rollout"])["stacks"][0]["rollout"]["reason"] == "canary of 7"
     records.close(engine, record)
+    # A drain has put its constraint into the live spec: what is there is not what its owner wrote.
+    drain = records.begin(engine, records.DRAIN, "e-node", {}, step="moving", reason="kernel")
+    services.lab.docker("service", "update", "--detach", "--constraint-add", "node.id != e-node", shop)
+    assert services.failure(shop, replicas=2).code == "drain_open"
+    records.close(engine, drain)
+    services.lab.docker("service", "update", "--detach", "--constraint-rm", "node.id != e-node", shop)
+    version = services.version(shop)
     assert services.failure(shop, state="absent").code == "in_stack"
     assert services.failure("e-shop_nobody").code == "service_missing"
     assert services.version(shop) == version
 
 
-KILLED = """\
-import importlib.util, json, os, signal, sys
-spec = importlib.util.spec_from_file_location("bowline_conftest", sys.argv[1])
-spec.loader.exec_module(importlib.util.module_from_spec(spec))
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.history import History
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.service.run import run_service
-History.finish = lambda *words, **more: os.kill(os.getpid(), signal.SIGKILL)
-run_service(json.loads(sys.argv[2]), False)
-"""
-
-
-def test_a_run_that_was_killed_is_ended_by_the_same_command(services, shop):
-    """Killed with everything written and nothing marked: the lock is taken over, the same revision is continued, nothing is written twice."""
-    given = services.options(SERVICE, **{**LIMITS, "lock_ttl": 3}, name=shop, replicas=3)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(ROOT / "tests" / "conftest.py"), json.dumps(given)], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+@pytest.mark.parametrize("point", ["E4", *(pytest.param(point, marks=pytest.mark.whole) for point in faults.SERVICE_POINTS if point != "E4")])
+def test_a_run_that_was_killed_is_ended_by_the_same_command(services, shop, point, tmp_path):
+    """The lock is taken over, the same revision is continued, nothing is written twice."""
+    count = services.spec(shop)["Mode"]["Replicated"]["Replicas"] + 1
+    given = {**{name: value for name, value in services.options(SERVICE, **LIMITS).items() if value is not None}, "lock_ttl": 5, "name": shop}
+    path = tmp_path / "arguments.json"
+    path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, "replicas": count}}), encoding="utf-8")
+    command = [sys.executable, "-m", "ansible_collections.bowline.fleet.plugins.modules.swarm_service", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "BOWLINE_FAULT": point})
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
     (stack,) = services.info(name="e-shop")["stacks"]
-    assert stack["pending"]["action"] == "scale" and stack["lock"] is not None
-    tasks = services.tasks(shop)
-    again = services.run(shop, replicas=3, lock_ttl=3)
-    assert (again["outcome"], again["revision"]["number"]) == ("converged", stack["pending"]["number"])
-    assert again["steps"] == [] and services.tasks(shop) == tasks
-    assert services.run(shop, replicas=3)["changed"] is False
+    left, tasks, written = stack["pending"], services.tasks(shop), services.spec(shop)["Mode"]["Replicated"]["Replicas"] == count
+    assert stack["lock"] is not None and (left is not None) == (point in ("E2", "E3", "E4")) and written == (point in ("E3", "E4", "E5"))
+    again = services.run(shop, replicas=count, lock_ttl=5)
+    assert again["outcome"] == ("unchanged" if point == "E5" else "converged")
+    if left is not None:
+        assert again["revision"]["number"] == left["number"]
+    if written:
+        assert again.get("steps", []) == [] and services.tasks(shop) == tasks
+    assert services.run(shop, replicas=count)["changed"] is False
 
 
 def test_a_change_past_the_history_is_drift(services, shop):

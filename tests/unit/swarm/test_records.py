@@ -37,6 +37,19 @@ def test_work_on_other_subjects_does_not_matter():
     assert [record.subject for record in records.every(cluster, records.DRAIN)] == ["a", "b"]
 
 
+@pytest.mark.parametrize(("constraint", "refused"), [("node.id != n1", True), ("node.id!=n1", True), ("node.id==n1", False), ("node.id!=n2", False)])
+def test_a_spec_that_a_drain_has_changed_is_nobody_elses_to_write(constraint, refused):
+    cluster, spec = Cluster(), {"TaskTemplate": {"Placement": {"Constraints": ["node.role==worker", constraint]}}}
+    records.refuse_drained(cluster, [spec])
+    records.begin(cluster, records.DRAIN, "n1", {}, step="moving")
+    if refused:
+        with pytest.raises(FleetError) as caught:
+            records.refuse_drained(cluster, [{}, spec])
+        assert caught.value.code == "drain_open"
+    else:
+        records.refuse_drained(cluster, [{}, spec])
+
+
 def test_two_who_move_the_same_record_do_not_write_over_each_other():
     cluster = Cluster()
     begun = records.begin(cluster, records.ROLLOUT, "web", {}, step="one")

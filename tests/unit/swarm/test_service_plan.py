@@ -139,5 +139,8 @@ def test_options_that_contradict_each_other_are_told_at_once():
     assert caught.value.code == "option_invalid"
     assert [finding["field"] for finding in caught.value.details["findings"]] == ["revision", "replicas", "state"]
     with pytest.raises(FleetError) as caught:
+        read({"name": "a", "lock_ttl": 0, "history_keep": 0, "wait_timeout": 0.5})
+    assert [finding["field"] for finding in caught.value.details["findings"]] == ["lock_ttl", "history_keep", "wait_timeout"]
+    with pytest.raises(FleetError) as caught:
         read({"name": "a", "expect_image": "x"})
     assert caught.value.code == "option_invalid"

@@ -16,6 +16,7 @@ from .. import gather, records, revision
 from ..converge import Limits
 from ..difference import shown
 from ..engine import Engine, Gone
+from ..faults import hit
 from ..history import History
 from ..lock import Held
 from ..model import Change, Json, World
@@ -68,12 +69,12 @@ def run_service(params: t.Mapping[str, t.Any], check_mode: bool, connect: t.Call
 
 def read(params: t.Mapping[str, t.Any]) -> Asked:
     """Raises FleetError "option_invalid" with all findings at once."""
-    number = params.get("revision")
+    version = params.get("revision")
     asked = Asked(
         str(params["name"]),
         str(params.get("state") or "present"),
         params.get("replicas"),
-        int(number) if number and str(number).isdigit() else number or None,
+        int(version) if version and str(version).isdigit() else version or None,
         str(params.get("redistribute") or ""),
         str(params.get("expect_image") or ""),
     )
@@ -84,6 +85,10 @@ def read(params: t.Mapping[str, t.Any]) -> Asked:
         said.append(("replicas", f"replicas is {asked.replicas}; 0 or more is expected."))
     if asked.expect_image and asked.revision is None:
         said.append(("expect_image", "expect_image says which image a revision has to have, and revision is not given."))
+    least = {"lock_ttl": 5, "lock_wait": 0, "history_keep": 1, "wait_timeout": 1, "max_task_failures": 0, "pending_timeout": 1, "progress_deadline": 1}
+    for name, number in least.items():
+        if params.get(name) is not None and params[name] < number:
+            said.append((name, f"{name} is {params[name]:g}; {number} or more is expected."))
     if asked.state == "absent" and (asked.replicas is not None or asked.revision is not None or asked.redistribute):
         said.append(("state", "A service that is to be gone has neither replicas nor revision nor redistribute."))
     if said:
@@ -104,18 +109,23 @@ class _Run:
         seen = self._look()
         if seen.live is None or not self._anything(seen):
             return self._unchanged(seen)
-        records.refuse(self.engine, records.ROLLOUT, seen.subject)
+        self._refuse_open(seen)
         if self.check_mode:
             return self._result(seen, "converged", None)
         reason = self.params.get("reason") or f"swarm_service {self.asked.name}"
         with Held(self.engine, seen.subject, wait=self.params["lock_wait"], ttl=self.params["lock_ttl"], reason=reason) as lock:
+            hit("E1")
             seen = self._look()
             if seen.live is None or not self._anything(seen):
                 return self._unchanged(seen)
-            records.refuse(self.engine, records.ROLLOUT, seen.subject)
+            self._refuse_open(seen)
             writer = ServiceWriter(self.engine, seen.subject, lock.check)
             writer.name = str(seen.live["Spec"]["Name"])
             return self._changed(seen, seen.live, writer)
+
+    def _refuse_open(self, seen: Seen) -> None:
+        records.refuse(self.engine, records.ROLLOUT, seen.subject)
+        records.refuse_drained(self.engine, [seen.live["Spec"]] if seen.live else [])
 
     def _look(self) -> Seen:
         """Observe and plan."""
@@ -169,6 +179,7 @@ class _Run:
         known = {one.number for one in seen.revisions}
         words = {"reason": self.params.get("reason") or "", "vcs_ref": self.params.get("vcs_ref") or ""}
         current = history.begin(target.action, self._content(seen), seen.around, **words)
+        hit("E2")
         before = live["Spec"]
         if current.number in known:
             before = revision.before(current, history.revisions()).get(writer.name, before)
@@ -180,7 +191,9 @@ class _Run:
                 self._write(seen, live, target.spec, writer)
         except FleetError as error:
             raise self._failed(error, current, before, writer, history) from error
+        hit("E4")
         done = history.finish(current, revision.SUCCEEDED, stable=target.spec is not None, duration=self.clock.elapsed())
+        hit("E5")
         history.collect(self.params["history_keep"])
         return {**self._result(seen, "converged", done, writer.live().get(writer.name)), "steps": writer.steps}
 
@@ -188,6 +201,7 @@ class _Run:
         tasks = self.engine.tasks({"service": [str(live["ID"])]})
         # A run that died may have written it already; then it is only waited for.
         now = live if seen.change is not None and seen.change.action == "none" else writer.update(live, spec)
+        hit("E3")
         cause = failed(writer.wait([now], {writer.name: self.limits}, tasks))
         if cause:
             raise cause
