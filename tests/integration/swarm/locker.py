@@ -44,6 +44,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     engine = Engine.connect(given["connection"])
     done = 0
+    say("waits")
     try:
         with Held(engine, given["subject"], wait=given["wait"], ttl=given["ttl"], reason="test") as lock:
             say("held")

@@ -77,7 +77,7 @@ def writer(swarm_lab, service):
 
 
 @pytest.mark.parametrize("turn", [3, *(pytest.param(turn, marks=pytest.mark.whole) for turn in (1, 2, 5, 8, 13))])
-def test_a_holder_that_was_frozen_and_woken_writes_nothing_stale(swarm_lab, service, writer, record_property, turn):
+def test_a_holder_that_was_frozen_and_woken_writes_nothing_stale(swarm_lab, service, writer, turn):
     first = writer("first")
     first.until("wrote", times=turn)
     # It beats: one that waits for longer than the TTL does not get the lock of a live one.
@@ -95,18 +95,16 @@ def test_a_holder_that_was_frozen_and_woken_writes_nothing_stale(swarm_lab, serv
     seen = [said["after"] for said in second.said if said["word"] == "wrote"]
     assert seen[0] == "first" and set(seen[1:]) == {"second"}, seen
     assert swarm_lab.api().inspect_service(service)["Spec"]["Labels"]["by"] == "second"
-    record_property("stale_writes", sum(by != "second" for by in seen[1:]))
     # Given back: nothing of the lock is left.
     assert [one for one in swarm_lab.api().configs() if one["Spec"]["Name"] == "bowline.lock.e-lock"] == []
 
 
-def test_a_killed_holder_is_taken_over(writer, record_property):
+def test_a_killed_holder_is_taken_over(writer):
     first = writer("first")
     first.until("wrote")
     first.process.kill()
     waiting = writer("second", writes=1)
-    held = waiting.until("held")
-    # Measured from when the second process could see the lock; the figure is for people, the bound is for a machine under load.
-    began = float(Path(f"/proc/{waiting.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
-    record_property("takeover_over_ttl", round((held["at"] - began) / TTL, 2))
-    assert TTL * 0.9 < held["at"] - began < TTL * 10
+    began, held = waiting.until("waits")["at"], waiting.until("held")["at"]
+    print(f"takeover / TTL: {(held - began) / TTL:.2f}")
+    # Not sooner than the TTL of the one who waits; how much later is a matter of the machine.
+    assert TTL <= held - began < TTL * 10
