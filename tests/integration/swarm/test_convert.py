@@ -202,6 +202,18 @@ def test_two_keys_with_one_name_and_two_contents_are_refused_as_a_manager_would(
     assert "only updates to Labels are allowed" in refused(write("version: '3.8'\n" + text % (kind, "two"))).message
 
 
+def test_what_an_older_engine_would_drop_is_said_or_refused(write):
+    """The engine drops these without a word, and every later plan would find a difference."""
+    file = write("services: {web: {image: nginx, oom_score_adj: 5, healthcheck: {test: [CMD, x], start_interval: 1s}}}")
+    newest, older = converted(file), converted(file, api_version="1.43")
+    assert newest.warnings == () and container(newest)["Healthcheck"]["StartInterval"] == 10**9
+    assert "StartInterval" not in container(older)["Healthcheck"] and "OomScoreAdj" not in container(older)
+    assert "v-one_web: healthcheck.start_interval needs an engine with API 1.44, and this one has 1.43; it has no effect." in older.warnings
+    sub = write("services: {web: {image: nginx, volumes: [{type: volume, source: d, target: /d, volume: {subpath: a}}]}}\nvolumes: {d: {}}", "sub.yml")
+    assert container(converted(sub))["Mounts"][0]["VolumeOptions"]["Subpath"] == "a"
+    assert "volumes.volume.subpath needs an engine with API 1.45" in refused(sub, api_version="1.44").message
+
+
 def test_a_path_is_one_path_whatever_is_in_it(write, tmp_path):
     folder = tmp_path / 'a, "b" c'
     folder.mkdir()

@@ -13,8 +13,8 @@ from ..._core.errors import FleetError
 from ..._core.preflight import Finding
 from ..._core.runner import Runner
 from ..findings import failure
-from ..model import Desired, World
-from . import cli, documents, extension, variables
+from ..model import Desired, Json, World
+from . import cli, documents, extension, newer, variables
 from .recorder import KINDS, Recorder
 
 
@@ -53,17 +53,19 @@ def convert(
         if recorder.unknown:
             raise _unknown_call(recorder)
         found += _refusal(cli.own_words(done, given), named, unset) if done.rc else unread + (documents.dropped(trees) if strict_env else [])
+    services, dropped, more = newer.fitted(recorder.created["services"], api_version)
+    found += more
     if found or done is None:
         raise failure(found, "Nothing was sent to the cluster.")
-    return _desired(name, recorder, own, cli.warnings(done))
+    return _desired(name, recorder, services, own, (*cli.warnings(done), *dropped))
 
 
-def _desired(name: str, recorder: Recorder, own: extension.Extension, warnings: tuple[str, ...]) -> Desired:
+def _desired(name: str, recorder: Recorder, services: t.Mapping[str, Json], own: extension.Extension, warnings: tuple[str, ...]) -> Desired:
     # The CLI sends in the order of its maps, which is another one each time.
     sent = {kind: dict(sorted(bodies.items())) for kind, bodies in recorder.created.items()}
     return Desired(
         name=name,
-        services=sent["services"],
+        services=dict(sorted(services.items())),
         networks=sent["networks"],
         configs=sent["configs"],
         secrets=sent["secrets"],
