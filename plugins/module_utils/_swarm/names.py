@@ -18,7 +18,9 @@ import secrets as random
 import typing as t
 from dataclasses import dataclass, replace
 
+from .._core.preflight import Finding
 from .canonical import canonical, digest
+from .findings import failure
 from .model import NAME_MAX, Desired, Json, World
 
 __all__ = ["CONTENT_LABEL", "Named", "canonical", "digest", "ids_of", "named", "new_salt", "with_ids", "without_ids"]
@@ -48,29 +50,66 @@ def new_salt() -> str:
 def named(desired: Desired, world: World, salt: str, other: t.Collection[str] = ()) -> Named:
     """``desired`` with configs and secrets named ``<stack>_<key>-<sha10>``, and with the ids that are known.
 
-    An object of the CLI's name with the same content stays, so that a stack of the CLI's is taken over without a restart. ``other`` names
-    secrets whose proof failed. ``world`` has configs and secrets of the whole cluster.
+    An object of the CLI's name with the same content stays, so that a stack of the CLI's is taken over without a restart. One to which the file
+    gives a name of its own has exactly that name, since others may ask for it. ``other`` names secrets whose proof failed. ``world`` has configs
+    and secrets of the whole cluster. Raises FleetError conflict with all names of their own that are taken by another content.
     """
     live = {kind: {str(item["Spec"]["Name"]): item for item in getattr(world, kind)} for kind in _REFERENCES}
-    names: dict[str, dict[str, str]] = {kind: {} for kind in _REFERENCES}
-    bodies: dict[str, dict[str, Json]] = {kind: {} for kind in _REFERENCES}
-    unproven: dict[str, Json] = {}
-    for base, body in desired.configs.items():
-        name = _name(base, _hash(body, ""))
-        stays = name not in live["configs"] and base in live["configs"] and _content(live["configs"][base]["Spec"]) == _content(body)
-        names["configs"][base] = base if stays else name
-    for base, body in desired.secrets.items():
-        content = _hash(body, salt)
-        name, there = _name(base, content), live["secrets"].get(base)
-        stays = name not in live["secrets"] and there is not None and base not in other and _may_be(there["Spec"], body, content)
-        names["secrets"][base] = base if stays else name
-        if stays and there is not None and CONTENT_LABEL not in (there["Spec"].get("Labels") or {}):
-            unproven[base] = {**body, "Labels": {**(body.get("Labels") or {}), CONTENT_LABEL: content}}
-    for kind, found in names.items():
-        bodies[kind] = {found[base]: {**body, "Name": found[base]} for base, body in getattr(desired, kind).items()}
+    given = [_config(desired.name, base, body, live["configs"]) for base, body in desired.configs.items()]
+    given += [_secret(desired.name, base, body, live["secrets"], salt, base in other) for base, body in desired.secrets.items()]
+    found = [_taken(one) for one in given if one.taken]
+    if found:
+        raise failure(found, "Nothing was changed.")
+    names = {kind: {one.base: one.name for one in given if one.kind == kind} for kind in _REFERENCES}
+    bodies = {kind: {one.name: one.body for one in given if one.kind == kind} for kind in _REFERENCES}
     ids = {kind: {name: str(item["ID"]) for name, item in live[kind].items()} for kind in _REFERENCES}
     services = {name: with_ids(_renamed(spec, names), ids) for name, spec in desired.services.items()}
+    unproven = {one.base: one.body for one in given if one.unproven}
     return Named(replace(desired, services=services, configs=bodies["configs"], secrets=bodies["secrets"]), unproven)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One config or secret with its final name. ``taken``: the name is its own, and belongs to another content."""
+
+    kind: str
+    base: str
+    name: str
+    body: Json
+    taken: bool = False
+    unproven: bool = False
+
+
+def _config(stack: str, base: str, body: Json, live: t.Mapping[str, Json]) -> _Given:
+    same = base in live and _content(live[base]["Spec"]) == _content(body)
+    if not base.startswith(f"{stack}_"):
+        return _Given("configs", base, base, body, taken=base in live and not same)
+    name = _name(base, _hash(body, ""))
+    name = base if same and name not in live else name
+    return _Given("configs", base, name, {**body, "Name": name})
+
+
+def _secret(stack: str, base: str, body: Json, live: t.Mapping[str, Json], salt: str, other: bool) -> _Given:
+    content, there = _hash(body, salt), (live.get(base) or {}).get("Spec")
+    may = there is not None and not other and _may_be(there, body, content)
+    unproven = may and there is not None and CONTENT_LABEL not in (there.get("Labels") or {})
+    marked = {**body, "Labels": {**(body.get("Labels") or {}), CONTENT_LABEL: content}}
+    if not base.startswith(f"{stack}_"):
+        return _Given("secrets", base, base, marked, taken=there is not None and not may, unproven=unproven)
+    name = _name(base, content)
+    if may and name not in live:
+        return _Given("secrets", base, base, marked, unproven=unproven)
+    return _Given("secrets", base, name, {**body, "Name": name})
+
+
+def _taken(one: _Given) -> Finding:
+    word = one.kind[:-1]
+    return Finding(
+        "conflict",
+        f"{one.kind}.{one.base}",
+        f"The {word} {one.base} exists with another content or other labels, and a {word} never changes.",
+        "Give it another `name` in the compose file, or take `name` out there: then its name follows its content.",
+    )
 
 
 def with_ids(spec: Json, ids: t.Mapping[str, t.Mapping[str, str]]) -> Json:

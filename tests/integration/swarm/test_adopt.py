@@ -99,7 +99,9 @@ def test_what_the_engine_gives_back_means_what_was_sent(engine, made, stack, fol
     for change in first.changes:
         engine.service_create(with_ids(change.after, ids(world)))
     world = engine.world()
-    second = plan(world, named(desired(), world, "salt").desired, {})
+    again = named(desired(), world, "salt")
+    second = plan(world, again.desired, {})
+    assert again.unproven == {}
     assert [change.reasons for change in second.changes if change.action != "none"] == []
     assert not second.writes() and second.drift == ()
 

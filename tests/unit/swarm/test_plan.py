@@ -348,6 +348,32 @@ def test_new_content_is_a_new_object_and_what_is_there_by_hash_is_used_again():
     assert refs(named(stack(), both, "salt"))[0] == (name, f"id-{name}")
 
 
+def test_a_name_of_its_own_stays_because_others_may_ask_for_it():
+    wanted = desired(referring(config="shared", secret="key"), configs={"shared": config_body("a", "shared")}, secrets={"key": config_body("b", "key")})
+    fresh = named(wanted, world(), "salt")
+    assert [name for name, _id in refs(fresh)] == ["shared", "ext", "key"] and fresh.unproven == {}
+    # What was made is known by its label, so nothing has to be proven later.
+    there = world(configs=[live_of(config_body("a"), "shared")], secrets=[told(live_of(fresh.desired.secrets["key"], "key"))])
+    again = named(wanted, there, "salt")
+    assert refs(again)[0] == ("shared", "id-shared") and refs(again)[2] == ("key", "id-key") and again.unproven == {}
+
+
+def test_a_name_of_its_own_with_another_content_is_refused_and_all_are_named():
+    def other(**more):
+        bodies = {"configs": {"shared": config_body("new", "shared")}, "secrets": {"key": config_body("new", "key")}}
+        wanted = desired(referring(config="shared", secret="key"), **bodies)
+        there = world(configs=[live_of(config_body("a"), "shared")], secrets=[told(live_of(config_body("b"), "key", **more.pop("labels", {})))])
+        return named(wanted, there, "salt", **more)
+
+    for more in ({"labels": {CONTENT_LABEL: "of another"}}, {"other": ["key"]}):
+        with pytest.raises(FleetError) as caught:
+            other(**more)
+        assert caught.value.code == "conflict" and len(caught.value.details["findings"]) == 2
+        assert "The config shared exists with another content" in caught.value.message and "take `name` out" in caught.value.details["findings"][1]["remedy"]
+    with pytest.raises(FleetError, match="The config shared"):
+        other()
+
+
 # Pins
 
 
