@@ -75,9 +75,9 @@ def _change(name: str, spec: Json, view: _View) -> tuple[Change, tuple[str, ...]
     drifted = _is_drift(name, spec, live, view)
     if drifted and view.options.get("drift", "repair") != "repair":
         return Change(name, "none", (), "none", live, live["Spec"], wave), why if view.options.get("drift") == "report" else ()
-    after = labelled(_grafted(kept, live["Spec"], view.networks), digest(spec))
+    after = labelled(grafted(kept, live["Spec"], view.networks), digest(spec))
     why = tuple(f"drift: {reason}" for reason in why) if drifted else why
-    return Change(name, "update", why, _restarts(before, wanted), live, after, wave), why if drifted else ()
+    return Change(name, "update", why, restarts(before, wanted), live, after, wave), why if drifted else ()
 
 
 def _is_drift(name: str, spec: Json, live: Json, view: _View) -> bool:
@@ -93,7 +93,7 @@ def _kept(spec: Json, live: Json) -> Json:
     return {**spec, "Mode": mode} if mode_of(spec) == mode_of(live) == "Replicated" else spec
 
 
-def _grafted(spec: Json, live: Json, networks: t.Mapping[str, str]) -> Json:
+def grafted(spec: Json, live: Json, networks: t.Mapping[str, str]) -> Json:
     """``spec`` with every part that means the same as it stands in the live spec: swarmkit compares tasks field by field, so another spelling of
     the same would replace them (manager/orchestrator/task.go, IsTaskDirty). The count of forced updates goes on, as with the CLI.
     """
@@ -114,8 +114,8 @@ def _grafted(spec: Json, live: Json, networks: t.Mapping[str, str]) -> Json:
     return after
 
 
-def _restarts(before: Json, after: Json) -> str:
-    """F7, for what `_grafted` posts. Each write to a job runs it again (controlapi/service.go, UpdateService: JobIteration)."""
+def restarts(before: Json, after: Json) -> str:
+    """F7, for what `grafted` posts. Each write to a job runs it again (controlapi/service.go, UpdateService: JobIteration)."""
     if next(iter(after["Mode"])) in _JOBS or before.get("EndpointSpec") != after.get("EndpointSpec"):
         return "all"
     old, new = before["TaskTemplate"], after["TaskTemplate"]

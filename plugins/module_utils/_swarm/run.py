@@ -104,7 +104,8 @@ def _stack(engine: Engine, world: World, name: str, params: t.Mapping[str, t.Any
         row["rollout"] = record.shown() if record else None
     if "drift" in wanted:
         networks = gather.network_names(world)
-        row["drift"] = drift(current.content if current else None, _live(world, name), networks, params.get("service"))
+        gone = current is not None and current.action == "remove"
+        row["drift"] = drift(Content({}) if gone else current.content if current else None, _live(world, name), networks, params.get("service"))
     return row
 
 

@@ -294,7 +294,8 @@ def test_a_service_without_history_or_stack(services, stack):
     assert services.info(service=name)["stacks"][0]["name"] == f"service.{name}"
     gone = services.run(name, state="absent")
     assert gone["changed"] and gone["service"] is None and services.run(name, state="absent")["changed"] is False
-    assert [one.action for one in History(services.engine(), f"service.{name}").revisions()][-1] == "remove"
+    (left,) = services.info(name=f"service.{name}", gather=["drift"])["stacks"]
+    assert (left["revision"]["action"], left["services"], left["drift"]) == ("remove", [], [])
 
 
 def test_a_stack_that_is_not_there_is_an_empty_list(services):

@@ -83,6 +83,16 @@ def test_a_stored_spec_is_the_live_one_without_the_engines_defaults_and_ids():
     assert planned(live(), [stored(1, bare)], revision=1)[1].action == "none"
 
 
+def test_going_back_in_count_alone_replaces_no_task():
+    """The stored spec is as the CLI wrote it, the live one as the engine keeps it, and it was redistributed meanwhile."""
+    bare = {"Name": "web_a", "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}, "Networks": [{"Target": "web_default"}]}}
+    bare["Mode"] = {"Replicated": {"Replicas": 1}}
+    there = live(force=3)
+    target, change = planned(there, [stored(1, bare)], revision=1)
+    assert (change.action, change.restarts, change.reasons) == ("update", "none", ("revision 1: replicas 2 becomes 1",))
+    assert target.spec["TaskTemplate"] == there["Spec"]["TaskTemplate"]
+
+
 def test_without_history_the_engines_previous_spec_is_taken_only_by_name():
     there = live("app:2", previous=spec("app:1@sha256:ab"))
     failure = refused(there, revision="previous")

@@ -17,6 +17,8 @@ from ..canonical import canonical
 from ..difference import reasons as differences
 from ..model import Change, Json
 from ..names import without_ids
+from ..plan import grafted
+from ..plan import restarts as restarts_of
 from ..revision import Revision, image_of, select
 
 # Written with the spec, so that the token that has acted is known from then on to everybody.
@@ -61,10 +63,12 @@ def wanted(asked: Asked, live: Json, revisions: t.Sequence[Revision], subject: s
     action, restarts = "scale", "none"
     if asked.revision is not None:
         spec, source, origin = _of_past(asked, asked.revision, live, revisions, subject, networks)
+        # What means the same stays as it stands in the live spec, so that no task is replaced for another spelling.
+        spec = grafted(spec, live["Spec"], networks)
         action = "rollback"
         if not equal(spec, live["Spec"], networks):
             reasons += [f"{source}: {said}" for said in differences(canonical(without_ids(live["Spec"]), networks), canonical(without_ids(spec), networks))]
-            restarts = restarts_of(live["Spec"], spec)
+            restarts = restarts_of(*(canonical(without_ids(one), networks) for one in (live["Spec"], spec)))
     if asked.replicas is not None:
         _replicated(asked, spec)
         spec = {**spec, "Mode": {**spec["Mode"], "Replicated": {**spec["Mode"]["Replicated"], "Replicas": asked.replicas}}}
@@ -93,16 +97,6 @@ def equal(one: Json, other: Json, networks: t.Mapping[str, str]) -> bool:
     ``networks`` has their names by id.
     """
     return bool(canonical(without_ids(one), networks) == canonical(without_ids(other), networks))
-
-
-def restarts_of(before: Json, after: Json) -> str:
-    """F7: a task is replaced when the task template or the endpoint differs, those that still fit stay when only constraints do."""
-    if before.get("EndpointSpec") != after.get("EndpointSpec"):
-        return "all"
-    one, other = before.get("TaskTemplate") or {}, after.get("TaskTemplate") or {}
-    if one == other:
-        return "none"
-    return "some" if {**one, "Placement": None} == {**other, "Placement": None} else "all"
 
 
 def _of_past(
