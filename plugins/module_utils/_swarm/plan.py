@@ -18,6 +18,9 @@ from .model import STACK_LABEL, Change, Desired, Json, StackPlan, World
 # What an overlay network gains when Swarm gives it its numbers (moby libnetwork, drivers/overlay/ovmanager).
 _GIVEN_OPTIONS = ("com.docker.network.driver.overlay.vxlanid_list",)
 
+# Drivers of one host (docker network create, --driver); a compose file cannot ask for a scope, so Swarm refuses every service on such a network.
+_LOCAL_DRIVERS = ("bridge", "host", "null", "none", "macvlan", "ipvlan")
+
 _JOBS = ("ReplicatedJob", "GlobalJob")
 
 
@@ -147,7 +150,16 @@ def _foreign(kind: str, name: str, owner: t.Optional[str]) -> Finding:
 
 def _networks(world: World, view: _View) -> list[Finding]:
     """Networks whose definition changed. Swarm changes none in place, and the CLI says nothing about it."""
-    found = []
+    found = [
+        Finding(
+            "compose_invalid",
+            f"networks.{name}",
+            f"The network {name} has the driver {body.get('Driver')}, which is one of a single host; services need one of the whole Swarm.",
+            "Write driver: overlay in the compose file, or leave driver out.",
+        )
+        for name, body in sorted(view.desired.networks.items())
+        if body.get("Driver") in _LOCAL_DRIVERS
+    ]
     live = {str(item["Name"]): item for item in world.networks if (item.get("Labels") or {}).get(STACK_LABEL) == view.desired.name}
     for name, body in sorted(view.desired.networks.items()):
         differs = _differs(live[name], body) if name in live else []

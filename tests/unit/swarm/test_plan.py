@@ -235,6 +235,13 @@ def test_mode_and_network_can_only_be_made_anew_and_all_are_named_at_once():
     assert (change.action, change.restarts) == ("recreate", "all")
 
 
+def test_a_network_of_one_host_is_refused_before_it_is_made():
+    """Published files have it: the engine makes such a network and then refuses every service on it."""
+    with pytest.raises(FleetError) as caught:
+        plan(world(), desired(sent(), networks={"v_default": {"Name": "v_default", "Driver": "bridge"}}), {})
+    assert caught.value.code == "compose_invalid" and "driver: overlay" in caught.value.remedy
+
+
 def test_names_of_others_are_not_taken():
     foreign = with_path(kept(sent()), ("Labels",), {STACK_LABEL: "w"})
     stray = {"Id": "n", "Name": "v_back", "Scope": "swarm", "Labels": {}}
