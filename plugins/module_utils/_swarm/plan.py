@@ -162,7 +162,7 @@ def _networks(world: World, view: _View) -> list[Finding]:
     ]
     live = {str(item["Name"]): item for item in world.networks if (item.get("Labels") or {}).get(STACK_LABEL) == view.desired.name}
     for name, body in sorted(view.desired.networks.items()):
-        differs = _differs(live[name], body) if name in live else []
+        differs = _differs(live[name], body) if name in live and body.get("Driver") not in _LOCAL_DRIVERS else []
         if differs:
             found.append(
                 Finding(
