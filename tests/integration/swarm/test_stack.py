@@ -215,7 +215,8 @@ def moved(lab, tag: str, to: str) -> None:
 
 
 def test_a_revision_comes_back_with_its_digests_after_the_tag_has_moved(swarm_lab, stack, tmp_path):
-    tagged = Stack(swarm_lab, tmp_path, stack("d-tag"), waves=1, port=18421)
+    # The health check of version 1 asks at 8080.
+    tagged = Stack(swarm_lab, tmp_path, stack("d-tag"), waves=1, port=8080)
     env = {"IMAGE": f"{swarm_lab.registry['repository']}:d-moves"}
     moved(swarm_lab, "d-moves", "plain")
     first = tagged.ok(env=env)["revision"]["services"]

@@ -23,6 +23,7 @@ from .deploy import Forward
 
 # 24 h, in nanoseconds.
 DELAY = 24 * 3600 * 10**9
+SECOND = 10**9
 
 
 def count(replicas: int, share: int) -> int:
@@ -82,7 +83,9 @@ class Canary(Forward):
     def spec_of(self, change: Change) -> Json:
         """The new spec with settings that let Swarm replace only what is still missing from the share, new ones first."""
         spec = change.after or {}
-        settings = {"Parallelism": self.missing[change.service], "Delay": DELAY, "Order": "start-first", "FailureAction": "pause"}
+        # With the same settings a larger share would be the same spec, which Swarm takes for no update at all.
+        delay = DELAY + (self.options.share or 0) * SECOND
+        settings = {"Parallelism": self.missing[change.service], "Delay": delay, "Order": "start-first", "FailureAction": "pause"}
         return {**spec, "UpdateConfig": {**(spec.get("UpdateConfig") or {}), **settings}}
 
     def limits(self, name: str) -> Limits:
@@ -92,7 +95,7 @@ class Canary(Forward):
 def missing(engine: t.Any, change: Change, share: int) -> int:
     """How many more replicas the share asks for. Raises FleetError "rollout_open" when there are more than that already."""
     live, wanted, already = change.before or {}, count(replicas_of(change.after or {}), share), 0
-    if (live["Spec"].get("UpdateConfig") or {}).get("Delay") == DELAY:
+    if int((live["Spec"].get("UpdateConfig") or {}).get("Delay") or 0) >= DELAY:
         tasks = engine.tasks({"service": [str(live["ID"])]})
         already = sum(1 for task in tasks if task.get("DesiredState") == "running" and fresh(task, live["Spec"], ()))
     if already > wanted:

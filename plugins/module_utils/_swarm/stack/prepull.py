@@ -22,6 +22,8 @@ from ..wire import Gone
 LABEL = "bowline.prepull"
 # An image that had this would not be started either: the job has no network, and ends at once.
 COMMAND = "/bowline/prepull/no-such-command"
+# Seconds that nodes have to answer when one has refused.
+OTHERS = 10.0
 _DONE = ("failed", "complete", "rejected", "orphaned", "shutdown")
 
 
@@ -92,15 +94,18 @@ def sweep(engine: t.Any, stack: str) -> None:
 def _awaited(
     engine: t.Any, jobs: t.Mapping[str, t.Tuple[Json, Change]], started: t.Mapping[str, str], limit: Deadline, beat: t.Callable[[], None]
 ) -> t.List[Json]:
+    after: t.Optional[Deadline] = None
     while True:
         beat()
         nodes, tasks = engine.nodes(), engine.tasks({"service": sorted(started.values())})
         names = {str(node["ID"]): hostname(node) for node in nodes}
         seen = [_seen(body, [task for task in tasks if task.get("ServiceID") == started[name]], nodes, names) for name, (body, _change) in jobs.items()]
-        refused = [entry for entry in seen if entry["refused"]]
-        if refused:
+        refused, silent = [entry for entry in seen if entry["refused"]], any(entry["silent"] for entry in seen)
+        # The other nodes are about to say the same, and one answer shall name them all.
+        after = after or (Deadline(OTHERS) if refused else None)
+        if refused and (not silent or limit.expired() or (after and after.expired())):
             raise _refused(refused)
-        if not any(entry["silent"] for entry in seen):
+        if not silent:
             return [{"image": entry["image"], "nodes": entry["nodes"]} for entry in seen]
         if limit.expired():
             raise _silent(seen, limit.seconds)

@@ -125,13 +125,15 @@ class _Run:
         return self._result(seen, "unchanged", list(seen.live.values()), revision.last(seen.revisions))
 
     def _result(self, seen: Situation, outcome: str, live: t.Sequence[Json], of: t.Optional[revision.Revision], **more: t.Any) -> t.Dict[str, t.Any]:
-        before, after = result.diff(seen.plan, seen.world)
+        changed = outcome != "unchanged"
+        before, after = result.diff(seen.plan, seen.world) if changed else ({}, {})
         return {
-            "changed": outcome != "unchanged",
+            "changed": changed,
             "outcome": outcome,
             "stack": self.options.name,
             "revision": of.summary() if of else None,
-            "plan": result.steps(seen.plan),
+            # A canary that stands differs from its promotion, and that is not what was asked for.
+            "plan": result.steps(seen.plan) if changed else [],
             "services": result.services(live),
             "diff": {"before": diff_text(before), "after": diff_text(after)},
             "warnings": seen.warnings(),

@@ -119,7 +119,9 @@ def look(
             raw, more = (earlier.raw, []) if earlier else _wanted(engine, options, runner, world, done)
             told += more
             final, action = named(raw, world, key, other), "deploy"
-        asked = {"replicas": options.replicas, "drift": options.drift, "prune": options.prune, "allow_recreate": options.allow_recreate}
+        # A canary differs from what is wanted by its settings, and its promotion or end is no repair that could be left out.
+        drift = "repair" if rollout else options.drift
+        asked = {"replicas": options.replicas, "drift": drift, "prune": options.prune, "allow_recreate": options.allow_recreate}
         plan = plan_of(world, final.desired, {**asked, "recorded": done.content.services if done else {}})
     except FleetError as error:
         refuse(told + findings_of(error))
