@@ -20,6 +20,9 @@ from pathlib import Path
 LABEL = "com.docker.stack.namespace"
 SECRET = "kept-in-the-dark-0815"
 
+# A crash that has to be seen within the monitor time; a machine that is busy takes seconds to start a program.
+CRASH = {"FAULT_TWO": "crash", "MONITOR": "5s"}
+
 # On the network of the host and without a health check: a task is up as soon as its process runs, and nothing of a network has to be made.
 SERVICE = """\
   {name}:
@@ -30,7 +33,7 @@ SERVICE = """\
     x-bowline: {{wave: {wave}}}
     deploy:
       replicas: 1
-      update_config: {{parallelism: 1, monitor: 1s, failure_action: {action}}}
+      update_config: {{parallelism: 1, monitor: ${{MONITOR:-1s}}, failure_action: {action}}}
       restart_policy: {{delay: 100ms}}
       endpoint_mode: dnsrr
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stacks import SECRET, Stack  # noqa: E402
+from stacks import CRASH, SECRET, Stack  # noqa: E402
 
 PARTS = """\
 configs: {page: {file: PAGE}}
@@ -99,11 +99,10 @@ def contents(shop: Stack) -> list[str]:
     return sorted(one["Spec"]["Name"] for one in (*shop.api.configs(filters=mine), *shop.api.secrets(filters=mine)))
 
 
-CRASH = {"env": {"VERSION": "2", "FAULT_TWO": "crash"}}
 FAILURES = {
     "bad image": ({"pin": "never", "prepull": "none", "compose_more": "  two: {image: REPOSITORY:nobody-has-this}\n"}, ("update_paused",), "No such image"),
     # Which of both comes first is a matter of how long the program takes to crash.
-    "crash loop": (CRASH, ("update_paused", "crash_loop"), "non-zero exit (3)"),
+    "crash loop": ({"env": {"VERSION": "2", **CRASH}}, ("update_paused", "crash_loop"), "non-zero exit (3)"),
     "impossible constraint": (
         {"preflight": {"placement": "warn"}, "pending_timeout": 3, "compose_more": "  two: {deploy: {placement: {constraints: [node.labels.d==x]}}}\n"},
         ("unschedulable",), "scheduling constraints not satisfied on 3 nodes"),
