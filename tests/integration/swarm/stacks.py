@@ -33,7 +33,7 @@ SERVICE = """\
     x-bowline: {{wave: {wave}}}
     deploy:
       replicas: 1
-      update_config: {{parallelism: 1, monitor: ${{MONITOR:-1s}}, failure_action: {action}}}
+      update_config: {{parallelism: 1, monitor: "${{MONITOR:-1s}}", failure_action: {action}}}
       restart_policy: {{delay: 100ms}}
       endpoint_mode: dnsrr
 """
