@@ -188,6 +188,15 @@ def test_a_file_without_end_is_not_read(write, tmp_path, where):
     assert "is no regular file" in refused(str(tmp_path / "pipe"), runner=watched(calls)).message and calls == []
 
 
+def test_merges_that_grow_without_end_end(write):
+    lines = ["x0: &x0 {image: nginx}", "y0: &y0 {image: nginx}"]
+    for number in range(1, 60):
+        lines += [f"{name}{number}: &{name}{number} {{<<: [*x{number - 1}, *y{number - 1}]}}" for name in "xy"]
+    assert "The docker CLI refuses the files" in refused(write("\n".join([*lines, "services: {web: *x59}"]))).message
+    chain = ["x0: &x0 {image: nginx}", *(f"x{number}: &x{number} {{<<: *x{number - 1}}}" for number in range(1, 3000))]
+    assert "too deep" in refused(write("\n".join([*chain, "services: {web: *x2999}"]))).message
+
+
 def test_a_config_that_is_too_large_is_found_before_anything_is_made(write, tmp_path):
     (tmp_path / "large").write_bytes(b"x" * 1_024_000)
     assert "1024000 bytes, 1023999 are the most" in refused(write("services: {web: {image: nginx}}\nconfigs: {a: {file: ./large}}")).message

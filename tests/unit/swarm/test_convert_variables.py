@@ -179,6 +179,17 @@ def test_all_that_is_wrong_in_x_bowline_is_found_with_the_near_miss(read):
     assert "services.a.x-bowline.waves: unknown key. Did you mean wave?" in found[2].message
 
 
+def test_what_a_mapping_merges_counts_and_one_that_merges_itself_ends(read):
+    trees, found = read(
+        "x-w: &w {wave: 2}\nx-all: &all\n  web: {x-bowline: &x {<<: [*w]}, environment: &e {PASSED: }}\n"
+        "services:\n  <<: *all\n  api: {x-bowline: {<<: *w, wave: 5}, environment: {<<: *e}}\n  me: &me {<<: {<<: *me, image: a}}\n"
+    )
+    own, more = extension.read(trees, {})
+    assert found == more == [] and dict(own.waves) == {"web": 2, "api": 5}
+    assert [finding.field for finding in documents.unset(trees, {})] == ["env.PASSED"]
+    assert documents.files(trees, {}) == []
+
+
 def test_gates_that_grow_without_end_are_refused(read):
     bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefg", "bcdefgh"))
     trees, _found = read(bomb + "x-bowline: {gates: *h}\n")

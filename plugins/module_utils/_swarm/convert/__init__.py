@@ -39,9 +39,13 @@ def convert(
     environment = cli.environment(given)
     trees, closed, unread = documents.read(paths)
     closed = closed if paths else [Finding("compose_invalid", "compose", "No compose file is given.", "Name at least one.")]
-    own, found = extension.read(trees, environment)
-    unset = documents.unset(trees, environment) if strict_env else []
-    named = documents.files(trees, environment)
+    try:
+        own, found = extension.read(trees, environment)
+        unset = documents.unset(trees, environment) if strict_env else []
+        named = documents.files(trees, environment)
+    except RecursionError as error:
+        deep = Finding("compose_invalid", "compose", "Mappings of the files merge each other too deep.", "Write them out.")
+        raise failure([deep], "Nothing was sent to the cluster.") from error
     closed += wrong + _endless(named)
     found += closed + unset
     recorder = Recorder(api_version, externals)

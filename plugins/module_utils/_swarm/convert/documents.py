@@ -102,17 +102,33 @@ def children(node: Node) -> t.Iterator[tuple[str, Node]]:
         yield from ((str(number), item) for number, item in enumerate(node.value))
 
 
+def entries(node: Node, known: t.Optional[dict[int, dict[str, Node]]] = None) -> dict[str, Node]:
+    """The values of a mapping by key, what it merges (``<<``) included: its own first, then the merged ones in their order.
+
+    Each mapping is looked at once, however often it is merged. Raises RecursionError where merges go too deep.
+    """
+    known = {} if known is None else known
+    if id(node) in known:
+        return known[id(node)]
+    # A mapping can merge itself through another one.
+    known[id(node)] = {}
+    found: dict[str, Node] = {}
+    merged = []
+    for key, value in children(node) if _kind(node) == "mapping" else ():
+        if key == "<<":
+            merged += [item for _number, item in children(value)] if _kind(value) == "sequence" else [value]
+        else:
+            found[key] = value
+    for item in merged:
+        found = {**entries(item, known), **found}
+    known[id(node)] = found
+    return found
+
+
 def child(node: Node, *keys: str) -> Node:
-    """The node below ``keys``; None where there is none. The last one of a key counts, as merged mappings come first."""
+    """The node below ``keys``; None where there is none."""
     for key in keys:
-        own = [value for name, value in children(node) if name == key]
-        merged = [value for name, value in children(node) if name == "<<"]
-        for other in merged:
-            below = [item for _number, item in children(other)] if _kind(other) == "sequence" else [other]
-            own = own or [value for value in (child(item, key) for item in below if item is not node) if value is not None]
-        if not own:
-            return None
-        node = own[-1]
+        node = entries(node).get(key)
     return node
 
 
@@ -156,12 +172,12 @@ def _unset(lack: variables.Missing, places: t.Sequence[str]) -> Finding:
 
 def _passed_on(document: Document) -> t.Iterator[tuple[tuple[str, ...], Node, str]]:
     """``environment: [NAME]`` takes the value from the environment of the CLI, and drops the variable without a word when there is none."""
-    for service, node in children(child(document.root, "services")):
+    for service, node in entries(child(document.root, "services")).items():
         # What the file of the service sets counts, and the CLI takes it where the environment has nothing.
         if child(node, "env_file") is not None:
             continue
         listed = child(node, "environment")
-        for key, item in children(listed):
+        for key, item in entries(listed).items() if _kind(listed) == "mapping" else children(listed):
             words = ("services", service, "environment", key)
             if _kind(item) != "scalar":
                 continue
@@ -177,9 +193,9 @@ def files(documents: t.Sequence[Document], environment: t.Mapping[str, str]) -> 
     for document in documents:
         base = os.path.dirname(os.path.abspath(documents[0].path))
         for section in ("configs", "secrets"):
-            for name, node in children(child(document.root, section)):
+            for name, node in entries(child(document.root, section)).items():
                 found += _file(document, (section, name, "file"), child(node, "file"), base, environment, CONFIG_MAX)
-        for name, node in children(child(document.root, "services")):
+        for name, node in entries(child(document.root, "services")).items():
             listed = child(node, "env_file")
             items = [item for _key, item in children(listed)] if _kind(listed) == "sequence" else [listed]
             for item in items:

@@ -13,7 +13,7 @@ from ..._core.argspec import unknown_keys
 from ..._core.preflight import Finding
 from ..model import Json
 from . import variables
-from .documents import Document, Node, child, children
+from .documents import Document, Node, child, children, entries
 
 KEY = "x-bowline"
 OF_STACK = ("gates",)
@@ -48,7 +48,7 @@ def read(documents: t.Sequence[Document], environment: t.Mapping[str, str]) -> t
             gates = gates if listed is None else _gates(_plain(listed, environment))
         except _Wrong as error:
             found.append(_finding(document, (KEY, "gates"), node, str(error)))
-        for service, below in children(child(document.root, "services")):
+        for service, below in entries(child(document.root, "services")).items():
             node = child(below, KEY)
             words = ("services", service, KEY)
             found += _unknown(document, words, node, OF_SERVICE)
@@ -67,7 +67,7 @@ def _unknown(document: Document, words: tuple[str, ...], node: Node, known: t.Se
         return [_finding(document, words, node, "is no mapping")]
     return [
         Finding("unknown_key", KEY, f"{document.at((), node)}{sentence}", "Correct the key, or take it out.")
-        for sentence in unknown_keys(".".join(words), [key for key, _value in children(node)], known)
+        for sentence in unknown_keys(".".join(words), entries(node), known)
     ]
 
 
@@ -98,7 +98,7 @@ def _plain(node: Node, environment: t.Mapping[str, str]) -> t.Any:
             raise _Wrong("is too large")
         kind = getattr(item, "id", "")
         if kind == "mapping":
-            return {key: value(below, depth + 1) for key, below in children(item)}
+            return {key: value(below, depth + 1) for key, below in entries(item).items()}
         if kind == "sequence":
             return [value(below, depth + 1) for _number, below in children(item)]
         return _scalar(item, environment)
