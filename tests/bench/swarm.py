@@ -286,7 +286,8 @@ class Bench:
             if name.startswith("bowline.") and stack in name.split("."):
                 engine.docker(self.manager, "config", "rm", identity, check=False)
         # Its network goes with the last container on each node.
-        wait(f"the network of {stack} to be gone", lambda: f"{stack}_default" not in engine.docker(self.manager, "network", "ls", "--format", "{{.Name}}").split(), 60, 0.5)
+        names = ("network", "ls", "--format", "{{.Name}}")
+        wait(f"the network of {stack} to be gone", lambda: f"{stack}_default" not in engine.docker(self.manager, *names).split(), 60, 0.5)
 
 
 class Watch:

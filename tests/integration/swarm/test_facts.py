@@ -264,10 +264,11 @@ def f13(lab, folder):
     one = lab.managers[1]
     arguments = {
         "state": "join", "advertise_addr": one["address"], "join_token": "SWMTKN-1-foreign", "remote_addrs": ["192.0.2.1:2377"],
-        "docker_host": one["docker_host"], "ca_path": one["ca_path"], "client_cert": one["client_cert"], "client_key": one["client_key"], "validate_certs": True,
+        "docker_host": one["docker_host"], "ca_path": one["ca_path"], "client_cert": one["client_cert"], "client_key": one["client_key"],
+        "validate_certs": True,
     }
-    argv = [str(Path(sys.executable).with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}",
-            "-m", "community.docker.docker_swarm", "-a", json.dumps(arguments)]
+    argv = [str(Path(sys.executable).with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local",
+            "-e", f"ansible_python_interpreter={sys.executable}", "-m", "community.docker.docker_swarm", "-a", json.dumps(arguments)]
     # The SDK takes these in place of ca_path.
     env = {name: value for name, value in lab.environment().items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
     done = subprocess.run(argv, env=env, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False)

@@ -68,7 +68,7 @@ def test_f8_f9_a_drain_stops_before_it_starts_and_loses_what_is_not_restarted(cl
     moving = swarm_lab.create(cluster.service(stack("l-f8"), [second], UpdateConfig={"Order": "start-first"}))
     once = swarm_lab.create(cluster.service(stack("l-f9"), [second], restart={"Condition": "none"}))
     swarm_lab.wait("both to run", lambda: swarm_lab.running(moving) and swarm_lab.running(once))
-    # A new constraint that the old task meets, too: nothing is replaced by it, but the drain finds another node. The new task is slow to be ready.
+    # A new constraint that the old task meets, too: nothing is replaced by it, but the drain finds another node.
     swarm_lab.update(moving, cluster.service("l-f8", [first, second], UpdateConfig={"Order": "start-first"}))
     assert len(cluster.tasks(moving)) == 1
     assert cluster.change(second, Availability="drain")[0] == 200

@@ -81,8 +81,8 @@ def _services(said: Document) -> list[tuple[t.Any, ...]]:
     for name in sorted({*live, *planned}, key=lambda one: (_wave(planned.get(one, {})), str(one))):
         plan = planned.get(name, {})
         rows.append((
-            name, plan.get("wave"), plan.get("action", "none"), _RESTARTS.get(str(plan.get("restarts")), "no task"), ", ".join(map(str, plan.get("reasons") or [])),
-            _history(said, str(name)), live.get(name, {}).get("image"),
+            name, plan.get("wave"), plan.get("action", "none"), _RESTARTS.get(str(plan.get("restarts")), "no task"),
+            ", ".join(map(str, plan.get("reasons") or [])), _history(said, str(name)), live.get(name, {}).get("image"),
         ))
     return rows
 
@@ -112,7 +112,7 @@ def _failed(said: Document) -> list[tuple[t.Any, ...]]:
 
 def _done(said: Document) -> list[tuple[t.Any, ...]]:
     return [
-        (_seconds(entry.get("at")), str(entry.get("action")).replace("_", " "), ", ".join([str(entry.get("subject") or "")] + list(map(str, entry.get("services") or []))))
+        (_seconds(entry.get("at")), str(entry.get("action")).replace("_", " "), ", ".join(map(str, [entry.get("subject") or "", *(entry.get("services") or [])])))
         for entry in _entries(said.get("steps"))
     ]
 
