@@ -117,7 +117,8 @@ def test_f10_quorum_is_guarded_against_everything_but_a_drain(cluster, swarm_lab
     def program(*words: str) -> None:
         # The letter of the instance is in its description.
         env = {**os.environ, "BOWLINE_SWARM_LAB": swarm_lab.description["letter"]}
-        subprocess.run([sys.executable, swarm_lab.description["program"], *words], check=True, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        argv = [sys.executable, swarm_lab.description["program"], *words]
+        subprocess.run(argv, check=True, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
 
     program("kill", third)
     try:

@@ -94,7 +94,7 @@ def plan_lines(plan: t.Any) -> list[str]:
 def summary_line(operation: Document, result: Document, check: bool) -> list[str]:
     """How the run ended, with the figures that were measured."""
     subject = ", ".join(str(name).partition("/")[2] or str(name) for name in operation.get("subjects") or [])
-    verdict = f"{str(operation.get('kind', 'run')).capitalize()} of {subject}: {result['outcome']}{' (check mode)' if check else ''}"
+    verdict = f"{str(operation.get('kind', 'run')).replace('_', ' ').capitalize()} of {subject}: {result['outcome']}{' (check mode)' if check else ''}"
     probe = result.get("probe") or {}
     facts = [f"took {duration(result['seconds'])}" if result.get("seconds") is not None else ""]
     facts.append(f"serving {result['serving']}" if result.get("serving") else "")

@@ -111,10 +111,11 @@ def _failed(said: Document) -> list[tuple[t.Any, ...]]:
 
 
 def _done(said: Document) -> list[tuple[t.Any, ...]]:
-    return [
-        (_seconds(entry.get("at")), str(entry.get("action")).replace("_", " "), ", ".join(map(str, [entry.get("subject") or "", *(entry.get("services") or [])])))
-        for entry in _entries(said.get("steps"))
-    ]
+    found = []
+    for entry in _entries(said.get("steps")):
+        of = [entry.get("subject") or "", *(entry.get("services") or [])]
+        found.append((_seconds(entry.get("at")), str(entry.get("action")).replace("_", " "), ", ".join(map(str, of))))
+    return found
 
 
 def _gates(said: Document) -> list[tuple[t.Any, ...]]:
