@@ -139,7 +139,9 @@ class SwarmLab:
     @staticmethod
     def _tasks(api: t.Any, stack: str) -> list[dict]:
         """Containers of a stack that an engine still has: tasks go from the list before their containers stop, so ports are asked for by both."""
-        return [task for task in api.tasks() if task.get("Spec", {}).get("ContainerSpec", {}).get("Labels", {}).get("com.docker.stack.namespace") == stack]
+        # Engine 20.10 keeps the task of a job that has ended when its service is removed.
+        return [task for task in api.tasks() if task.get("Spec", {}).get("ContainerSpec", {}).get("Labels", {}).get("com.docker.stack.namespace") == stack
+                and task["Status"]["State"] not in ("complete", "failed")]  # fmt: skip
 
     @staticmethod
     def _removed(remove: t.Callable[[str], t.Any], identity: str) -> bool:

@@ -7,47 +7,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_copy, open_for_writing
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.cluster.argspec import CLUSTER, CLUSTER_INFO
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.cluster.run import info, run
+from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_for_writing
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.store import ClusterStore
 
+sys.path.insert(0, str(Path(__file__).parent))
 
-class Registered:
-    """One store, asked as the action plugins do."""
-
-    def __init__(self, lab, path):
-        self.path, self.now = path, 0.0
-        self.hosts = [one["docker_host"] for one in lab.managers]
-        self.connection = {**lab.connection(), "docker_host": self.hosts}
-
-    def run(self, check=False, **params):
-        database = open_copy(self.path) if check else open_for_writing(self.path)
-        try:
-            given = {**{name: option.get("default") for name, option in CLUSTER.items()}, "name": "shop", **params}
-            return run(given, ClusterStore(database), check, *([lambda: self.now] if self.now else []))
-        finally:
-            database.close()
-
-    def info(self, **params):
-        def find(name):
-            database = open_copy(self.path)
-            try:
-                return ClusterStore(database).get(name)
-            finally:
-                database.close()
-
-        return info({**{name: option.get("default") for name, option in CLUSTER_INFO.items()}, **params}, find)
-
-    def refused(self, code, **params):
-        with pytest.raises(FleetError) as failure:
-            self.run(**params)
-        assert failure.value.code == code, failure.value.message
-        return failure.value
+from swarm_hands import Registered  # noqa: E402
 
 
 @pytest.fixture

@@ -9,22 +9,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.argspec import CONNECTION, LOCK
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.argspec import NODE
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.run import run
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import swarm_load  # noqa: E402
+from swarm_hands import MODULE, Nodes  # noqa: E402
 
 PORT = 18500
 COMPOSE = """\
@@ -42,67 +37,6 @@ services:
     ports:
       - {{target: 8080, published: {port}, mode: host}}
 """
-DEFAULTS = {name: option.get("default") for name, option in {**CONNECTION, **LOCK, **NODE}.items()}
-MODULE = "ansible_collections.bowline.fleet.plugins.modules.swarm_node"
-
-
-class Nodes:
-    """The nodes of the lab through the module, each call in a process of its own as Ansible would start it."""
-
-    def __init__(self, lab, folder):
-        self.lab, self.folder, self.api = lab, folder, lab.api()
-
-    def connection(self):
-        return {**self.lab.connection(), "docker_host": [one["docker_host"] for one in self.lab.managers]}
-
-    def start(self, fault="", module=MODULE, **params):
-        self.folder.mkdir(exist_ok=True)
-        path = self.folder / f"{time.monotonic_ns()}.json"
-        path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**self.connection(), **params}}), encoding="utf-8")
-        return subprocess.Popen([sys.executable, "-m", module, str(path)], env={**os.environ, "BOWLINE_FAULT": fault}, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True)  # fmt: skip
-
-    def run(self, name, **params):
-        """The result, from this very process: on a slow machine the start of a Python takes longer than the work."""
-        given = {**self.connection(), **params, "node": name}
-        try:
-            return run({**DEFAULTS, **given}, lambda: Engine.connect({**DEFAULTS, **given}), params.pop("check_mode", False))
-        except FleetError as error:
-            return {"failed": True, "failure": error.as_failure()}
-
-    def killed(self, name, point, **params):
-        """A run in a process of its own ends at ``point``, as by kill -9."""
-        process = self.start(point, node=name, **params)
-        _out, err = process.communicate(timeout=180)
-        assert process.returncode == -signal.SIGKILL, err
-
-    def done(self, name, **params):
-        outcome = self.run(name, **params)
-        assert isinstance(outcome, dict) and not outcome.get("failed"), outcome
-        return outcome
-
-    def refused(self, code, name, **params):
-        outcome = self.run(name, **params)
-        assert outcome.get("failed") and outcome["failure"]["code"] == code, outcome
-        return outcome["failure"]
-
-    def all(self):
-        return {node["Description"]["Hostname"]: node for node in self.api.nodes()}
-
-    def holder(self, service):
-        """Name of the node that runs the one task of ``service``."""
-        names = {node["ID"]: name for name, node in self.all().items()}
-        running = [task for task in self.api.tasks(filters={"service": service, "desired-state": "running"}) if task["Status"]["State"] == "running"]
-        return names[running[0]["NodeID"]] if len(running) == 1 else None
-
-    def records(self):
-        return [config["Spec"]["Name"] for config in self.api.configs() if config["Spec"]["Name"].startswith(("bowline.drain.", "bowline.lock."))]
-
-    def rest(self):
-        """All active again, as the next test needs it."""
-        for name, node in self.all().items():
-            if node["Spec"]["Availability"] != "active" or node["Spec"]["Labels"]:
-                self.run(name, state="active", labels=dict.fromkeys(node["Spec"]["Labels"]), lock_ttl=5)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +140,7 @@ services:
   job:
     image: {ready.lab.image("plain")}
     # It ends by itself: engine 20.10 leaves the task of a job behind when its service is removed after a drain.
-    environment: {{FAULT: crash=45}}
+    environment: {{FAULT: crash=25}}
     deploy: {{mode: replicated-job, restart_policy: {{condition: none}}, placement: {{constraints: ["node.hostname=={here}"]}}, endpoint_mode: dnsrr}}
 volumes: {{kept: }}
 """

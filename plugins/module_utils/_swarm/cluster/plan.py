@@ -75,14 +75,17 @@ def refuse(answers: t.Sequence[Answer], cluster_id: str, every: bool) -> None:
         raise FleetError("not_manager", f"{said}. Nothing was changed.", "Give managers in docker_host; role swarm_cluster founds and joins.", details)
     mute = [answer for answer in answers if answer.failure is not None]
     if not ids and any(answer.state == "leaderless" for answer in answers):
-        quorum = without_leader(answers)
-        raise FleetError("quorum_lost", f"{quorum}: the cluster decides nothing. Nothing was changed.",
-                         "Start managers until more than half of them run; if they are lost for good, playbook swarm_recover.",
-                         {**details, "quorum": quorum.as_data()})  # fmt: skip
+        raise quorum_lost(without_leader(answers), details)
     if mute and (every or not ids):
         first = mute[0].failure
         said = " ".join(f"{answer.endpoint}: {answer.failure.message}" for answer in mute if answer.failure)
         raise FleetError(first.code if first else "endpoint_unreachable", f"{said} Nothing was changed.", first.remedy if first else "", details)
+
+
+def quorum_lost(quorum: Quorum, details: t.Optional[Json] = None) -> FleetError:
+    return FleetError("quorum_lost", f"{quorum}: the cluster decides nothing. Nothing was changed.",
+                      "Start managers until more than half of them run; if they are lost for good, playbook swarm_recover.",
+                      {**(details or {}), "quorum": quorum.as_data()})  # fmt: skip
 
 
 def without_leader(answers: t.Sequence[Answer]) -> Quorum:

@@ -20,6 +20,7 @@ from .. import certificate, diagnose, gather, health
 from ..endpoint import Options, options
 from ..engine import Engine
 from ..model import Json
+from ..quorum import count
 from ..store import Cluster, ClusterStore
 from ..wire import Unknown, Unsent, Wire
 from . import plan as planning
@@ -62,8 +63,12 @@ def _present(params: Params, store: ClusterStore, row: t.Optional[Cluster], now:
     settings = options(params, os.environ)
     answers = ask(settings)
     pinned = params["cluster_id"] or (row.cluster_id if row else "")
-    planning.refuse(answers, pinned, every=True)
+    planning.refuse(answers, pinned, every=False)
     seen = next(answer.cluster_id for answer in answers if answer.cluster_id)
+    if any(answer.failure for answer in answers):
+        # That managers are gone matters more than that their endpoints are.
+        _refuse_lost(params, seen)
+    planning.refuse(answers, pinned, every=True)
     if not pinned and not params["adopt"]:
         raise FleetError("cluster_mismatch", f"Cluster {seen} answers, and nothing says that it is the one that is meant. Nothing was registered.",
                          f"Set cluster_id: {seen}, or adopt: true for the first contact.", {"cluster_id": seen})  # fmt: skip
@@ -80,6 +85,17 @@ def _present(params: Params, store: ClusterStore, row: t.Optional[Cluster], now:
         store.put(wanted)
     kept = store.get(params["name"])
     return result(steps, before=_shown(row), after=_shown(kept), cluster=_described(kept), health=judged)
+
+
+def _refuse_lost(params: Params, cluster_id: str) -> None:
+    """A leader that has lost its majority goes on for some seconds, and knows already whom it does not reach."""
+    engine = Engine.connect(params, cluster_id=cluster_id)
+    try:
+        quorum = count(engine.nodes())
+    finally:
+        engine.close()
+    if quorum.margin < 0:
+        raise planning.quorum_lost(quorum)
 
 
 def _wait_for_members(engine: Engine, expected: t.Mapping[str, t.Sequence[str]], seconds: float) -> None:
