@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from swarm_hands import Nodes, Registered  # noqa: E402
 
+LONG = pytest.mark.skipif(os.environ.get("BOWLINE_FAULTS") != "all", reason="make faults")
 ROOT = Path(__file__).resolve().parents[3]
 PORT = 18540
 COMPOSE = """\
@@ -92,7 +93,7 @@ def running(lab, stack, number=0):
                   if task["Status"]["State"] == "running")  # fmt: skip
 
 
-@pytest.mark.skipif(os.environ.get("BOWLINE_FAULTS") != "all", reason="two minutes; make faults")
+@LONG
 def test_a_lost_majority_is_told_with_its_numbers_and_brought_back(machines, swarm_lab, stack, tmp_path):
     """Guarded while one manager is gone, told when two are, and the services run on: before, meanwhile and afterwards."""
     nodes, shop, name = Nodes(swarm_lab, tmp_path / "nodes"), Registered(swarm_lab, tmp_path / "state" / "store.db"), stack("n-recover")
@@ -142,6 +143,7 @@ def test_a_lost_majority_is_told_with_its_numbers_and_brought_back(machines, swa
     assert code == 0 and said.count("changed=0") == 4, said
 
 
+@LONG
 def test_a_member_leaves_without_a_dip_and_comes_again(machines, swarm_lab):
     """The playbook changes nothing where all is as it should be, lets one go, and takes it in; an engine of a foreign cluster stays out."""
     machines.healthy()
