@@ -141,7 +141,7 @@ def test_an_image_that_nobody_has_is_found_before_any_service_is_touched(shop):
     failure = shop.fails(env={"IMAGE": nobody})
     assert failure["code"] == "image_pull" and all(f"on {node}" in failure["message"] for node in ("m1", "m2", "m3")), failure
     assert shop.versions() == before and failure["details"]["outcome"] == "rolled_back"
-    assert [one for one in shop.api.services() if one["Spec"]["Name"].startswith("bowline-prepull")] == []
+    assert shop.api.services(filters={"label": f"bowline.prepull={shop.name}"}) == []
 
 
 def test_bad_input_is_found_at_once_and_before_the_first_write(shop):

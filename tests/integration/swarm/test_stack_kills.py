@@ -48,7 +48,7 @@ def settled(pair: Stack, written: bool = True) -> None:
     """Nothing of a run is left, and history tells of one state only. A dead lock stays until somebody has something to write."""
     assert pair.ours("rollout") == [] and (pair.ours("lock") == [] or not written)
     assert "pending" not in pair.statuses().values()
-    assert [one for one in pair.api.services() if one["Spec"]["Name"].startswith("bowline-prepull")] == []
+    assert pair.api.services(filters={"label": f"bowline.prepull={pair.name}"}) == []
 
 
 @pytest.mark.parametrize("point", turns(DEPLOY) if ALL else ["S7.2", "S12.1"])
