@@ -44,8 +44,10 @@ TAIL = "networks: {host: {external: true}}\n"
 class Stack:
     """One stack of compose files in ``folder``; `run` is one call of the module."""
 
-    def __init__(self, lab: t.Any, folder: Path, name: str, waves: int = 3, port: int = 18401, action: str = "pause", more: str = "") -> None:
+    def __init__(self, lab: t.Any, folder: Path, name: str, waves: int = 3, port: int = 18401, action: str = "pause", more: str = "", ttl: float = 60) -> None:
         self.lab, self.folder, self.name, self.api = lab, folder, name, lab.api()
+        # A dead run is waited for as long as this. A machine that is busy loses a lock that is too short, as it should.
+        self.ttl = ttl
         self.image = lab.image("plain")
         names = ("one", "two", "three")[:waves]
         text = "".join(
@@ -61,7 +63,7 @@ class Stack:
 
     def params(self, **more: t.Any) -> dict:
         files = {} if "revision" in more or more.get("state") == "absent" else {"compose": [str(self.file)]}
-        found = {"docker_host": [one["docker_host"] for one in self.lab.managers], **self.lab.connection(0), **files, "name": self.name, "lock_ttl": 5, **more}
+        found = {"docker_host": [one["docker_host"] for one in self.lab.managers], **self.lab.connection(0), **files, "name": self.name, "lock_ttl": self.ttl, **more}
         found["docker_host"] = [one["docker_host"] for one in self.lab.managers] if "docker_host" not in more else more["docker_host"]
         return found
 

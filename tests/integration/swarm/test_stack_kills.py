@@ -34,7 +34,7 @@ def turns(points):
 def pair(swarm_lab, tmp_path_factory):
     """Two services in two waves, deployed as version 1."""
     swarm_lab.remove("d-kill")
-    pair = Stack(swarm_lab, tmp_path_factory.mktemp("kill"), "d-kill", waves=2, port=18431)
+    pair = Stack(swarm_lab, tmp_path_factory.mktemp("kill"), "d-kill", waves=2, port=18431, ttl=10)
     yield pair
     swarm_lab.remove("d-kill")
 
