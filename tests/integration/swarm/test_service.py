@@ -75,6 +75,9 @@ class Services:
     def spec(self, name):
         return self.api.inspect_service(name)["Spec"]
 
+    def count(self, name):
+        return self.spec(name)["Mode"]["Replicated"]["Replicas"]
+
     def version(self, name):
         return self.api.inspect_service(name)["Version"]["Index"]
 
@@ -217,27 +220,27 @@ def test_a_version_that_does_not_run_is_taken_back_byte_for_byte(services, shop)
     assert failure.code in ("image_pull", "update_paused") and failure.details["outcome"] == "rolled_back"
     assert image in failure.message
     assert json.dumps(services.spec(shop)) == json.dumps(spec)
-    services.lab.wait("the old tasks", lambda: services.good(shop, 1), 90)
+    services.lab.wait("the old tasks", lambda: services.good(shop, services.count(shop)), 90)
     last = history.revisions()[-1]
     assert (last.action, last.status, last.stable) == ("rollback", "rolled_back", False)
     assert CANARY not in json.dumps(redact(failure.as_failure()))
 
 
 def test_who_works_on_the_stack_is_told_and_nothing_is_written(services, shop):
-    engine, version = services.engine(), services.version(shop)
+    engine, version, other = services.engine(), services.version(shop), services.count(shop) + 1
     with Held(engine, "e-shop", reason="another run"):
-        failure = services.failure(shop, replicas=2, lock_wait=0)
+        failure = services.failure(shop, replicas=other, lock_wait=0)
         assert failure.code == "locked" and failure.details["reason"] == "another run"
         assert services.info(name="e-shop")["stacks"][0]["lock"]["reason"] == "another run"
     record = records.begin(engine, records.ROLLOUT, "e-shop", {}, step="5 %", reason="canary of 7")
-    failure = services.failure(shop, replicas=2)
+    failure = services.failure(shop, replicas=other)
     assert failure.code == "rollout_open" and failure.details["step"] == "5 %"
     assert services.info(name="e-shop", gather=["rollout"])["stacks"][0]["rollout"]["reason"] == "canary of 7"
     records.close(engine, record)
     # A drain has put its constraint into the live spec: what is there is not what its owner wrote.
     drain = records.begin(engine, records.DRAIN, "e-node", {}, step="moving", reason="kernel")
     services.lab.docker("service", "update", "--detach", "--constraint-add", "node.id != e-node", shop)
-    assert services.failure(shop, replicas=2).code == "drain_open"
+    assert services.failure(shop, replicas=other).code == "drain_open"
     records.close(engine, drain)
     services.lab.docker("service", "update", "--detach", "--constraint-rm", "node.id != e-node", shop)
     version = services.version(shop)
@@ -249,7 +252,7 @@ def test_who_works_on_the_stack_is_told_and_nothing_is_written(services, shop):
 @pytest.mark.parametrize("point", ["E4", *(pytest.param(point, marks=pytest.mark.whole) for point in faults.SERVICE_POINTS if point != "E4")])
 def test_a_run_that_was_killed_is_ended_by_the_same_command(services, shop, point, tmp_path):
     """The lock is taken over, the same revision is continued, nothing is written twice."""
-    count = services.spec(shop)["Mode"]["Replicated"]["Replicas"] + 1
+    count = services.count(shop) + 1
     given = {**{name: value for name, value in services.options(SERVICE, **LIMITS).items() if value is not None}, "lock_ttl": 5, "name": shop}
     path = tmp_path / "arguments.json"
     path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, "replicas": count}}), encoding="utf-8")
@@ -257,7 +260,7 @@ def test_a_run_that_was_killed_is_ended_by_the_same_command(services, shop, poin
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "BOWLINE_FAULT": point})
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
     (stack,) = services.info(name="e-shop")["stacks"]
-    left, tasks, written = stack["pending"], services.tasks(shop), services.spec(shop)["Mode"]["Replicated"]["Replicas"] == count
+    left, tasks, written = stack["pending"], services.tasks(shop), services.count(shop) == count
     assert stack["lock"] is not None and (left is not None) == (point in ("E2", "E3", "E4")) and written == (point in ("E3", "E4", "E5"))
     again = services.run(shop, replicas=count, lock_ttl=5)
     assert again["outcome"] == ("unchanged" if point == "E5" else "converged")

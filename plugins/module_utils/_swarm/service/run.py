@@ -174,7 +174,8 @@ class _Run:
         history, target = History(self.engine, seen.subject), seen.target
         if target is None:
             raise RuntimeError("a service that is there has a target")
-        if not seen.revisions:
+        # Where no run has come to a good end yet, what is there now is the state to come back to.
+        if revision.last(seen.revisions) is None and revision.dead(seen.revisions) is None:
             history.adopt(revision.Content(seen.around))
         known = {one.number for one in seen.revisions}
         words = {"reason": self.params.get("reason") or "", "vcs_ref": self.params.get("vcs_ref") or ""}
