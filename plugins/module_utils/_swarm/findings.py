@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import asdict
 
 from .._core.errors import FleetError
-from .._core.preflight import Finding
+from .._core.finding import Finding
 
 
 def failure(found: t.Sequence[Finding], unchanged: str) -> FleetError:

@@ -18,7 +18,7 @@ import secrets as random
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._core.preflight import Finding
+from .._core.finding import Finding
 from .canonical import canonical, digest
 from .findings import failure
 from .model import NAME_MAX, Desired, Json, World
@@ -105,10 +105,10 @@ def _secret(stack: str, base: str, body: Json, live: t.Mapping[str, Json], salt:
 def _taken(one: _Given) -> Finding:
     word = one.kind[:-1]
     return Finding(
-        "conflict",
-        f"{one.kind}.{one.base}",
-        f"The {word} {one.base} exists with another content or other labels, and a {word} never changes.",
-        "Give it another `name` in the compose file, or take `name` out there: then its name follows its content.",
+        "conflict", "fail",
+        field=f"{one.kind}.{one.base}",
+        message=f"The {word} {one.base} exists with another content or other labels, and a {word} never changes.",
+        remedy="Give it another `name` in the compose file, or take `name` out there: then its name follows its content.",
     )
 
 

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._core.errors import FleetError
-from .._core.preflight import Finding
+from .._core.finding import Finding
 from .findings import failure
 from .model import Desired, Json
 
@@ -107,13 +107,13 @@ def _with(spec: Json, known: _Pinned) -> Json:
 
 def _unpinned(name: str, image: str, known: t.Optional[_Pinned]) -> Finding:
     what = f"Write {known.image}." if known else f"Write {image}@sha256:…; `docker buildx imagetools inspect {image}` tells the digest."
-    return Finding("unpinned", f"services.{name}.image", f"{name}: {image} is a tag, and pin is require.", what)
+    return Finding("unpinned", "fail", field=f"services.{name}.image", message=f"{name}: {image} is a tag, and pin is require.", remedy=what)
 
 
 def _failed(name: str, image: str, error: FleetError) -> Finding:
     return Finding(
-        "pin_failed",
-        f"services.{name}.image",
-        f"{name}: the registry gives no digest of {image}: {error.message}",
-        error.remedy or "Push the image or correct the reference; `docker login` where the module runs, if the registry wants credentials.",
+        "pin_failed", "fail",
+        field=f"services.{name}.image",
+        message=f"{name}: the registry gives no digest of {image}: {error.message}",
+        remedy=error.remedy or "Push the image or correct the reference; `docker login` where the module runs, if the registry wants credentials.",
     )

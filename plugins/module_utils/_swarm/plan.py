@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._core.preflight import Finding
+from .._core.finding import Finding
 from .canonical import HASH_LABEL, canonical, digest, labelled, mode_of
 from .difference import reasons
 from .findings import failure
@@ -145,17 +145,18 @@ def _taken(world: World, view: _View) -> list[Finding]:
 def _foreign(kind: str, name: str, owner: t.Optional[str]) -> Finding:
     whose = f"belongs to the stack {owner}" if owner else "belongs to no stack"
     other = ", or declare it with external: true" if kind == "network" else ""
-    return Finding("conflict", f"{kind}s.{name}", f"The {kind} {name} exists and {whose}.", f"Choose another name for the stack, or remove it{other}.")
+    return Finding("conflict", "fail", field=f"{kind}s.{name}", message=f"The {kind} {name} exists and {whose}.",
+        remedy=f"Choose another name for the stack, or remove it{other}.")
 
 
 def _networks(world: World, view: _View) -> list[Finding]:
     """Networks whose definition changed. Swarm changes none in place, and the CLI says nothing about it."""
     found = [
         Finding(
-            "compose_invalid",
-            f"networks.{name}",
-            f"The network {name} has the driver {body.get('Driver')}, which is one of a single host; services need one of the whole Swarm.",
-            "Write driver: overlay in the compose file, or leave driver out.",
+            "compose_invalid", "fail",
+            field=f"networks.{name}",
+            message=f"The network {name} has the driver {body.get('Driver')}, which is one of a single host; services need one of the whole Swarm.",
+            remedy="Write driver: overlay in the compose file, or leave driver out.",
         )
         for name, body in sorted(view.desired.networks.items())
         if body.get("Driver") in _LOCAL_DRIVERS
@@ -166,10 +167,10 @@ def _networks(world: World, view: _View) -> list[Finding]:
         if differs:
             found.append(
                 Finding(
-                    "recreate_needed",
-                    f"networks.{name}",
-                    f"The network {name} cannot be changed in place: {', '.join(differs)}.",
-                    "Give the network another name in the compose file; services move to it one by one.",
+                    "recreate_needed", "fail",
+                    field=f"networks.{name}",
+                    message=f"The network {name} cannot be changed in place: {', '.join(differs)}.",
+                    remedy="Give the network another name in the compose file; services move to it one by one.",
                 )
             )
     return found
@@ -195,10 +196,10 @@ def _differs(live: Json, body: Json) -> list[str]:
 
 def _recreate(name: str, why: t.Sequence[str]) -> Finding:
     return Finding(
-        "recreate_needed",
-        f"services.{name}",
-        f"The service {name} can only be made anew: {', '.join(why)}. It stands still in between.",
-        f"allow_recreate: [{name}]",
+        "recreate_needed", "fail",
+        field=f"services.{name}",
+        message=f"The service {name} can only be made anew: {', '.join(why)}. It stands still in between.",
+        remedy=f"allow_recreate: [{name}]",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._core.preflight import Finding
+from ansible_collections.bowline.fleet.plugins.module_utils._core.finding import Finding
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.checkers import checkers
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.converge import Limits, Snapshot, judge
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.model import Change, StackPlan

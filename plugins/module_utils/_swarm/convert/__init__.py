@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from ..._core.errors import FleetError
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from ..._core.runner import Runner
 from ..findings import failure
 from ..model import Desired, Json, World
@@ -38,13 +38,13 @@ def convert(
     given, wrong = _variables(env, env_files)
     environment = cli.environment(given)
     trees, closed, unread = documents.read(paths)
-    closed = closed if paths else [Finding("compose_invalid", "compose", "No compose file is given.", "Name at least one.")]
+    closed = closed if paths else [Finding("compose_invalid", "fail", field="compose", message="No compose file is given.", remedy="Name at least one.")]
     try:
         own, found = extension.read(trees, environment)
         unset = documents.unset(trees, environment) if strict_env else []
         named = documents.files(trees, environment)
     except RecursionError as error:
-        deep = Finding("compose_invalid", "compose", "Mappings of the files merge each other too deep.", "Write them out.")
+        deep = Finding("compose_invalid", "fail", field="compose", message="Mappings of the files merge each other too deep.", remedy="Write them out.")
         raise failure([deep], "Nothing was sent to the cluster.") from error
     closed += wrong + _endless(named)
     found += closed + unset
@@ -96,11 +96,12 @@ def _variables(env: t.Mapping[str, t.Any], env_files: t.Sequence[str]) -> tuple[
     for path in env_files:
         problem = documents.unusable(path, documents.FILE_MAX)
         if problem:
-            found.append(Finding("compose_invalid", "env_files", f"{path} {problem}.", "Correct the path, or bring the file to the host that runs the module."))
+            found.append(Finding("compose_invalid", "fail", field="env_files", message=f"{path} {problem}.",
+                remedy="Correct the path, or bring the file to the host that runs the module."))
             continue
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             own, wrong = variables.read_file(file.read())
-        found += [Finding("compose_invalid", "env_files", f"{path}: {sentence}", "Correct the line.") for sentence in wrong]
+        found += [Finding("compose_invalid", "fail", field="env_files", message=f"{path}: {sentence}", remedy="Correct the line.") for sentence in wrong]
         for name in sorted(own):
             found += _refused(name, variables.refused_name(name, of_file=True), path)
         values.update(own)
@@ -109,14 +110,16 @@ def _variables(env: t.Mapping[str, t.Any], env_files: t.Sequence[str]) -> tuple[
         try:
             values[name] = variables.given_value(value)
         except ValueError as error:
-            found.append(Finding("compose_invalid", f"env.{name}", f"env: the value of {name} {error}.", "Give a text; '' for an empty one."))
+            found.append(Finding("compose_invalid", "fail", field=f"env.{name}", message=f"env: the value of {name} {error}.",
+                remedy="Give a text; '' for an empty one."))
     return values, found
 
 
 def _refused(name: t.Any, problem: str, where: str) -> list[Finding]:
     if not problem:
         return []
-    return [Finding("compose_invalid", f"env.{name}", f"{where}: {name!r} {problem}.", "Take it out, or use another name in the compose file.")]
+    return [Finding("compose_invalid", "fail", field=f"env.{name}", message=f"{where}: {name!r} {problem}.",
+        remedy="Take it out, or use another name in the compose file.")]
 
 
 def _endless(named: t.Sequence[documents.File]) -> list[Finding]:
@@ -125,7 +128,8 @@ def _endless(named: t.Sequence[documents.File]) -> list[Finding]:
     for file in named:
         problem = documents.unusable(file.path, file.most) if os.path.exists(file.path) else ""
         if problem and "this user" not in problem:
-            found.append(Finding("compose_invalid", "compose", f"{file.field}: {file.path} {problem}.", "Name a file that can be read to its end."))
+            found.append(Finding("compose_invalid", "fail", field="compose", message=f"{file.field}: {file.path} {problem}.",
+                remedy="Name a file that can be read to its end."))
     return found
 
 
@@ -133,11 +137,12 @@ def _refusal(words: str, named: t.Sequence[documents.File], unset: t.Sequence[Fi
     """The CLI stops at the first thing; what else it would have stopped at comes with it."""
     missing = [file for file in named if not os.path.exists(file.path)]
     found = [
-        Finding("compose_invalid", "compose", f"{file.field}: {file.path} does not exist.", "Make the file, or correct the path.")
+        Finding("compose_invalid", "fail", field="compose", message=f"{file.field}: {file.path} does not exist.", remedy="Make the file, or correct the path.")
         for file in dict.fromkeys(missing)
     ]
     told = any(file.path in words for file in missing) or (unset and "required variable" in words)
-    return found if told else [Finding("compose_invalid", "compose", f"The docker CLI refuses the files: {words}", "Correct the place that it names."), *found]
+    return found if told else [Finding("compose_invalid", "fail", field="compose", message=f"The docker CLI refuses the files: {words}",
+        remedy="Correct the place that it names."), *found]
 
 
 def _unknown_call(recorder: Recorder) -> FleetError:

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from ..model import CONFIG_MAX
 from . import variables
 
@@ -57,12 +57,13 @@ def read(paths: t.Sequence[str]) -> tuple[list[Document], list[Finding], list[Fi
     for path in paths:
         problem = unusable(path, FILE_MAX)
         if problem:
-            closed.append(Finding("compose_invalid", "compose", f"{path} {problem}.", "Correct the path, or bring the file to the host that runs the module."))
+            closed.append(Finding("compose_invalid", "fail", field="compose", message=f"{path} {problem}.",
+                remedy="Correct the path, or bring the file to the host that runs the module."))
             continue
         try:
             documents.append(Document(path, _tree(path)))
         except ValueError as error:
-            unread.append(Finding("compose_invalid", "compose", f"{path}: {error}", "Correct the YAML at the line that is named."))
+            unread.append(Finding("compose_invalid", "fail", field="compose", message=f"{path}: {error}", remedy="Correct the YAML at the line that is named."))
     return documents, closed, unread
 
 
@@ -149,10 +150,10 @@ def dropped(documents: t.Sequence[Document]) -> list[Finding]:
     """Texts with a ``$`` that begins no variable. The CLI refuses one only where no variable follows in the same text; else it drops the ``$``."""
     return [
         Finding(
-            "compose_invalid",
-            "compose",
-            f"{document.at(words, node)}: has a $ that begins no variable; the CLI drops it without a word.",
-            "Write $$ for a $ that stays.",
+            "compose_invalid", "fail",
+            field="compose",
+            message=f"{document.at(words, node)}: has a $ that begins no variable; the CLI drops it without a word.",
+            remedy="Write $$ for a $ that stays.",
         )
         for document in documents
         for words, node in scalars(document)
@@ -167,7 +168,7 @@ def _unset(lack: variables.Missing, places: t.Sequence[str]) -> Finding:
     elif lack.why == PASSED_ON:
         remedy = f"Give {lack.name} in env or env_files, or a value in the file; '' for an empty one."
     message = f"{lack.name} has no value{f' ({lack.why})' if lack.why else ''}: {', '.join(places)}."
-    return Finding("env_unset", f"env.{lack.name}", message, remedy)
+    return Finding("env_unset", "fail", field=f"env.{lack.name}", message=message, remedy=remedy)
 
 
 def _passed_on(document: Document) -> t.Iterator[tuple[tuple[str, ...], Node, str]]:

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..._core.argspec import unknown_keys
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from ..model import Json
 from . import variables
 from .documents import Document, Node, child, children, entries
@@ -66,13 +66,14 @@ def _unknown(document: Document, words: tuple[str, ...], node: Node, known: t.Se
     if getattr(node, "id", "") != "mapping":
         return [_finding(document, words, node, "is no mapping")]
     return [
-        Finding("unknown_key", KEY, f"{document.at((), node)}{sentence}", "Correct the key, or take it out.")
+        Finding("unknown_key", "fail", field=KEY, message=f"{document.at((), node)}{sentence}", remedy="Correct the key, or take it out.")
         for sentence in unknown_keys(".".join(words), entries(node), known)
     ]
 
 
 def _finding(document: Document, words: tuple[str, ...], node: Node, problem: str) -> Finding:
-    return Finding("compose_invalid", KEY, f"{document.at(words, node)} {problem}.", "Correct the value; docs/guides/stacks.md has an example.")
+    return Finding("compose_invalid", "fail", field=KEY, message=f"{document.at(words, node)} {problem}.",
+        remedy="Correct the value; docs/guides/stacks.md has an example.")
 
 
 def _wave(value: t.Any) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from ..model import Json
 
 
@@ -46,7 +46,8 @@ def fitted(services: t.Mapping[str, Json], api_version: str) -> tuple[dict[str, 
                 continue
             what = f"{name}: {field.key} needs an engine with API {field.since}, and this one has {api_version}"
             if field.needed:
-                found.append(Finding("compose_invalid", f"services.{name}", f"{what}.", f"Update the engines, or take {field.key} out."))
+                found.append(Finding("compose_invalid", "fail", field=f"services.{name}", message=f"{what}.",
+                    remedy=f"Update the engines, or take {field.key} out."))
             else:
                 warnings.append(f"{what}; it has no effect.")
                 container = _without(container, field.path)

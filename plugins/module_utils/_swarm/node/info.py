@@ -58,7 +58,8 @@ def _wait(engine: Engine, name: str, seconds: float) -> None:
         if error.code != "timeout":
             raise
         said = fault() or "it is ready now"
-        raise FleetError("member_missing", f"Waited {seconds:g} s; {said}.", "Read the log of its engine; ports 2377, 7946 and 4789 have to be open.") from error
+        remedy = "Read the log of its engine; ports 2377, 7946 and 4789 have to be open."
+        raise FleetError("member_missing", f"Waited {seconds:g} s; {said}.", remedy) from error
 
 
 def identity(params: t.Mapping[str, t.Any]) -> Json:

@@ -17,8 +17,7 @@ from ..canonical import canonical
 from ..difference import reasons as differences
 from ..model import Change, Json
 from ..names import without_ids
-from ..plan import grafted
-from ..plan import restarts as restarts_of
+from ..plan import grafted, restarts as restarts_of
 from ..revision import Revision, image_of, select
 
 # Written with the spec, so that the token that has acted is known from then on to everybody.

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import replace
 
 from ..._core.errors import FleetError
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from .. import records
 from ..converge import Limits, fresh
 from ..model import Change, Json, StackPlan
@@ -51,8 +51,8 @@ def findings(changes: t.Sequence[Change], nodes: t.Sequence[Json]) -> t.List[Fin
         elif published(spec, "host") and replicas_of(spec) >= len(eligible(spec, nodes)):
             why = "its host port is taken on every node that it can run on"
         if why:
-            found.append(Finding("canary_impossible", f"services.{change.service}", f"{change.service} cannot have a canary: {why}.",
-                                 "Name the services that can in canary.services, or deploy the whole stack."))  # fmt: skip
+            found.append(Finding("canary_impossible", "fail", field=f"services.{change.service}", message=f"{change.service} cannot have a canary: {why}.",
+                                 remedy="Name the services that can in canary.services, or deploy the whole stack."))  # fmt: skip
     return found
 
 

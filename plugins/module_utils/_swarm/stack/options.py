@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ..._core.argspec import unknown_keys
 from ..._core.checkers import CHECKERS
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from ..._core.samples import gate_findings
 from ..checkers import names as swarm_checkers
 from ..converge import Limits
@@ -123,7 +123,7 @@ def _wrong(options: Options, canary: t.Mapping[str, t.Any]) -> t.List[Finding]:
         )  # fmt: skip
         if value < least
     ]
-    found = [Finding(code, where, message, "Correct the option.") for code, where, message in said]
+    found = [Finding(code, "fail", field=where, message=message, remedy="Correct the option.") for code, where, message in said]
     return found + wrong_gates("gates", options.gates)
 
 
@@ -131,4 +131,4 @@ def wrong_gates(where: str, gates: t.Sequence[t.Any]) -> t.List[Finding]:
     """A finding for everything that is wrong with gates of the parameter or of the compose files."""
     sentences = gate_findings(where, gates, {**CHECKERS, **swarm_checkers()})[1]
     code = {True: "unknown_key", False: "invalid_value"}
-    return [Finding(code["unknown key" in sentence], where, sentence, "Correct the gate.") for sentence in sentences]
+    return [Finding(code["unknown key" in sentence], "fail", field=where, message=sentence, remedy="Correct the gate.") for sentence in sentences]

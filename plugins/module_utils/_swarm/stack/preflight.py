@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from ..._core.secret_forms import names_secret
 from .. import quorum
 from ..converge import MONITOR
@@ -73,7 +73,7 @@ def _quorum(world: World) -> t.List[Finding]:
     seen = quorum.count(world.nodes)
     if seen.margin >= 0:
         return []
-    return [Finding("quorum_lost", "docker_host", f"{seen}.", "Start managers, or run the playbook swarm_recover.")]
+    return [Finding("quorum_lost", "fail", field="docker_host", message=f"{seen}.", remedy="Start managers, or run the playbook swarm_recover.")]
 
 
 def _externals(world: World, desired: Desired) -> t.List[Finding]:
@@ -89,7 +89,8 @@ def _externals(world: World, desired: Desired) -> t.List[Finding]:
     }
     missing = [(kind, name) for kind, names in sorted(desired.externals.items()) for name in names if name not in there.get(kind, set())]
     return [
-        Finding("external_missing", f"{kind}.{name}", f"The external {kind[:-1]} {name} does not exist.", make[kind].format(name=name))
+        Finding("external_missing", "fail", field=f"{kind}.{name}", message=f"The external {kind[:-1]} {name} does not exist.",
+            remedy=make[kind].format(name=name))
         for kind, name in missing
     ]
 
@@ -189,7 +190,7 @@ def _healthchecks(changed: t.Sequence[Change]) -> t.List[Finding]:
     if not lacking:
         return []
     said = f"No healthcheck in the files for {', '.join(sorted(lacking))}: unless the image has one, a task is good as soon as its process runs."
-    return [Finding("healthcheck_missing", "healthcheck", said, "Add a healthcheck, or a gate that asks the service.")]
+    return [Finding("healthcheck_missing", "fail", field="healthcheck", message=said, remedy="Add a healthcheck, or a gate that asks the service.")]
 
 
 def _rollback_window(change: Change) -> t.List[Finding]:
@@ -224,4 +225,4 @@ def _id(change: Change) -> str:
 
 
 def _finding(code: str, change: Change, field: str, message: str, remedy: str) -> Finding:
-    return Finding(code, f"services.{change.service}.{field}", f"{change.service}: {message}", remedy)
+    return Finding(code, "fail", field=f"services.{change.service}.{field}", message=f"{change.service}: {message}", remedy=remedy)

@@ -12,8 +12,8 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ..._core.errors import FleetError
+from ..._core.finding import Finding
 from ..._core.gates import Tools
-from ..._core.preflight import Finding
 from ..._core.result import diff_text
 from ..._core.wait import Deadline
 from .. import records, revision
@@ -53,7 +53,7 @@ def run(params: t.Mapping[str, t.Any], check_mode: bool, tools: Tools, connect: 
 
 
 def _as_finding(error: FleetError) -> Finding:
-    return Finding(error.code, "docker_host", error.message, error.remedy)
+    return Finding(error.code, "fail", field="docker_host", message=error.message, remedy=error.remedy)
 
 
 @dataclass

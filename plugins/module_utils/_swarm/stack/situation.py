@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
-from ..._core.preflight import Finding
+from ..._core.finding import Finding
 from ..._core.runner import Runner
 from .. import pin, records
 from ..convert import convert, externals_of
