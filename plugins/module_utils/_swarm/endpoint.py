@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from .._core.errors import FleetError
+from .._core.finding import Finding
 from .model import API_VERSION_MIN
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -157,7 +158,7 @@ def newer(version: str, least: str) -> bool:
 
 
 def _find(findings: list[dict[str, str]], code: str, where: str, message: str, remedy: str) -> None:
-    findings.append({"level": "fail", "code": code, "field": where, "message": message, "remedy": remedy})
+    findings.append(Finding(code, "fail", field=where, message=message, remedy=remedy).as_dict())
 
 
 def _refuse(findings: t.Sequence[t.Mapping[str, str]]) -> None:

@@ -18,6 +18,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 
 from .._core.errors import FleetError
+from .._core.finding import Finding
 from .._core.redact import redact
 from . import keep
 from .model import CONFIG_MAX, Json
@@ -294,13 +295,13 @@ def secret_findings(services: t.Mapping[str, Json]) -> list[dict[str, str]]:
             key, _mark, value = str(entry).partition("=")
             if value and not key.upper().endswith("_FILE") and not value.startswith("/run/secrets/") and redact({key: value}) != {key: value}:
                 findings.append(
-                    {
-                        "level": "warn",
-                        "code": "secret_in_history",
-                        "object": f"{name}: {key}",
-                        "message": "The value looks like a secret; whoever may ask a manager can read it, in the service and in its history.",
-                        "remedy": f"Give it as a Docker secret and name its file ({key}_FILE), where the image takes that.",
-                    }
+                    Finding(
+                        "secret_in_history",
+                        "warn",
+                        f"{name}: {key}",
+                        "The value looks like a secret; whoever may ask a manager can read it, in the service and in its history.",
+                        f"Give it as a Docker secret and name its file ({key}_FILE), where the image takes that.",
+                    ).as_dict()
                 )
     return findings
 

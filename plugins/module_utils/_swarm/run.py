@@ -10,6 +10,7 @@ import json
 import typing as t
 
 from .._core.errors import FleetError
+from .._core.finding import Finding
 from . import gather, records
 from .canonical import canonical
 from .difference import shown
@@ -60,7 +61,7 @@ def _refuse(params: t.Mapping[str, t.Any], wanted: t.Collection[str]) -> None:
     if not 1 <= int(logs.get("tail") or TAIL) <= 10000:
         findings.append(("logs.tail", f"{logs.get('tail')} is not between 1 and 10000 lines."))
     if findings:
-        told = [{"level": "fail", "code": "option_invalid", "field": where, "message": said, "remedy": "Correct the option."} for where, said in findings]
+        told = [Finding("option_invalid", "fail", field=where, message=said, remedy="Correct the option.").as_dict() for where, said in findings]
         raise FleetError("option_invalid", " ".join(said for _where, said in findings), "Correct the options.", {"findings": told})
 
 

@@ -13,7 +13,8 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.gates import C
 from ansible_collections.bowline.fleet.plugins.module_utils._core.samples import gate_findings, run_gate
 from ansible_collections.bowline.fleet.plugins.module_utils._core.wait import Deadline
 
-WORDS = {"+": Seen({"value": 1}), "-": Seen({"value": 0}, ("too low",)), "0": NoData("3 samples"), "!": OSError(111, "refused"), "?": FleetError("tool_missing", "no")}
+WORDS = {"+": Seen({"value": 1}), "-": Seen({"value": 0}, ("too low",)), "0": NoData("3 samples"), "!": OSError(111, "refused"),
+         "?": FleetError("tool_missing", "no")}
 
 
 class Clock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
+from ..._core.finding import Finding
 from ..model import Json
 from ..quorum import Quorum
 
@@ -41,7 +42,7 @@ class Blocker:
 
     def as_finding(self) -> Json:
         """As `_core.result.finding_line` shows it."""
-        return {"level": "fail", "code": self.name, "object": self.subject, "message": self.reason, "remedy": self.accept}
+        return Finding(self.name, "fail", self.subject, self.reason, self.accept).as_dict()
 
     def as_hook(self) -> Json:
         """As the evidence of a drain hook has it."""
