@@ -63,9 +63,8 @@ class Stack:
 
     def params(self, **more: t.Any) -> dict:
         files = {} if "revision" in more or more.get("state") == "absent" else {"compose": [str(self.file)]}
-        found = {"docker_host": [one["docker_host"] for one in self.lab.managers], **self.lab.connection(0), **files, "name": self.name, "lock_ttl": self.ttl, **more}
-        found["docker_host"] = [one["docker_host"] for one in self.lab.managers] if "docker_host" not in more else more["docker_host"]
-        return found
+        hosts = {"docker_host": [one["docker_host"] for one in self.lab.managers]}
+        return {**self.lab.connection(0), **hosts, **files, "name": self.name, "lock_ttl": self.ttl, **more}
 
     def spawn(self, fault: str = "", check: bool = False, **more: t.Any) -> subprocess.Popen[str]:
         self.serial += 1
