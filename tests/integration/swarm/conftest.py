@@ -38,6 +38,8 @@ class SwarmLab:
         self.configuration = folder / "configuration"
         self.configuration.mkdir()
 
+    path: Path
+
     def image(self, tag: str, digest: bool = False) -> str:
         """Reference of the application's image by tag, see tests/lab/rig/swarm/images.py, or by the digest it had when the lab came up."""
         found = self.registry["images"][tag]
@@ -163,7 +165,10 @@ def swarm_lab(tmp_path_factory) -> SwarmLab:
         # Seconds when it runs already; what it says of itself goes to the log of the stage.
         subprocess.run([sys.executable, str(ROOT / "tests" / "lab" / "swarm.py"), "up"], check=True, cwd=ROOT)
     path = Path(named) if named else ROOT / "build" / "lab-swarm.json"
-    return SwarmLab(json.loads(path.read_text(encoding="utf-8")), tmp_path_factory.mktemp("swarm-lab"))
+    lab = SwarmLab(json.loads(path.read_text(encoding="utf-8")), tmp_path_factory.mktemp("swarm-lab"))
+    # For programs that read it themselves.
+    lab.path = path
+    return lab
 
 
 @pytest.fixture
