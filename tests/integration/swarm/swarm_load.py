@@ -39,8 +39,11 @@ backend nodes
 class Load:
     """``answers`` counts by what came: a status, or the name of an error. ``failures`` has the time of day of each that was not 200."""
 
-    def __init__(self, folder, port, targets, rate=20):
-        self.folder, self.port, self.rate, self.targets = folder, port, rate, targets
+    def __init__(self, folder, targets, rate=20):
+        self.folder, self.rate, self.targets = folder, rate, targets
+        # A free port: HAProxy shares one with whoever has it (SO_REUSEPORT), and then requests of two tests are mixed.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
         self.answers, self.failures = {}, []
         self._end, self._lock = threading.Event(), threading.Lock()
 

@@ -70,7 +70,7 @@ def ready(nodes, web):
 
 @pytest.fixture
 def front(nodes, tmp_path):
-    return swarm_load.Load(tmp_path, PORT + 9, [f"{one['address']}:{PORT}" for one in nodes.lab.managers])
+    return swarm_load.Load(tmp_path, [f"{one['address']}:{PORT}" for one in nodes.lab.managers])
 
 
 class Guard(threading.Thread):
@@ -163,7 +163,8 @@ volumes: {{kept: }}
     # Engine 20.10 goes on with a job on a drained node: it was accepted, so the node counts as empty, and is not drained again for it.
     assert outcome["evidence"]["outcome"] == "empty"
     assert ready.run(here, state="drained", accept=["job_running", "local_volume", "pinned"])["changed"] is False
-    ready.lab.wait("the job to end", lambda: not [task for task in ready.api.tasks(filters={"service": f"{name}_job"}) if task["Status"]["State"] == "running"], 90)
+    job = {"service": f"{name}_job"}
+    ready.lab.wait("the job to end", lambda: not [task for task in ready.api.tasks(filters=job) if task["Status"]["State"] == "running"], 90)
 
 
 def kill_points():
@@ -175,9 +176,9 @@ def kill_points():
 def test_a_drain_that_was_killed_is_finished_or_taken_back(ready, web, front, point, way):
     before, here = spec(ready, web), ready.holder(web)
     with front, Guard(ready, web) as guard:
-        ready.killed(here, point, state="drained", lock_ttl=8)
+        ready.killed(here, point, state="drained", lock_ttl=16)
         # The lock of a dead run is taken over when it has shown no life for its time.
-        ready.done(here, state=way, lock_ttl=8)
+        ready.done(here, state=way, lock_ttl=16)
         ready.lab.wait("the service to run", lambda: ready.holder(web))
     assert (front.failures, guard.lowest, guard.violations) == ([], 1, [])
     assert ready.all()[here]["Spec"]["Availability"] == ("drain" if way == "drained" else "active")
