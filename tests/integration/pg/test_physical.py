@@ -190,7 +190,7 @@ def test_a_transaction_that_is_open_before_the_fence_is_on_both_sides_or_the_win
         assert failure["code"] == "active_transactions" and failure["details"]["sessions"]
         assert world.open_sides() == ["legacy"]
         process = world.spawn("new", drain_grace=9, max_window=20)
-        until(lambda: not world.legacy.takes_writes(), 20, "the fence")
+        until(lambda: not world.legacy.takes_writes(), 60, "the fence")
         client.execute("INSERT INTO ledger (key, amount) VALUES ('late', 1)")
         client.commit()
     out, _err = process.communicate(timeout=60)
