@@ -24,7 +24,7 @@ LOOKS = {"stopped": ["stop", "-t", "0"], "runs": ["start"], "again": ["start"], 
 
 
 def docker(*words: str, stdin: bytes | None = None) -> str:
-    done = subprocess.run(["docker", *words], capture_output=True, input=stdin, timeout=60, check=False)
+    done = subprocess.run(["docker", *words], capture_output=True, input=stdin, timeout=300, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
@@ -62,7 +62,7 @@ def play(folder: Path, looks: dict[str, list[str]], *words: str) -> dict[str, di
         ]
     (folder / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), "play.yml", *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "canary" not in done.stdout
     return {look: json.loads((folder / look).read_text()) for look in looks}
