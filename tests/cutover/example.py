@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
@@ -80,27 +79,6 @@ class Example:
     def run(self, kind: str, *more: str) -> subprocess.CompletedProcess[str]:
         words = [str(BIN / "ansible-playbook"), "-i", "inventories/mine", f"bowline.fleet.{kind}", *more]
         return subprocess.run(words, cwd=self.base, env=self._environment(), capture_output=True, text=True, timeout=1500, check=False)
-
-    def run_as_awx(self, kind: str, *words: str, **extra: t.Any) -> Path:
-        """The playbook by ansible-runner, as AWX runs a job; the folder of its artifacts.
-
-        ``extra`` is what a survey and a credential type give as extra variables. The inventory is a script that prints what AWX has imported
-        (https://github.com/ansible/awx/blob/devel/awx/main/tasks/jobs.py, build_inventory), so its folder is not that of the project.
-        """
-        private = self.base.parent
-        assert self.base.name == "project", "ansible-runner knows the folder by this name"
-        listed = [str(BIN / "ansible-inventory"), "-i", "inventories/mine", "--list", "--export"]
-        known = subprocess.run(listed, cwd=self.base, env=self._environment(), capture_output=True, text=True, timeout=60, check=True).stdout
-        for folder in ("inventory", "env"):
-            (private / folder).mkdir(exist_ok=True)
-        script = private / "inventory" / "hosts"
-        script.write_text(f"#!{sys.executable}\nprint({known!r})\n", encoding="utf-8")
-        script.chmod(0o700)
-        (private / "env" / "extravars").write_text(json.dumps({"hub_files": str(self.files), **extra}), encoding="utf-8")
-        (private / "env" / "cmdline").write_text(" ".join(words), encoding="utf-8")
-        argv = [str(BIN / "ansible-runner"), "run", str(private), "--playbook", f"bowline.fleet.{kind}", "--ident", kind, "--quiet"]
-        subprocess.run(argv, cwd=private, env=self._environment(), capture_output=True, text=True, timeout=1500, check=False)
-        return private / "artifacts" / kind
 
     def result(self, kind: str) -> dict[str, t.Any]:
         return json.loads((self.files / "reports" / kind / "result.json").read_text(encoding="utf-8"))
