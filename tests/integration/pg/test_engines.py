@@ -393,7 +393,7 @@ def test_killed_inside_the_restart_legacy_comes_back_and_the_clients_are_release
         router["pause"].append([sys.executable, "-c", f"import time; open({str(mark)!r}, 'w'); time.sleep(30)"])
     with writers(world) as clients:
         process = world.spawn("armed", router=router, **controlled(world, server_bindir=str(slow)))
-        wait_until(mark.exists, 30, "the moment")
+        wait_until(mark.exists, 90, "the moment")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=20)
         wait_until(lambda: log.read_text().split()[-2:] == ["resume", "legacy"], 20, "the clients to be released")
