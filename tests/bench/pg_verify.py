@@ -12,7 +12,6 @@ directions equally often and a machine that slows down slows both.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
@@ -21,22 +20,28 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from project import collection_tree  # noqa: E402
+
 LIMIT = 1.25
 TURNS = ("none", "hash", "hash", "none")
+
+TREE = str(collection_tree(ROOT))
+# For this process and for those that it starts, as the tests have it.
+sys.path.insert(0, TREE)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [TREE, os.environ.get("PYTHONPATH")]))
 
 
 def load(name: str):
     """A file of the integration tests, under the name by which those find it."""
-    spec = importlib.util.spec_from_file_location(f"bowline_pg_{name}", ROOT / "tests" / "integration" / "pg" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    from ansible_collections.bowline.fleet.tests.loading import load as load_file
+
+    return load_file(ROOT / "tests" / "integration" / "pg" / f"{name}.py", f"bowline_pg_{name}")
 
 
 def rig():
-    """The two clusters of the integration tests; the collection is found as the tests find it."""
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "build" / "collections"), os.environ.get("PYTHONPATH")]))
+    """The two clusters of the integration tests."""
     return load("rig")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -262,3 +263,11 @@ def test_clients_do_not_go_to_a_server_that_was_not_restored(runbook_way, tmp_pa
     (tmp_path / "pg_restore.code").write_text("1")
     code, said, _calls = runbook_way("\n")
     assert code == 1 and "clients" not in said
+
+
+def test_a_bench_finds_the_servers_of_the_tests_by_itself():
+    """As `make bench-pg` starts it: no conftest has prepared a path."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    text = "import pg_verify; print(pg_verify.rig().World.__name__)"
+    done = subprocess.run([sys.executable, "-c", text], cwd=BENCH, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "World\n"), done.stderr
