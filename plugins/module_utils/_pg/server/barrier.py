@@ -4,8 +4,8 @@
 
 """What holds behind the fence for sessions that state READ WRITE themselves: a trigger on each table that refuses while the fence is on.
 
-It closes and opens with the commit that turns the fence. Sessions that began on the open side pass its condition without running any function: W2
-ends them all. For the others the catalog decides, not what the session has. It is no ALWAYS trigger, so it fires neither for replicated rows nor
+It closes and opens with the commit that turns the fence. Clients that came over the network to the open side pass its condition without running any
+function: W2 ends them all. For the others the catalog decides, not what the session has. It is no ALWAYS trigger, so it fires neither for replicated rows nor
 for control sessions. docs/adr/0037.
 """
 
@@ -20,7 +20,8 @@ from .catalog import IN_USER_SCHEMA
 from .postgres import Server, ident
 
 NAME = "pgcut_closed"
-_BEGAN_BEHIND = f"pg_catalog.current_setting('{fence.CLOSED}', true) = 'on'"
+# Workers of extensions (pg_cron's, for instance) have no address either, and no window ends them: one that is ended may never come again.
+_DOUBTFUL = f"pg_catalog.current_setting('{fence.CLOSED}', true) = 'on' OR pg_catalog.inet_client_addr() IS NULL"
 
 # Statements of a volatile function have a snapshot of their own in READ COMMITTED; in other levels it is that of a session that began behind
 # the fence, since those before it are ended.
@@ -38,7 +39,8 @@ _WITHOUT = f"""
 SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {IN_USER_SCHEMA} AND n.nspname <> 'pgcut' AND NOT EXISTS (
   SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = c.oid AND g.tgname = '{NAME}' AND g.tgenabled = 'O'
-  AND pg_get_triggerdef(g.oid) LIKE '%{fence.CLOSED}%' AND g.tgtype = 62 AND p.proname = 'closed' AND p.pronamespace = to_regnamespace('pgcut'))
+  AND pg_get_triggerdef(g.oid) LIKE '%{fence.CLOSED}%inet_client_addr%' AND g.tgtype = 62 AND p.proname = 'closed'
+  AND p.pronamespace = to_regnamespace('pgcut'))
 ORDER BY 1, 2
 """
 _WITH = f"""
@@ -102,5 +104,5 @@ def _change(server: Server, tables: t.Sequence[relations.Name], patience: str, *
 
 def _trigger(name: str, make: bool) -> str:
     made = f"CREATE TRIGGER {NAME} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {name} FOR EACH STATEMENT"
-    made += f" WHEN ({_BEGAN_BEHIND}) EXECUTE FUNCTION pgcut.closed()"
+    made += f" WHEN ({_DOUBTFUL}) EXECUTE FUNCTION pgcut.closed()"
     return f"DROP TRIGGER IF EXISTS {NAME} ON {name}" + (f"; {made}" if make else "")

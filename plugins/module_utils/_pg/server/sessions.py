@@ -16,9 +16,6 @@ from .postgres import Row, Server
 
 # Sessions of a run of this module carry this name; they write markers under the fence and end by themselves.
 _OWN = "bowline %"
-# Who may write in a database: clients, and the workers of extensions (pg_cron's, for instance), whose backend_type is a name of theirs. Those of
-# the server itself only apply, send, clean up or read for somebody (monitoring.html#MONITORING-PG-STAT-ACTIVITY-VIEW, 15 to 18).
-_WRITERS = "backend_type NOT IN ('autovacuum worker', 'parallel worker', 'walsender', 'slotsync worker') AND backend_type NOT LIKE 'logical replication %%'"
 # Programs that copy rows inside a window (engine dump) outlive a module that is killed.
 COPIES = "bowline pg_cutover copy"
 
@@ -134,9 +131,10 @@ def prepared(server: Server) -> list[str]:
 
 def _present(server: Server, before: t.Any) -> list[Row]:
     return server.admin.rows(
-        "SELECT pid, coalesce(state = 'idle', backend_type <> 'client backend') AS idle, state, usename, application_name, client_addr::text AS address,"
+        "SELECT pid, coalesce(state = 'idle', false) AS idle, state, usename, application_name, client_addr::text AS address,"
         " extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start))::float8 AS age"
-        f" FROM pg_stat_activity WHERE datname = %s AND {_WRITERS} AND backend_start <= %s AND application_name NOT LIKE %s ORDER BY pid",
+        " FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend' AND backend_start <= %s"
+        " AND application_name NOT LIKE %s ORDER BY pid",
         server.dbname,
         before,
         _OWN,
@@ -150,7 +148,7 @@ def _starting(server: Server) -> list[int]:
             "SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.objid LEFT JOIN pg_stat_activity a"
             " ON a.pid = l.pid WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND d.datname = %s"
             " AND l.mode = 'RowExclusiveLock' AND l.pid <> pg_backend_pid()"
-            f" AND (a.pid IS NULL OR a.backend_type IS NULL OR {_WRITERS})",
+            " AND (a.pid IS NULL OR a.backend_type IS NULL OR a.backend_type = 'client backend')",
             server.dbname,
         )
     ]
