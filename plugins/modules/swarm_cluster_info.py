@@ -18,7 +18,7 @@ extends_documentation_fragment: [bowline.fleet.attributes.reader, bowline.fleet.
 attributes:
   action: {description: Has a corresponding action plugin; runs on the controller., support: full}
 options:
-  name: {description: Name of a registered cluster, whose endpoints are asked. Without it O(docker_host) says whom to ask., type: str}
+  name: {description: 'Name of a registered cluster, whose endpoints are asked. Without it O(docker_host) says whom to ask.', type: str}
   gather:
     description: Lists that are read beside the health.
     type: list

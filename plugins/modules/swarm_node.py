@@ -76,7 +76,7 @@ options:
     suboptions:
       power: {description: What was seen., type: str, choices: ['off', 'on'], required: true}
       source: {description: Who saw it as the name of a BMC or of a provider., type: str, required: true}
-      observed_at: {description: When, in ISO 8601 with a time zone or in Unix seconds; at most 300 seconds ago., type: str, required: true}
+      observed_at: {description: 'When, in ISO 8601 with a time zone or in Unix seconds; at most 300 seconds ago.', type: str, required: true}
   reason: {description: Why; recorded with the drain., type: str}
 """
 EXAMPLES = r"""

@@ -23,7 +23,7 @@ options:
     elements: str
     choices: [summary, tasks, resources, blockers, identity]
     default: [summary]
-  wait_timeout: {description: Seconds to wait until O(node) is a member, ready, and, if a manager, reachable., type: float, default: 0}
+  wait_timeout: {description: 'Seconds to wait until O(node) is a member, ready, and, if a manager, reachable.', type: float, default: 0}
   mode: {description: The drain that V(blockers) are asked about., type: str, choices: [surge, plain], default: surge}
   intent: {description: What would follow it., type: str, choices: [maintenance, reboot, decommission], default: maintenance}
   quorum: {description: As in M(bowline.fleet.swarm_node)., type: str, choices: [strict, votes], default: strict}

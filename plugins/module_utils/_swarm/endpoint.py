@@ -23,7 +23,7 @@ PLAIN_PORT, TLS_PORT = 2375, 2376
 
 KINDS = ("unix", "tcp", "http", "https", "ssh")
 
-Exists = t.Callable[[str], bool]
+IsFile = t.Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Options:
     timeout: float = 60.0
 
 
-def options(given: t.Mapping[str, t.Any], env: t.Mapping[str, str], exists: Exists = os.path.isfile) -> Options:
+def options(given: t.Mapping[str, t.Any], env: t.Mapping[str, str], exists: IsFile = os.path.isfile) -> Options:
     """``given`` with what the environment says where an option is missing, as the docker CLI reads it: DOCKER_HOST, DOCKER_CERT_PATH
     (https://docs.docker.com/reference/cli/docker/#environment-variables).
 
@@ -129,7 +129,7 @@ def _literal(name: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
-def _wrong_files(files: t.Mapping[str, str], exists: Exists) -> list[dict[str, str]]:
+def _wrong_files(files: t.Mapping[str, str], exists: IsFile) -> list[dict[str, str]]:
     findings: list[dict[str, str]] = []
     for name, path in files.items():
         if path and not exists(path):

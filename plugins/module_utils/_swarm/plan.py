@@ -146,7 +146,7 @@ def _foreign(kind: str, name: str, owner: t.Optional[str]) -> Finding:
     whose = f"belongs to the stack {owner}" if owner else "belongs to no stack"
     other = ", or declare it with external: true" if kind == "network" else ""
     return Finding("conflict", "fail", field=f"{kind}s.{name}", message=f"The {kind} {name} exists and {whose}.",
-        remedy=f"Choose another name for the stack, or remove it{other}.")
+                   remedy=f"Choose another name for the stack, or remove it{other}.")
 
 
 def _networks(world: World, view: _View) -> list[Finding]:

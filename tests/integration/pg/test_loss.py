@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-import time
 
 import psycopg
 import pytest

@@ -9,10 +9,12 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import time
 
 import psycopg
 import pytest
+
+rig = sys.modules["bowline_pg_rig"]
+wait_until = rig.until
 
 
 class Watch:
@@ -106,9 +108,6 @@ def test_a_session_that_began_in_the_pause_is_ended_since_it_would_stay_read_onl
     hook.write_text(
         f"""
 import os, time, psycopg
-
-rig = sys.modules["bowline_pg_rig"]
-wait_until = rig.until
 if os.fork() == 0:
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)

@@ -43,9 +43,9 @@ def without_ids(body):
     return [without_ids(item) for item in body] if isinstance(body, list) else body
 
 
-def planned(name, files, env, **more):
-    given = {"env_files": [], "strict_env": False, "api_version": "1.50", "externals": {}, "runner": run, **more}
-    return convert(name, [str(file) for file in files], env, given.pop("env_files"), **given)
+def planned(name, files, env, *, env_files=(), **more):
+    given = {"strict_env": False, "api_version": "1.50", "externals": {}, "runner": run, **more}
+    return convert(name, [str(file) for file in files], env, env_files, **given)
 
 
 def objects(desired):
@@ -137,7 +137,7 @@ def test_texts_with_dollars_are_replaced_once_and_as_the_cli_does(folder):
         # Of several texts that it refuses the CLI names any, so that a file has one of them or none.
         texts, left = [], 1 if number % 4 == 0 else 0
         while len(texts) < 20:
-            text = "".join(dice.choice(parts) for _ in range(dice.randint(1, 8)))
+            text = "".join(dice.choice(parts) for _part in range(dice.randint(1, 8)))
             taken = is_taken(text, env)
             if taken or left:
                 texts.append(text)

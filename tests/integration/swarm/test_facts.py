@@ -76,6 +76,11 @@ def update_state(lab: t.Any, service: str) -> str | None:
     return lab.api().inspect_service(service).get("UpdateStatus", {}).get("State")
 
 
+def ended(lab: t.Any, service: str) -> str | None:
+    state = update_state(lab, service)
+    return state if state in ENDED else None
+
+
 def hold(seconds: float, condition: t.Callable[[], bool]) -> None:
     """Look again and again for that time, and end early when the condition does not hold."""
     deadline = time.monotonic() + seconds
@@ -282,7 +287,7 @@ def f15(lab, _folder):
     service = lab.create(spec(lab, "f15", replicas=2, UpdateConfig=config))
     lab.wait("two tasks", lambda: len(lab.running(service)) == 2)
     lab.update(service, spec(lab, "f15", "crash", replicas=2, UpdateConfig=config, container={"Env": ["FAULT=crash=1.5"]}))
-    return lab.wait("the update to end in one way or the other", lambda: (lambda state: state in ENDED and state)(update_state(lab, service)))
+    return lab.wait("the update to end in one way or the other", lambda: ended(lab, service))
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------------------

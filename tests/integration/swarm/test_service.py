@@ -303,5 +303,3 @@ def test_a_service_without_history_or_stack(services, stack):
 
 def test_a_stack_that_is_not_there_is_an_empty_list(services):
     assert services.info(name="e-nobody", gather=["history", "logs", "tasks"]) == {"changed": False, "stacks": [], "revisions": [], "logs": []}
-
-

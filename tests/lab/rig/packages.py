@@ -41,17 +41,18 @@ PREFERENCES = Path("/etc/apt/preferences.d/bowline-trixie")
 SERVICES = {"knot": "knot.service", "docker-registry": "docker-registry.service"}
 
 
-def missing(programs: t.Mapping[str, str] = PROGRAMS) -> list[str]:
+def missing(programs: t.Mapping[str, str] | None = None) -> list[str]:
     """Packages whose program is not on PATH, sorted."""
-    return sorted({package for program, package in programs.items() if not _found(program)})
+    return sorted({package for program, package in (PROGRAMS if programs is None else programs).items() if not _found(program)})
 
 
 def _found(program: str) -> bool:
     return any(shutil.which(program, path=path) for path in (None, "/usr/sbin:/sbin"))
 
 
-def ensure(programs: t.Mapping[str, str] = PROGRAMS, compose: bool = True) -> str:
+def ensure(programs: t.Mapping[str, str] | None = None, compose: bool = True) -> str:
     """Install what is missing; a sentence about what was done. ``programs`` are names of programs with their package."""
+    programs = PROGRAMS if programs is None else programs
     done = []
     names = missing(programs)
     if names:

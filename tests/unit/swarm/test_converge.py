@@ -14,8 +14,8 @@ OLD, NEW = spec("app:1"), spec("app:2")
 LIMITS = Limits()
 
 
-def at(second, tasks, *, of=NEW, nodes=NODES, **status):
-    return Snapshot(second, service(of, **status), tuple(tasks), tuple(nodes))
+def at(second, tasks, *, of=None, nodes=NODES, **status):
+    return Snapshot(second, service(of or NEW, **status), tuple(tasks), tuple(nodes))
 
 
 def held(tasks, seconds, *, start=0, **more):
@@ -27,8 +27,8 @@ def running(of, *names):
     return [task(name, of, slot=slot) for slot, name in enumerate(names, 1)]
 
 
-def failed(number, of=NEW, **more):
-    return task(f"f{number}", of, state="failed", wanted="shutdown", error="task: non-zero exit (1)", code=1, at=f"2026-01-01T00:01:0{number}Z", **more)
+def failed(number, of=None, **more):
+    return task(f"f{number}", of or NEW, state="failed", wanted="shutdown", error="task: non-zero exit (1)", code=1, at=f"2026-01-01T00:01:0{number}Z", **more)
 
 
 def rejected(number):

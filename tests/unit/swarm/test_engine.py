@@ -286,7 +286,7 @@ def test_a_refusal_is_said_in_the_words_of_the_engine(three):
     ],
 )
 def test_answers_are_told_apart(status, said, kind):
-    assert type(wire.refusal("m1", "POST", "/services/x/update", status, said)) is kind
+    assert wire.refusal("m1", "POST", "/services/x/update", status, said).__class__ is kind
 
 
 def test_a_clone_speaks_over_connections_of_its_own(make):

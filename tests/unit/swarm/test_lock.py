@@ -113,7 +113,7 @@ def test_a_release_that_was_cut_short_is_swept_not_taken_over():
     assert first.attempt()
     kept, cluster.config_remove = cluster.config_remove, lambda name: None
     first.release()
-    (left,) = cluster.stored["config"].values()
+    left = next(iter(cluster.stored["config"].values()))
     assert left["Spec"]["Labels"][STATE] == "released"
     cluster.config_remove = kept
     assert not second.attempt() and second.attempt()

@@ -90,10 +90,10 @@ def serve(ours):
                 self.wfile.write(content)
 
         class Server(http.server.ThreadingHTTPServer):
-            def finish_request(self, request, address):
+            def finish_request(self, request, client_address):
                 # In the thread of the one who asks; who does not agree is left alone.
                 try:
-                    super().finish_request(context.wrap_socket(request, server_side=True) if tls else request, address)
+                    super().finish_request(context.wrap_socket(request, server_side=True) if tls else request, client_address)
                 except OSError:
                     pass
 

@@ -97,7 +97,7 @@ def _variables(env: t.Mapping[str, t.Any], env_files: t.Sequence[str]) -> tuple[
         problem = documents.unusable(path, documents.FILE_MAX)
         if problem:
             found.append(Finding("compose_invalid", "fail", field="env_files", message=f"{path} {problem}.",
-                remedy="Correct the path, or bring the file to the host that runs the module."))
+                                 remedy="Correct the path, or bring the file to the host that runs the module."))
             continue
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             own, wrong = variables.read_file(file.read())
@@ -111,7 +111,7 @@ def _variables(env: t.Mapping[str, t.Any], env_files: t.Sequence[str]) -> tuple[
             values[name] = variables.given_value(value)
         except ValueError as error:
             found.append(Finding("compose_invalid", "fail", field=f"env.{name}", message=f"env: the value of {name} {error}.",
-                remedy="Give a text; '' for an empty one."))
+                                 remedy="Give a text; '' for an empty one."))
     return values, found
 
 
@@ -119,7 +119,7 @@ def _refused(name: t.Any, problem: str, where: str) -> list[Finding]:
     if not problem:
         return []
     return [Finding("compose_invalid", "fail", field=f"env.{name}", message=f"{where}: {name!r} {problem}.",
-        remedy="Take it out, or use another name in the compose file.")]
+                    remedy="Take it out, or use another name in the compose file.")]
 
 
 def _endless(named: t.Sequence[documents.File]) -> list[Finding]:
@@ -129,7 +129,7 @@ def _endless(named: t.Sequence[documents.File]) -> list[Finding]:
         problem = documents.unusable(file.path, file.most) if os.path.exists(file.path) else ""
         if problem and "this user" not in problem:
             found.append(Finding("compose_invalid", "fail", field="compose", message=f"{file.field}: {file.path} {problem}.",
-                remedy="Name a file that can be read to its end."))
+                                 remedy="Name a file that can be read to its end."))
     return found
 
 
@@ -142,7 +142,7 @@ def _refusal(words: str, named: t.Sequence[documents.File], unset: t.Sequence[Fi
     ]
     told = any(file.path in words for file in missing) or (unset and "required variable" in words)
     return found if told else [Finding("compose_invalid", "fail", field="compose", message=f"The docker CLI refuses the files: {words}",
-        remedy="Correct the place that it names."), *found]
+                                       remedy="Correct the place that it names."), *found]
 
 
 def _unknown_call(recorder: Recorder) -> FleetError:

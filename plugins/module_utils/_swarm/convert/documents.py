@@ -58,7 +58,7 @@ def read(paths: t.Sequence[str]) -> tuple[list[Document], list[Finding], list[Fi
         problem = unusable(path, FILE_MAX)
         if problem:
             closed.append(Finding("compose_invalid", "fail", field="compose", message=f"{path} {problem}.",
-                remedy="Correct the path, or bring the file to the host that runs the module."))
+                                  remedy="Correct the path, or bring the file to the host that runs the module."))
             continue
         try:
             documents.append(Document(path, _tree(path)))

@@ -73,7 +73,7 @@ def _unknown(document: Document, words: tuple[str, ...], node: Node, known: t.Se
 
 def _finding(document: Document, words: tuple[str, ...], node: Node, problem: str) -> Finding:
     return Finding("compose_invalid", "fail", field=KEY, message=f"{document.at(words, node)} {problem}.",
-        remedy="Correct the value; docs/guides/stacks.md has an example.")
+                   remedy="Correct the value; docs/guides/stacks.md has an example.")
 
 
 def _wave(value: t.Any) -> int:

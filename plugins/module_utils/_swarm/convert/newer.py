@@ -47,7 +47,7 @@ def fitted(services: t.Mapping[str, Json], api_version: str) -> tuple[dict[str, 
             what = f"{name}: {field.key} needs an engine with API {field.since}, and this one has {api_version}"
             if field.needed:
                 found.append(Finding("compose_invalid", "fail", field=f"services.{name}", message=f"{what}.",
-                    remedy=f"Update the engines, or take {field.key} out."))
+                                     remedy=f"Update the engines, or take {field.key} out."))
             else:
                 warnings.append(f"{what}; it has no effect.")
                 container = _without(container, field.path)

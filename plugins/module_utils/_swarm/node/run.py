@@ -242,7 +242,7 @@ class _Work:
 
     def _promote(self) -> None:
         set_node(self._engine, self._id, Role="manager")
-        self._wait(lambda node: reachable(node), "become a reachable manager", self._params["wait_timeout"])
+        self._wait(reachable, "become a reachable manager", self._params["wait_timeout"])
 
     def _demote(self) -> None:
         _refuse_demote(self._params, self._engine.world(), self._engine.node(self._id))

@@ -90,7 +90,7 @@ def _externals(world: World, desired: Desired) -> t.List[Finding]:
     missing = [(kind, name) for kind, names in sorted(desired.externals.items()) for name in names if name not in there.get(kind, set())]
     return [
         Finding("external_missing", "fail", field=f"{kind}.{name}", message=f"The external {kind[:-1]} {name} does not exist.",
-            remedy=make[kind].format(name=name))
+                remedy=make[kind].format(name=name))
         for kind, name in missing
     ]
 

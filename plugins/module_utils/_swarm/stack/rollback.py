@@ -173,5 +173,3 @@ def _refuse_lost(error: Exception) -> None:
 
 def _lost(name: str, code: str, message: str, tasks: t.Sequence[Json] = ()) -> Json:
     return {"service": name, "code": code, "message": message, "tasks": list(tasks)}
-
-
