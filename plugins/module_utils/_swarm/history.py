@@ -115,14 +115,14 @@ class History:
     def _write(self, revision: Revision) -> Revision:
         try:
             made = self._engine.config_create(keep.body(revision.name, labels(revision), encoded(revision)))
-        except Exists as error:
+        except Exists:
             raise FleetError(
                 "conflict",
                 f"Revision {revision.number} of {self.stack} was written by somebody else, or its config {revision.name} is of something else. "
                 "Nothing was changed.",
                 "Run again; if it comes again, look at that config (`docker config inspect`).",
                 {"stack": self.stack, "config": revision.name},
-            ) from error
+            ) from None
         return replace(revision, config=self._engine.config(made))
 
 
