@@ -150,7 +150,7 @@ from ..module_utils._core.module import FleetModule
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
 from ..module_utils._swarm.checkers import connecting
-from ..module_utils._swarm.engine import Engine
+from ..module_utils._swarm.client.engine import Engine
 
 
 def main() -> None:

@@ -152,7 +152,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._core.result import finish
 from ..module_utils._swarm.argspec import CONNECTION, LOCK
-from ..module_utils._swarm.engine import Engine
+from ..module_utils._swarm.client.engine import Engine
 from ..module_utils._swarm.node.argspec import NODE
 from ..module_utils._swarm.node.run import run
 

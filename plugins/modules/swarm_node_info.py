@@ -88,7 +88,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._core.result import finish
 from ..module_utils._swarm.argspec import CONNECTION
-from ..module_utils._swarm.engine import Engine
+from ..module_utils._swarm.client.engine import Engine
 from ..module_utils._swarm.node.argspec import NODE_INFO
 from ..module_utils._swarm.node.info import info
 

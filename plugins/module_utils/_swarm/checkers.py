@@ -13,9 +13,9 @@ from .._core.argspec import refuse_unknown_keys
 from .._core.errors import FleetError
 from .._core.gates import Checker, Keys, NoData, Seen, Spec, Tools, mapping, number, text, texts
 from .argspec import CONNECTION
-from .converge import ends
 from .model import STACK_LABEL, Json
-from .placement import global_nodes, mode_of, replicas_of
+from .spec.placement import global_nodes, mode_of, replicas_of
+from .verdict.converge import ends
 
 SWARM: Keys = {"stack": (text, None), "services": (texts, None)}
 EVENTS: Keys = {"stack": (text, None), "services": (texts, None), "since": (number, None)}

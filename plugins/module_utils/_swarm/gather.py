@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from . import history, keep, records
-from .health import counts
 from .model import STACK_LABEL, Json, World
-from .revision import used_by
+from .record import history, keep, records
+from .record.revision import used_by
+from .verdict.health import counts
 
 # What `gather` of swarm_cluster_info may name beside the health.
 INVENTORY = ("nodes", "services", "stacks", "revisions", "events", "networks", "volumes", "secrets", "configs")

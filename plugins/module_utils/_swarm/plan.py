@@ -10,10 +10,10 @@ import typing as t
 from dataclasses import dataclass
 
 from .._core.finding import Finding
-from .canonical import HASH_LABEL, canonical, digest, labelled, mode_of
-from .difference import reasons
 from .findings import failure
 from .model import STACK_LABEL, Change, Desired, Json, StackPlan, World
+from .spec.canonical import HASH_LABEL, canonical, digest, labelled, mode_of
+from .spec.difference import reasons
 
 # What an overlay network gains when Swarm gives it its numbers (moby libnetwork, drivers/overlay/ovmanager).
 _GIVEN_OPTIONS = ("com.docker.network.driver.overlay.vxlanid_list",)

@@ -11,14 +11,15 @@ import typing as t
 
 from .._core.errors import FleetError
 from .._core.finding import Finding
-from . import gather, records
-from .canonical import canonical
-from .difference import shown
-from .engine import Engine
-from .history import History, stacks
+from . import gather
+from .client.engine import Engine
 from .model import Json, World
-from .names import without_ids
-from .revision import Content, Revision, dead, last, select
+from .record import records
+from .record.history import History, stacks
+from .record.revision import Content, Revision, dead, last, select
+from .spec.canonical import canonical
+from .spec.difference import shown
+from .spec.names import without_ids
 
 GATHER = ("services", "tasks", "history", "drift", "diff", "logs", "rollout")
 

@@ -24,8 +24,8 @@ def _collection() -> None:
 _collection()
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError  # noqa: E402
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine  # noqa: E402
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.lock import Held, boottime  # noqa: E402
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine  # noqa: E402
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.lock import Held, boottime  # noqa: E402
 
 
 def say(word: str, **more: object) -> None:

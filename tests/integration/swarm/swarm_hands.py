@@ -19,7 +19,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.argspec import CONNECTION, LOCK
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.cluster.argspec import CLUSTER, CLUSTER_INFO
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.cluster.run import info, run
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.argspec import NODE
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.run import run as run_node
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.store import ClusterStore

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.canonical import canonical
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.canonical import canonical
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.convert import convert, externals_of
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.names import named, new_salt, with_ids
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.pin import image_of, pin
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.names import named, new_salt, with_ids
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.pin import image_of, pin
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.plan import plan
 from ansible_collections.bowline.fleet.plugins.plugin_utils.runner import run
 

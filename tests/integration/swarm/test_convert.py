@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import Completed
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.canonical import canonical
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.canonical import canonical
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.convert import convert
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.convert.recorder import Recorder
 from ansible_collections.bowline.fleet.plugins.plugin_utils.runner import run

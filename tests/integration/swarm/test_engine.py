@@ -12,7 +12,7 @@ import time
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine, Exists, Gone, OutOfSequence
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine, Exists, Gone, OutOfSequence
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.model import CONFIG_MAX
 
 

@@ -19,12 +19,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.redact import redact
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import faults, records
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm import faults
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record import records
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.argspec import SERVICE, STACK_INFO
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.history import History
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.lock import Held
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.revision import Content
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.history import History
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.lock import Held
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.revision import Content
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.run import run_stack_info
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.service.run import run_service
 

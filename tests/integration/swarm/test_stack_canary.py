@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.gates import Tools, run_gates
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.checkers import connecting
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine
 
 sys.path.insert(0, str(Path(__file__).parent))
 

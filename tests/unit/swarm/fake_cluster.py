@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.wire import Exists, Gone, OutOfSequence
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.wire import Exists, Gone, OutOfSequence
 
 
 class Cluster:

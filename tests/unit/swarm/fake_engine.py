@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from fake_cluster import Cluster
 
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.wire import Exists, Gone, OutOfSequence
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.wire import Exists, Gone, OutOfSequence
 
 NO_LEADER = "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online."
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.converge import Limits, Snapshot, judge
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.verdict.converge import Limits, Snapshot, judge
 from swarm_objects import NODES, node, service, spec, task
 
 OLD, NEW = spec("app:1"), spec("app:2")

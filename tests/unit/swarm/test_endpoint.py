@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.endpoint import Endpoint, options
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.endpoint import Endpoint, options
 
 FILES = {"ca_path": "/tls/ca.pem", "client_cert": "/tls/cert.pem", "client_key": "/tls/key.pem"}
 

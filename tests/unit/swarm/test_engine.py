@@ -14,10 +14,10 @@ from fake_cluster import Cluster
 from fake_engine import Manager
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import pool, wire
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine, Exists, Gone, OutOfSequence
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.logs import text_of
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.same import same
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client import pool, wire
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine, Exists, Gone, OutOfSequence
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.logs import text_of
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.same import same
 
 SPEC = {"Name": "web", "Labels": {"a": "1"}, "TaskTemplate": {"ContainerSpec": {"Image": "app:1", "Unheard": {"of": [None, "", 0]}}}}
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.health import LEVELS, judge, lost, unreachable
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.verdict.health import LEVELS, judge, lost, unreachable
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.model import World
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.quorum import Quorum
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.verdict.quorum import Quorum
 
 NOW = 1_000.0
 

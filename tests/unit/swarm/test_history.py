@@ -13,10 +13,10 @@ import pytest
 from fake_cluster import Cluster
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import keep
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.history import History, stacks
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record import keep
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.history import History, stacks
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.model import CONFIG_MAX
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.revision import (
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.revision import (
     Content,
     Revision,
     before,

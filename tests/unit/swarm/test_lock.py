@@ -13,9 +13,9 @@ import pytest
 from fake_cluster import Cluster
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import keep
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.lock import STATE, TOKEN, Lock
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.wire import OutOfSequence
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record import keep
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.lock import STATE, TOKEN, Lock
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.wire import OutOfSequence
 
 TTL = 60.0
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import placement
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec import placement
 from swarm_objects import NODES, node, spec, task
 
 HOME = node("Web-1", role="worker", labels={"zone": "A", "Disk": "ssd"}, engine_labels={"os": "debian"}, address="10.0.3.7")

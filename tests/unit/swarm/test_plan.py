@@ -12,11 +12,11 @@ import json
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.canonical import HASH_LABEL, canonical, digest, labelled
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.difference import shown
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.canonical import HASH_LABEL, canonical, digest, labelled
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.difference import shown
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.model import STACK_LABEL, Desired, World
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.names import CONTENT_LABEL, named
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.pin import pin
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.names import CONTENT_LABEL, named
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.spec.pin import pin
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.plan import plan
 
 SHA = "sha256:" + "a" * 64

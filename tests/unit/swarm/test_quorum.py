@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.quorum import count, demote_risk, drain_risk, order
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.verdict.quorum import count, demote_risk, drain_risk, order
 
 
 def node(number: int, *, manager: bool = True, up: bool = True, leader: bool = False, demoting: bool = False) -> dict:

@@ -8,8 +8,8 @@ import pytest
 from fake_cluster import Cluster
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import records
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.wire import OutOfSequence
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record import records
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.wire import OutOfSequence
 
 
 @pytest.mark.parametrize(("kind", "subject", "code"), [(records.ROLLOUT, "web", "rollout_open"), (records.DRAIN, "abc123", "drain_open")])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.revision import Content, Revision
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.record.revision import Content, Revision
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.service.plan import TOKEN, Asked, change_of, restarts_of, wanted
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.service.run import read
 

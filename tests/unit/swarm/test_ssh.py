@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fake_engine import Manager
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import pool
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client import pool
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine
 
 
 class Door(paramiko.ServerInterface):

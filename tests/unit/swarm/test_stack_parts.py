@@ -10,12 +10,12 @@ import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.finding import Finding
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.checkers import checkers
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.converge import Limits, Snapshot, judge
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.verdict.converge import Limits, Snapshot, judge
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.model import Change, StackPlan
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.stack import argspec, canary, options, prepull
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.stack.rollback import paced
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.stack.writer import Writer, failed
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.wire import OutOfSequence
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.wire import OutOfSequence
 from swarm_objects import NODES, service, spec, task
 
 OLD, NEW = spec("app:1"), spec("app:2")

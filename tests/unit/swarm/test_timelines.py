@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.converge import Limits, Snapshot, judge
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.verdict.converge import Limits, Snapshot, judge
 
 FILES = sorted((Path(__file__).parent / "timelines").glob("*.json"))
 LIMITS = Limits(pending_timeout=4)

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm import certificate, diagnose
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.engine import Engine
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client import certificate, diagnose
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.client.engine import Engine
 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..._core.errors import FleetError
 from ..model import Json
-from ..quorum import Quorum, hostname, member, reachable
+from ..verdict.quorum import Quorum, hostname, member, reachable
 
 
 @dataclass(frozen=True)

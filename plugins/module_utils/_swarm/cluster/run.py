@@ -16,13 +16,15 @@ from ..._core.argspec import refuse_unknown_keys
 from ..._core.errors import FleetError
 from ..._core.result import Step, result
 from ..._core.wait import Deadline, wait_for
-from .. import certificate, diagnose, gather, health
-from ..endpoint import Options, options
-from ..engine import Engine
+from .. import gather
+from ..client import certificate, diagnose
+from ..client.endpoint import Options, options
+from ..client.engine import Engine
+from ..client.wire import Unknown, Unsent, Wire
 from ..model import Json
-from ..quorum import count
 from ..store import Cluster, ClusterStore
-from ..wire import Unknown, Unsent, Wire
+from ..verdict import health
+from ..verdict.quorum import count
 from . import plan as planning
 from .argspec import CONNECTION_NAMES
 from .breaker import Standing, due, probed

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from ..._core.errors import FleetError
 from ..._core.wait import Deadline, wait_for
-from .. import watch
-from ..converge import Limits
-from ..engine import Engine, OutOfSequence
+from ..client.engine import Engine, OutOfSequence
 from ..faults import hit
-from ..health import counts
 from ..model import Json, Verdict, World
-from ..quorum import hostname
+from ..verdict import watch
+from ..verdict.converge import Limits
+from ..verdict.health import counts
+from ..verdict.quorum import hostname
 from . import plan as planning
 from .hands import set_node
 from .model import Asked, DrainPlan, Move

@@ -9,9 +9,9 @@ from __future__ import annotations
 import typing as t
 
 from ..._core.errors import FleetError
-from ..engine import Engine, OutOfSequence
+from ..client.engine import Engine, OutOfSequence
 from ..model import Json
-from ..quorum import hostname
+from ..verdict.quorum import hostname
 
 # The version of a node moves with each report of its state as well, so a conflict is common and means little.
 _TRIES = 20

@@ -11,14 +11,15 @@ import typing as t
 
 from ..._core.errors import FleetError
 from ..._core.wait import Deadline, wait_for
-from .. import placement, records
-from ..certificate import organization
-from ..endpoint import options
-from ..engine import Engine
+from ..client.certificate import organization
+from ..client.endpoint import options
+from ..client.engine import Engine
+from ..client.wire import Unknown, Unsent, Wire
 from ..model import Json, World
-from ..quorum import count, reachable
-from ..records import DRAIN, ROLLOUT
-from ..wire import Unknown, Unsent, Wire
+from ..record import records
+from ..record.records import DRAIN, ROLLOUT
+from ..spec import placement
+from ..verdict.quorum import count, reachable
 from . import plan as planning
 from .hands import find, missing
 from .model import Asked

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from ..._core.finding import Finding
 from ..model import Json
-from ..quorum import Quorum
+from ..verdict.quorum import Quorum
 
 # What can stand in the way of a drain, and be accepted by its name. `quorum` is accepted by options of its own.
 BLOCKERS = ("no_place", "pinned", "local_volume", "host_port", "restart_none", "job_running", "foreign_rollout")

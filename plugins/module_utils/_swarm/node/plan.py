@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import placement
 from ..model import STACK_LABEL, Json, World
-from ..quorum import count, drain_risk, hostname
+from ..spec import placement
+from ..verdict.quorum import count, drain_risk, hostname
 from .model import LIVE, Asked, Blocker, DrainPlan, Move, Stop
 from .specs import evacuating
 

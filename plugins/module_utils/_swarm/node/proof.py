@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 from ..._core.errors import FleetError
 from ..model import Json
-from ..quorum import hostname
+from ..verdict.quorum import hostname
 
 # Older proof says nothing: a machine that was off five minutes ago may have been started since.
 MAX_AGE = 300.0

@@ -13,14 +13,14 @@ from datetime import datetime, timezone
 from ..._core.errors import FleetError
 from ..._core.result import Step, result
 from ..._core.wait import Deadline, wait_for
-from .. import records
-from ..converge import Limits
-from ..engine import Engine
+from ..client.engine import Engine
 from ..faults import hit
-from ..lock import Held, Lock
 from ..model import Json, World
-from ..quorum import count, demote_risk, hostname, member, reachable
-from ..records import DRAIN, ROLLOUT, Record
+from ..record import records
+from ..record.lock import Held, Lock
+from ..record.records import DRAIN, ROLLOUT, Record
+from ..verdict.converge import Limits
+from ..verdict.quorum import count, demote_risk, hostname, member, reachable
 from . import plan as planning
 from .drain import POLL, Drain, blocked
 from .hands import find, missing, set_node

@@ -13,12 +13,12 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..._core.errors import FleetError
-from ..canonical import canonical
-from ..difference import reasons as differences
 from ..model import Change, Json
-from ..names import without_ids
 from ..plan import grafted, restarts as restarts_of
-from ..revision import Revision, image_of, select
+from ..record.revision import Revision, image_of, select
+from ..spec.canonical import canonical
+from ..spec.difference import reasons as differences
+from ..spec.names import without_ids
 
 # Written with the spec, so that the token that has acted is known from then on to everybody.
 TOKEN = "bowline.redistribute"

@@ -13,18 +13,19 @@ from ..._core.errors import FleetError
 from ..._core.finding import Finding
 from ..._core.result import diff_text
 from ..._core.wait import Deadline
-from .. import gather, records, revision
-from ..converge import Limits
-from ..difference import shown
-from ..engine import Engine, Gone
+from .. import gather
+from ..client.engine import Engine, Gone
 from ..faults import hit
-from ..history import History
-from ..lock import Held
 from ..model import Change, Json, World
-from ..names import ids_of, with_ids, without_ids
+from ..record import records, revision
+from ..record.history import History
+from ..record.lock import Held
+from ..spec.difference import shown
+from ..spec.names import ids_of, with_ids, without_ids
 from ..stack import settled
 from ..stack.rollback import go_back
 from ..stack.writer import Writer, failed
+from ..verdict.converge import Limits
 from .plan import NOTHING, Asked, Wanted, change_of, wanted
 
 

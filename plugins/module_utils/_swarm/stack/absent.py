@@ -9,12 +9,12 @@ from __future__ import annotations
 import typing as t
 
 from ..._core.result import diff_text
-from .. import records, revision
 from ..faults import hit
-from ..history import History
-from ..lock import Held
 from ..model import Change, Json, StackPlan, World
-from ..names import without_ids
+from ..record import records, revision
+from ..record.history import History
+from ..record.lock import Held
+from ..spec.names import without_ids
 from . import result
 from .options import Options
 from .situation import of_stack

@@ -15,10 +15,10 @@ from dataclasses import replace
 
 from ..._core.errors import FleetError
 from ..._core.finding import Finding
-from .. import records
-from ..converge import Limits, fresh
 from ..model import Change, Json, StackPlan
-from ..placement import eligible, mode_of, published, replicas_of
+from ..record import records
+from ..spec.placement import eligible, mode_of, published, replicas_of
+from ..verdict.converge import Limits, fresh
 from .deploy import Forward
 
 # 24 h, in nanoseconds.

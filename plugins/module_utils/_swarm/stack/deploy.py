@@ -14,10 +14,10 @@ from ..._core.errors import FleetError
 from ..._core.gates import Tools
 from ..._core.samples import gate_findings, run_gate
 from ..checkers import checkers
-from ..converge import Limits
 from ..faults import hit
 from ..model import Change, Desired, Json, StackPlan
-from ..names import ids_of, with_ids
+from ..spec.names import ids_of, with_ids
+from ..verdict.converge import Limits
 from . import prepull
 from .options import Options
 from .writer import Writer, failed

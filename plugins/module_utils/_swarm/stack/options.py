@@ -15,8 +15,8 @@ from ..._core.checkers import CHECKERS
 from ..._core.finding import Finding
 from ..._core.samples import gate_findings
 from ..checkers import names as swarm_checkers
-from ..converge import Limits
 from ..model import Json
+from ..verdict.converge import Limits
 from .preflight import CHECKS, LEVELS
 
 # What the docker CLI takes as the name of a stack (docker/cli, cli/command/stack/namespace.go) and a network of it can be called.

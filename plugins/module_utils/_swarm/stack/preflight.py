@@ -11,23 +11,10 @@ from dataclasses import replace
 
 from ..._core.finding import Finding
 from ..._core.secret_forms import names_secret
-from .. import quorum
-from ..converge import MONITOR
 from ..model import Change, Desired, Json, StackPlan, World
-from ..placement import (
-    Port,
-    eligible,
-    fits,
-    global_nodes,
-    hostname,
-    mode_of,
-    parse,
-    placement_of,
-    published,
-    replicas_of,
-    room,
-    why_not,
-)
+from ..spec.placement import Port, eligible, fits, global_nodes, hostname, mode_of, parse, placement_of, published, replicas_of, room, why_not
+from ..verdict import quorum
+from ..verdict.converge import MONITOR
 
 # Each check and what it does by default: fail refuses the deployment, warn says it.
 CHECKS = {

@@ -15,9 +15,9 @@ import typing as t
 
 from ..._core.errors import FleetError
 from ..._core.wait import Deadline
+from ..client.wire import Gone
 from ..model import Change, Json
-from ..placement import eligible, hostname
-from ..wire import Gone
+from ..spec.placement import eligible, hostname
 
 LABEL = "bowline.prepull"
 # An image that had this would not be started either: the job has no network, and ends at once.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..difference import shown
 from ..model import Change, Json, StackPlan, World
+from ..spec.difference import shown
 
 _WORDS = {"networks": "network", "configs": "config", "secrets": "secret"}
 

@@ -14,11 +14,11 @@ import typing as t
 from dataclasses import replace
 
 from ..._core.errors import FleetError
-from ..converge import Limits
 from ..faults import hit
 from ..model import Json, Verdict
-from ..placement import mode_of
-from ..revision import used_by
+from ..record.revision import used_by
+from ..spec.placement import mode_of
+from ..verdict.converge import Limits
 from .writer import Writer
 
 ROLLING = "rollback_started"

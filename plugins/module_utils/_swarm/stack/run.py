@@ -16,14 +16,14 @@ from ..._core.finding import Finding
 from ..._core.gates import Tools
 from ..._core.result import diff_text
 from ..._core.wait import Deadline
-from .. import records, revision
-from ..converge import Limits
-from ..engine import Engine
+from ..client.engine import Engine
+from ..client.wire import OutOfSequence
 from ..faults import hit
-from ..history import History
-from ..lock import Held
 from ..model import Json
-from ..wire import OutOfSequence
+from ..record import records, revision
+from ..record.history import History
+from ..record.lock import Held
+from ..verdict.converge import Limits
 from . import absent, result, salt, settled
 from .canary import Canary, open_as_wanted
 from .deploy import Forward

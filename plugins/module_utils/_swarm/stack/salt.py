@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import keep
 from ..model import World
+from ..record import keep
 
 KIND = "salt"
 

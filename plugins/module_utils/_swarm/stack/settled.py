@@ -9,9 +9,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .. import watch
-from ..converge import Limits
 from ..model import Json
+from ..verdict import watch
+from ..verdict.converge import Limits
 from .writer import failed
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from ..._core.errors import FleetError
 from ..._core.finding import Finding
 from ..._core.runner import Runner
-from .. import pin, records
 from ..convert import convert, externals_of
 from ..findings import failure
-from ..history import History
 from ..model import STACK_LABEL, Desired, Json, StackPlan, World
-from ..names import Named, ids_of, named, new_salt, with_ids, without_ids
 from ..plan import plan as plan_of
-from ..revision import Content, Revision, last, select, used_by
+from ..record import records
+from ..record.history import History
+from ..record.revision import Content, Revision, last, select, used_by
+from ..spec import pin
+from ..spec.names import Named, ids_of, named, new_salt, with_ids, without_ids
 from . import canary, preflight, salt
 from .options import Options, wrong_gates
 

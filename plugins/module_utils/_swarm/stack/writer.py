@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from ..._core.errors import FleetError
 from ..._core.wait import Deadline
-from .. import watch
-from ..converge import Limits
+from ..client.wire import Gone, OutOfSequence
 from ..model import STACK_LABEL, Json, Verdict
-from ..wire import Gone, OutOfSequence
+from ..verdict import watch
+from ..verdict.converge import Limits
 
 # Swarm moves the version of a service by itself when an update ends; somebody else's write is told by the spec.
 _TRIES = 5

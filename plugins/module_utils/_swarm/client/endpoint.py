@@ -12,9 +12,9 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from .._core.errors import FleetError
-from .._core.finding import Finding
-from .model import API_VERSION_MIN
+from ..._core.errors import FleetError
+from ..._core.finding import Finding
+from ..model import API_VERSION_MIN
 
 SOCKET = "unix:///var/run/docker.sock"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .model import Json
+from ..model import Json
 
 # What follows a drain: the engine stays, is stopped for a while, or is stopped for good.
 INTENTS = ("maintenance", "reboot", "decommission")

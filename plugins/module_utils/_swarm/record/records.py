@@ -11,11 +11,11 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from .._core.errors import FleetError
+from ..._core.errors import FleetError
+from ..client.wire import Gone
+from ..model import Json
 from . import keep
 from .lock import Configs
-from .model import Json
-from .wire import Gone
 
 ROLLOUT, DRAIN = "rollout", "drain"
 

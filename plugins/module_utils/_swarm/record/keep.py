@@ -17,7 +17,7 @@ import os
 import platform
 import typing as t
 
-from .model import NAME_MAX, Json
+from ..model import NAME_MAX, Json
 
 KIND, SUBJECT, OWNER, SINCE, REASON, OPERATION = (
     f"bowline.{word}" for word in ("kind", "subject", "owner", "since", "reason", "operation")

@@ -16,11 +16,11 @@ import os
 import time
 import typing as t
 
+from ..model import STACK_LABEL, Json, World
+from ..spec.same import same
 from .endpoint import Options, options
 from .logs import text_of
-from .model import STACK_LABEL, Json, World
 from .pool import PATIENCE, Pool
-from .same import same
 from .wire import Exists, Gone, OutOfSequence, Wire, filters, segment
 
 __all__ = ["Engine", "Exists", "Gone", "OutOfSequence"]

@@ -14,8 +14,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .model import Json, Verdict
-from .placement import global_nodes, hostname, matches, mode_of, placement_of, replicas_of
+from ..model import Json, Verdict
+from ..spec.placement import global_nodes, hostname, matches, mode_of, placement_of, replicas_of
 
 # moby/swarmkit v2.0.0, api/defaults/service.go: Update.Monitor.
 MONITOR = 5.0

@@ -18,10 +18,10 @@ import secrets as random
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._core.finding import Finding
+from ..._core.finding import Finding
+from ..findings import failure
+from ..model import NAME_MAX, Desired, Json, World
 from .canonical import canonical, digest
-from .findings import failure
-from .model import NAME_MAX, Desired, Json, World
 
 __all__ = ["CONTENT_LABEL", "Named", "canonical", "digest", "ids_of", "named", "new_salt", "with_ids", "without_ids"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .._core.errors import FleetError
-from .._core.wait import Deadline
+from ..._core.errors import FleetError
+from ..._core.wait import Deadline
+from ..model import Json, Verdict
 from .converge import Limits, Snapshot, judge
-from .model import Json, Verdict
 
 INTERVAL = 1.0
 LOG_LINES = 50

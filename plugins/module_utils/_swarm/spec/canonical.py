@@ -14,7 +14,7 @@ import hashlib
 import json
 import typing as t
 
-from .model import Json
+from ..model import Json
 
 # The hash of what was wanted, in the labels of the service: labels of a service replace no task (F7).
 HASH_LABEL = "bowline.hash"

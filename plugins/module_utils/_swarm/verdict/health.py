@@ -10,7 +10,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from .model import Json, World
+from ..model import Json, World
 from .quorum import Quorum, count, hostname, member, reachable
 
 # From good to bad.

@@ -16,10 +16,10 @@ import time
 import typing as t
 import uuid
 
-from .._core.errors import FleetError
+from ..._core.errors import FleetError
+from ..client.wire import Exists, Gone, OutOfSequence
+from ..model import Json
 from . import keep
-from .model import Json
-from .wire import Exists, Gone, OutOfSequence
 
 TTL = 60.0
 WAIT = 900.0

@@ -17,12 +17,12 @@ import typing as t
 import zlib
 from dataclasses import dataclass, field, replace
 
-from .._core.errors import FleetError
-from .._core.finding import Finding
-from .._core.redact import redact
+from ..._core.errors import FleetError
+from ..._core.finding import Finding
+from ..._core.redact import redact
+from ..model import CONFIG_MAX, Json
+from ..spec.same import bare, same
 from . import keep
-from .model import CONFIG_MAX, Json
-from .same import bare, same
 
 KIND = "revision"
 

@@ -11,10 +11,10 @@ import hmac
 import secrets as random
 import typing as t
 
-from .._core.redact import redact
-from .._core.secret_forms import hide, names_secret
+from ..._core.redact import redact
+from ..._core.secret_forms import hide, names_secret
+from ..model import Json
 from .canonical import canonical
-from .model import Json
 
 # One key a process: a short hash tells equal from different inside of one diff, and nothing can be tried against it later.
 _KEY = random.token_bytes(32)

@@ -18,11 +18,11 @@ import sys
 import typing as t
 from urllib.parse import quote
 
-from .._core.errors import FleetError
-from .._core.wait import Deadline
+from ..._core.errors import FleetError
+from ..._core.wait import Deadline
+from ..model import API_VERSION_MIN, Json
 from .diagnose import context_of, diagnose, wrong_files
 from .endpoint import Endpoint, Options, newer
-from .model import API_VERSION_MIN, Json
 
 SDK_MIN = (7, 1)
 

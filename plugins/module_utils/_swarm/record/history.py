@@ -10,26 +10,12 @@ import time
 import typing as t
 from dataclasses import replace
 
-from .._core.errors import FleetError
+from ..._core.errors import FleetError
+from ..client.wire import Exists, Gone
+from ..model import Json
 from . import keep
 from .lock import Configs
-from .model import Json
-from .revision import (
-    KIND,
-    SUCCEEDED,
-    Content,
-    Revision,
-    Selector,
-    dead,
-    decoded,
-    encoded,
-    follow,
-    labels,
-    last,
-    select,
-    surplus,
-)
-from .wire import Exists, Gone
+from .revision import KIND, SUCCEEDED, Content, Revision, Selector, dead, decoded, encoded, follow, labels, last, select, surplus
 
 KEEP = 10
 

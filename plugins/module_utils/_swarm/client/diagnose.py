@@ -12,7 +12,7 @@ import socket
 import ssl
 import typing as t
 
-from .._core.errors import FleetError
+from ..._core.errors import FleetError
 from . import certificate
 from .endpoint import Endpoint, Options
 

@@ -14,10 +14,10 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._core.errors import FleetError
-from .._core.finding import Finding
-from .findings import failure
-from .model import Desired, Json
+from ..._core.errors import FleetError
+from ..._core.finding import Finding
+from ..findings import failure
+from ..model import Desired, Json
 
 # GET /distribution/{reference}/json for a reference, with X-Registry-Auth or None. Raises FleetError with the registry's answer.
 Resolve = t.Callable[[str, t.Optional[str]], Json]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .._core.errors import FleetError
-from .._core.wait import Deadline
-from .model import Json
+from ..._core.errors import FleetError
+from ..._core.wait import Deadline
+from ..model import Json
 from .wire import Exists, Gone, NoLeader, NotManager, OutOfSequence, Unknown, Unsent, Wire
 
 T = t.TypeVar("T")
