@@ -206,9 +206,13 @@ def swarm_lab(_arguments: list[str]) -> list[Command]:
     return [Command([sys.executable, "tests/lab/swarm.py", "up"])]
 
 
-def swarm(arguments: list[str]) -> list[Command]:
+# They take nodes from everybody, or judge the cluster as a whole.
+ALONE = tuple(f"tests/integration/swarm/test_{name}.py" for name in ("node", "facts_nodes", "recover", "cluster"))
+
+
+def swarm_nodes(arguments: list[str]) -> list[Command]:
     """The tests start the Swarm lab unless it runs. It is stopped when all of them have run: what comes next measures time."""
-    commands = pytest("swarm", "tests/integration/swarm")(arguments)
+    commands = pytest("swarm-nodes", *ALONE)(arguments)
     return commands if arguments else [*commands, Command([sys.executable, "tests/lab/swarm.py", "down"])]
 
 
@@ -245,7 +249,15 @@ STAGES = {
         Stage("build", "collection built, installed and loaded elsewhere", build, 300),
         Stage("lab", "lab started", lab, 900),
         Stage("swarm-lab", "Swarm lab started", swarm_lab, 300),
-        Stage("swarm", "the room _swarm against three real managers", swarm, 900, pytest=True, needs=("swarm-lab",)),
+        Stage(
+            "swarm",
+            "the room _swarm against three real managers",
+            pytest("swarm", "tests/integration/swarm", *(f"--ignore={path}" for path in ALONE), beside=True),
+            1800,
+            pytest=True,
+            needs=("swarm-lab",),
+        ),
+        Stage("swarm-nodes", "nodes of the same cluster drained, killed and lost", swarm_nodes, 1200, pytest=True, needs=("swarm-lab",)),
         Stage(
             "integration",
             "rooms against real servers, some of them the lab's",
@@ -373,7 +385,7 @@ def show(outcome: Outcome, done: int, total: int) -> None:
 def run_all(arguments: list[str]) -> list[Outcome]:
     """All stages that exist in this clone, static ones beside the start of the labs."""
     with_lab = (ROOT / "tests" / "lab" / "lab.py").is_file()
-    absent = {"lab": not with_lab, "swarm-lab": not with_lab, "swarm": not with_lab, "suite": not (ROOT / "tests" / "cutover").is_dir()}
+    absent = {**dict.fromkeys(("lab", "swarm-lab", "swarm", "swarm-nodes"), not with_lab), "suite": not (ROOT / "tests" / "cutover").is_dir()}
     names = [name for name in STAGES if not absent.get(name)]
     outcomes: list[Outcome] = []
     lock = threading.Lock()
@@ -426,7 +438,7 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     collection_tree(ROOT)
     started = time.monotonic()
-    if chosen in (None, "lint", "integration", "swarm", "fault", "suite"):
+    if chosen in (None, "lint", "integration", "swarm", "swarm-nodes", "fault", "suite"):
         if subprocess.run([str(ROOT / "scripts" / "packages")], check=False).returncode != 0:
             return 1
     if chosen:
