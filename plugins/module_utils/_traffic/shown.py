@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import typing as t
 
 from .._core.redact import MASK
@@ -34,16 +33,6 @@ def after(observed: Observed, desired: Desired, proxy: Proxy | None) -> dict[str
         "held": observed.held if desired.held is None else desired.held,
         "proxy": _part(observed.proxy_text if desired.proxy_text is None else desired.proxy_text, proxy),
     }
-
-
-def without_quotes(output: str, known: t.Iterable[str]) -> str:
-    """What a proxy said of its configuration. It quotes what it read there, which may be anything; only ``known`` words stay."""
-    words = set(known)
-
-    def keep(match: re.Match[str]) -> str:
-        return match.group(0) if match.group(0)[1:-1] in words else match.group(0)[0] * 2
-
-    return re.sub(r"""\"[^\"]*\"|'[^']*'""", keep, output.strip())
 
 
 def _part(state: str | None, proxy: Proxy | None) -> t.Any:

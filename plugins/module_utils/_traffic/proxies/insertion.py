@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from ..._core.errors import FleetError
 from ..._core.finding import Finding
 from ..._core.runner import Completed, Runner
-from .. import shown
 from .source import Fault
 
 Prove = t.Callable[[], None]
@@ -116,7 +115,7 @@ def refuse(faults: t.Sequence[Fault], where: str) -> None:
 def command(field: str, words: t.Sequence[str], insertion: Insertion, run: Runner, env: t.Mapping[str, str] | None = None) -> Completed:
     """How a command of the operator ended; what it printed may quote the configuration, so only words of ours stay in quotes."""
     completed = run(words, timeout=30, env=env)
-    return Completed(completed.rc, shown.without_quotes(completed.out, insertion.words()), shown.without_quotes(completed.err, insertion.words()))
+    return Completed(completed.rc, _without_quotes(completed.out, insertion.words()), _without_quotes(completed.err, insertion.words()))
 
 
 def failed(field: str, words: t.Sequence[str], completed: Completed, unchanged: str) -> FleetError:
@@ -126,3 +125,13 @@ def failed(field: str, words: t.Sequence[str], completed: Completed, unchanged: 
         remedy=f"Run the command by hand; check proxy.upstreams and proxy.{field}.",
         details={"rc": completed.rc, "field": f"proxy.{field}"},
     )
+
+
+def _without_quotes(output: str, known: t.Iterable[str]) -> str:
+    """What a proxy said of its configuration. It quotes what it read there, which may be anything; only ``known`` words stay."""
+    words = set(known)
+
+    def keep(match: re.Match[str]) -> str:
+        return match.group(0) if match.group(0)[1:-1] in words else match.group(0)[0] * 2
+
+    return re.sub(r"""\"[^\"]*\"|'[^']*'""", keep, output.strip())
