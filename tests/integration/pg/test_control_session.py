@@ -43,7 +43,6 @@ def databases(clusters):
     yield clusters
     for cluster in clusters.clusters:
         cluster.rows(f"DROP DATABASE {BASE} WITH (FORCE)", dbname="postgres")
-        cluster.rows("DROP ROLE IF EXISTS low", dbname="postgres")
 
 
 @pytest.fixture
