@@ -131,6 +131,16 @@ def test_whatever_fails_in_the_second_wave_both_waves_come_back_as_they_were(sho
     assert statuses[max(statuses)] == "rolled_back" and list(statuses.values()).count("succeeded") == 1
 
 
+@pytest.mark.parametrize("asked", [{"on_failure": "stop"}, {"reversible": False}], ids=["stop", "irreversible"])
+def test_what_shall_not_go_back_by_itself_is_left_and_taken_back_when_asked(shop, asked):
+    before = shop.specs()
+    failure = shop.fails(env={"VERSION": "2"}, gates=FAILURES["failing gate"][0]["gates"], **asked)
+    assert failure["code"] == "gate_failed" and failure["details"]["outcome"] == "left", failure
+    assert sorted(name for name, spec in shop.specs().items() if spec != before[name]) == ["d-shop_one", "d-shop_two"]
+    assert shop.ok(revision="stable")["outcome"] == "converged"
+    assert shop.specs() == before and len(shop.tasks()) == 3
+
+
 def test_after_all_of_that_the_stack_needs_nothing(shop):
     assert shop.ok()["outcome"] == "unchanged"
 
