@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,9 @@ def test_no_ignore_list_stands_anywhere(clone):
     assert re.search(r"^(skip_list|warn_list|enable_list):", clone.text(Path(".ansible-lint")), flags=re.M) is None
     assert Path(".ansible-lint-ignore") not in clone.files
     assert findings(clone, re.compile(r"#\s*noqa:? *[a-z]+[\[-]"), "roles", "playbooks", "inventories") == []
+
+
+def test_no_link_is_part_of_the_project(clone):
+    """`ansible-galaxy collection build` refuses one that leads nowhere, and a copy of the tree may lead it elsewhere."""
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=clone.root, capture_output=True, text=True, check=True).stdout
+    assert [line for line in listed.splitlines() if line.startswith("120000 ")] == []
