@@ -269,7 +269,7 @@ def test_five_things_wrong_on_both_hosts_are_five_findings_of_one_check(world):
     wanted = [
         "fail: image_missing: edge_sides.legacy.container.image:",
         "fail: locale_missing: native_stack_postgres.locale:",
-        "fail: file_missing: native_stack_secrets.database_password: /nowhere/password",
+        "fail: file_missing: (native_stack_secrets.database_password): /nowhere/password",
         "fail: check_failed: traffic_probe_workers.name:",
         "fail: package_missing: native_stack_packages:",
     ]
