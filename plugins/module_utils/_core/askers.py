@@ -21,7 +21,7 @@ import typing as t
 
 from . import platform
 from .errors import FleetError
-from .gates import REQUIRED, Checker, Keys, Seen, Spec, Tools, flag, text, texts, whole
+from .gates import REQUIRED, Checker, Keys, Seen, Spec, Tools, flag, one_of, text, texts, whole
 from .preflight import same_locale
 
 # Where Debian puts programs of the administrator, which a session of ssh does not always look into.
@@ -33,19 +33,10 @@ _DEFINITIONS = "/usr/share/i18n/locales"
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
-def _one_of(*words: str) -> t.Callable[[t.Any], str]:
-    def read(value: t.Any) -> str:
-        if value not in words:
-            raise ValueError(f"one of {', '.join(words)}")
-        return str(value)
-
-    return read
-
-
-ACCOUNT: Keys = {"account": (text, REQUIRED), "kind": (_one_of("user", "group"), "user")}
+ACCOUNT: Keys = {"account": (text, REQUIRED), "kind": (one_of("user", "group"), "user")}
 CERTIFICATE: Keys = {"chains": (texts, REQUIRED), "hostname": (text, REQUIRED), "ca_file": (text, None)}
-FILE: Keys = {"path": (text, REQUIRED), "kind": (_one_of("file", "directory", "any"), "file")}
-IMAGE: Keys = {"image": (text, REQUIRED), "pull": (_one_of("always", "missing", "never"), "missing")}
+FILE: Keys = {"path": (text, REQUIRED), "kind": (one_of("file", "directory", "any"), "file")}
+IMAGE: Keys = {"image": (text, REQUIRED), "pull": (one_of("always", "missing", "never"), "missing")}
 LOCALE: Keys = {"locale": (text, REQUIRED)}
 PACKAGE: Keys = {"package": (text, REQUIRED)}
 PLATFORM: Keys = {"selinux": (flag, False)}

@@ -105,6 +105,15 @@ def whole(value: t.Any) -> int:
     return int(number(value))
 
 
+def one_of(*words: str) -> t.Callable[[t.Any], str]:
+    def read(value: t.Any) -> str:
+        if value not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return str(value)
+
+    return read
+
+
 def texts(value: t.Any) -> list[str]:
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(item, (str, int)) for item in value):
         raise ValueError("a list of texts that is not empty")
@@ -136,16 +145,7 @@ def read_checks(checks: t.Sequence[t.Any], checkers: t.Mapping[str, Checker]) ->
     """``checks`` with defaults filled in. Raises FleetError ``unknown_key`` or ``invalid_value`` with everything that is wrong, at once."""
     unknown: list[str] = []
     wrong: list[str] = []
-    read = []
-    for position, check in enumerate(checks):
-        where = f"checks[{position}]"
-        if not isinstance(check, t.Mapping) or check.get("type") not in checkers:
-            seen = check.get("type") if isinstance(check, t.Mapping) else type(check).__name__
-            wrong.append(f"{where}.type: must be one of {', '.join(sorted(checkers))}; is {seen!r}.")
-            continue
-        read.append(read_keys(where, check, {**COMMON, **checkers[check["type"]].keys}, unknown, wrong))
-    names = [check.get("name") for check in read]
-    wrong += [f"checks: the name {name!r} is given twice." for name in sorted({str(name) for name in names if names.count(name) > 1})]
+    read = [found for _place, found in read_entries("checks", checks, COMMON, checkers, unknown, wrong)]
     wrong += [f"checks[{position}].repeat: must be 1 or more." for position, check in enumerate(read) if check.get("repeat") == 0]
     if not checks:
         wrong.append("checks: is empty, and a gate without checks proves nothing.")
@@ -157,6 +157,26 @@ def read_checks(checks: t.Sequence[t.Any], checkers: t.Mapping[str, Checker]) ->
             details={"keys": unknown, "values": wrong},
         )
     return read
+
+
+def read_entries(
+    where: str, entries: t.Sequence[t.Any], common: Keys, checkers: t.Mapping[str, Checker], unknown: list[str], wrong: list[str]
+) -> t.Iterator[tuple[str, dict[str, t.Any]]]:
+    """Place and content of each entry whose type is known, read by the ``common`` keys and those of its type; sentences as of `read_keys`.
+
+    Names that are given twice are told when all entries were taken.
+    """
+    names = []
+    for position, entry in enumerate(entries):
+        place = f"{where}[{position}]"
+        if not isinstance(entry, t.Mapping) or entry.get("type") not in checkers:
+            seen = entry.get("type") if isinstance(entry, t.Mapping) else type(entry).__name__
+            wrong.append(f"{place}.type: must be one of {', '.join(sorted(checkers))}; is {seen!r}.")
+            continue
+        found = read_keys(place, entry, {**common, **checkers[entry["type"]].keys}, unknown, wrong)
+        names.append(found.get("name"))
+        yield place, found
+    wrong += [f"{where}: the name {name!r} is given twice." for name in sorted({str(name) for name in names if names.count(name) > 1})]
 
 
 def read_keys(where: str, given: Spec, keys: Keys, unknown: list[str], wrong: list[str]) -> dict[str, t.Any]:

@@ -10,25 +10,16 @@ import typing as t
 from dataclasses import dataclass
 
 from .errors import FleetError
-from .gates import REQUIRED, Checker, Keys, NoData, Seen, Spec, Tools, number, read_keys, text, whole
+from .gates import REQUIRED, Checker, Keys, NoData, Seen, Spec, Tools, number, one_of, read_entries, text, whole
 from .wait import Deadline
 
 WHEN = ("pre", "wave", "preview", "step", "post")
 
 
-def _one_of(*choices: str) -> t.Callable[[t.Any], str]:
-    def read(value: t.Any) -> str:
-        if value not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return str(value)
-
-    return read
-
-
 GATE: Keys = {
     "name": (text, REQUIRED),
     "type": (text, REQUIRED),
-    "when": (_one_of(*WHEN), "post"),
+    "when": (one_of(*WHEN), "post"),
     "wave": (whole, None),
     "interval": (number, 10.0),
     "count": (whole, 3),
@@ -36,8 +27,8 @@ GATE: Keys = {
     "timeout": (number, 5.0),
     "failure_limit": (whole, 0),
     "error_limit": (whole, 4),
-    "on_no_data": (_one_of("fail", "inconclusive"), "fail"),
-    "on_inconclusive": (_one_of("pause", "fail"), "pause"),
+    "on_no_data": (one_of("fail", "inconclusive"), "fail"),
+    "on_inconclusive": (one_of("pause", "fail"), "pause"),
 }
 
 
@@ -70,18 +61,10 @@ def gate_findings(where: str, gates: t.Sequence[t.Any], checkers: t.Mapping[str,
     """``gates`` with defaults filled in, and a sentence for everything that is wrong with them. Pure."""
     read: t.List[t.Dict[str, t.Any]] = []
     said: t.List[str] = []
-    for position, gate in enumerate(gates):
-        place = f"{where}[{position}]"
-        if not isinstance(gate, t.Mapping) or gate.get("type") not in checkers:
-            seen = gate.get("type") if isinstance(gate, t.Mapping) else type(gate).__name__
-            said.append(f"{place}.type: must be one of {', '.join(sorted(checkers))}; is {seen!r}.")
-            continue
-        found = read_keys(place, gate, {**GATE, **checkers[gate["type"]].keys}, said, said)
+    for place, found in read_entries(where, gates, GATE, checkers, said, said):
         said += [f"{place}.count: must be 1 or more."] if found.get("count") == 0 else []
         said += [f"{place}.wave: is for gates with when: wave."] if found.get("wave") is not None and found.get("when") != "wave" else []
         read.append(found)
-    names = [gate.get("name") for gate in read]
-    said += [f"{where}: the name {name!r} is given twice." for name in sorted({str(name) for name in names if names.count(name) > 1})]
     return read, said
 
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict
 
 from .._core.errors import FleetError
 from .._core.finding import Finding
@@ -21,5 +20,12 @@ def failure(found: t.Sequence[Finding], unchanged: str) -> FleetError:
         codes.pop() if len(codes) == 1 else "preflight_failed",
         f"{' '.join(dict.fromkeys(finding.message for finding in unique))} {unchanged}",
         unique[0].remedy if len(unique) == 1 else "Follow the remedy of each finding, then run the same command again.",
-        {"findings": [asdict(finding) for finding in unique]},
+        {"findings": [finding.as_dict() for finding in unique]},
     )
+
+
+def wrong_options(said: t.Sequence[t.Tuple[str, str]], unchanged: str = "") -> FleetError:
+    """Every option that is wrong, as its name and a sentence, in one failure."""
+    found = [Finding("option_invalid", "fail", field=name, message=words, remedy="Correct the option.").as_dict() for name, words in said]
+    message = " ".join([*(words for _name, words in said), *([unchanged] if unchanged else [])])
+    return FleetError("option_invalid", message, "Correct the options.", {"findings": found})

@@ -10,9 +10,9 @@ import json
 import typing as t
 
 from .._core.errors import FleetError
-from .._core.finding import Finding
 from . import gather
 from .client.engine import Engine
+from .findings import wrong_options
 from .model import Json, World
 from .record import records
 from .record.history import History, stacks
@@ -62,8 +62,7 @@ def _refuse(params: t.Mapping[str, t.Any], wanted: t.Collection[str]) -> None:
     if not 1 <= int(logs.get("tail") or TAIL) <= 10000:
         findings.append(("logs.tail", f"{logs.get('tail')} is not between 1 and 10000 lines."))
     if findings:
-        told = [Finding("option_invalid", "fail", field=where, message=said, remedy="Correct the option.").as_dict() for where, said in findings]
-        raise FleetError("option_invalid", " ".join(said for _where, said in findings), "Correct the options.", {"findings": told})
+        raise wrong_options(findings)
 
 
 def _names(engine: Engine, world: World, params: t.Mapping[str, t.Any]) -> list[str]:

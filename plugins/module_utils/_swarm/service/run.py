@@ -10,12 +10,12 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ..._core.errors import FleetError
-from ..._core.finding import Finding
 from ..._core.result import diff_text
 from ..._core.wait import Deadline
 from .. import gather
 from ..client.engine import Engine, Gone
 from ..faults import hit
+from ..findings import wrong_options
 from ..model import Change, Json, World
 from ..record import records, revision
 from ..record.history import History
@@ -94,8 +94,7 @@ def read(params: t.Mapping[str, t.Any]) -> Asked:
     if asked.state == "absent" and (asked.replicas is not None or asked.revision is not None or asked.redistribute):
         said.append(("state", "A service that is to be gone has neither replicas nor revision nor redistribute."))
     if said:
-        findings = [Finding("option_invalid", "fail", field=name, message=words, remedy="Correct the option.").as_dict() for name, words in said]
-        raise FleetError("option_invalid", f"{' '.join(words for _name, words in said)} {NOTHING}", "Correct the options.", {"findings": findings})
+        raise wrong_options(said, NOTHING)
     return asked
 
 
