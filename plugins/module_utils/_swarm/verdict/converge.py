@@ -93,7 +93,7 @@ def judge(timeline: t.Sequence[Snapshot], applied: Json, limits: Limits) -> Verd
     same = _good_tasks(now, applied)
     since = _since(timeline, lambda snapshot: _is_good(snapshot, applied, limits) and _good_tasks(snapshot, applied) == same)
     monitor = monitor_of(applied) if limits.monitor is None else limits.monitor
-    if since is not None and now.at - since >= max(monitor, 2 * _longest_life(timeline, failed)):
+    if since is not None and _at_rest(now, limits) and now.at - since >= max(monitor, 2 * _longest_life(timeline, failed)):
         return Verdict("converged", name, f"{name} runs as applied.", ())
     return _silent(timeline, applied, limits, name, failed)
 
@@ -213,9 +213,16 @@ def _is_good(snapshot: Snapshot, applied: Json, limits: Limits) -> bool:
     have, want, old = _count(snapshot, applied, limits)
     if limits.share is not None:
         return have >= limits.share
-    state = str((snapshot.service.get("UpdateStatus") or {}).get("State") or "")
-    # A change of ports leaves no trace in the spec of a task: only the update itself tells that it is going on.
-    return state not in ("updating", "rollback_started") and have == want and old == 0
+    return have == want and old == 0
+
+
+def _at_rest(snapshot: Snapshot, limits: Limits) -> bool:
+    """Whether Swarm has ended its update: a change of ports leaves no trace in the spec of a task, so only the update tells that it is going on.
+
+    Swarm ends it after it has watched the new tasks for the service's own monitor, and those seconds count: the tasks were good in them.
+    """
+    state = str(((snapshot.service or {}).get("UpdateStatus") or {}).get("State") or "")
+    return limits.share is not None or state not in ("updating", "rollback_started")
 
 
 def _since(timeline: t.Sequence[Snapshot], holds: t.Callable[[Snapshot], bool]) -> t.Optional[float]:
