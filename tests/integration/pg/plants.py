@@ -165,6 +165,7 @@ ELSEWHERE = {
     "foresee.findings error": "tests/integration/pg/test_snapshot.py::test_a_schema_that_cannot_be_dumped_is_foreseen",
     "dry_restore._unfilled f'materialized view {'.'.join(name)}'":
         "tests/integration/pg/test_dry_restore.py::test_a_view_that_cannot_be_filled_is_found_and_the_remedies_are_enough",
+    "filled._unfilled name": "tests/integration/pg/test_dry_restore.py::test_rows_that_new_would_refuse_are_found_and_the_remedies_are_enough",
     # With a plan or an option of its own, in test_refusals.py.
     **dict.fromkeys(("rules._legacy_only 'legacy.dbname'", "rules.one_server 'new.host'", "clients.findings 'router'", "programs.unfit name"),
                     "tests/integration/pg/test_refusals.py::test_what_was_asked_for_does_not_fit"),

@@ -19,7 +19,7 @@ from ..._core.finding import Finding
 from ..server.catalog import stored_columns
 from ..server.owner_code import Use
 from ..server.postgres import Row, Server, Session, ident
-from . import loopholes
+from . import filled, loopholes
 from .contents import TABLE
 from .looks import CALLS, FROM, KEYS, NAMES, Look, key_of
 
@@ -110,6 +110,9 @@ def look(legacy: Server, foreign: t.Sequence[Use], *, dumped: bool) -> Seen:
                 observed.untried.append(each.name)
             else:
                 _ask(session, each, observed)
+        found, untried_ = filled.look(session, closed)
+        observed.findings += found
+        observed.untried += untried_
     finally:
         session.close()
     return observed
