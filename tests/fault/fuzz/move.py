@@ -164,8 +164,9 @@ class _Move:
     def _footprint(self, cluster: t.Any) -> list[str]:
         """Everything of a server that is no row, ours included."""
         bindir = self._world.new.bin
-        lines = [line for line in compare._program(cluster, bindir, "pg_dump", "--schema-only", "--create", DATABASE) if "restrict" not in line]
-        lines += compare._program(cluster, bindir, "pg_dumpall", "--globals-only")
+        # What no pg_dump can read is to be refused, and what it says of that has to stay the same, too.
+        lines = compare.program(cluster, bindir, "pg_dump", "--schema-only", "--create", DATABASE, must=False)
+        lines += compare.program(cluster, bindir, "pg_dumpall", "--globals-only")
         for text in ("SELECT slot_name::text AS line FROM pg_replication_slots ORDER BY 1",
                      "SELECT name || ' = ' || setting AS line FROM pg_file_settings ORDER BY 1"):
             lines += [row["line"] for row in cluster.rows(text, dbname="postgres")]

@@ -56,21 +56,22 @@ def contents(cluster, dbname: str = "hub") -> dict[str, object]:
             " acldefault('L', lomowner)))) AS grants FROM pg_largeobject_metadata ORDER BY 1"
         ).fetchall():
             digest = hashlib.sha256(bytes(row["data"])).hexdigest()
-            found[f"large object {row['oid']}"] = (row["owner"], len(row["data"]), digest, row["comment"], sorted(row["grants"]))
+            found[f"large object {row['oid']}"] = (row["owner"], len(row["data"]), digest, row["comment"], sorted(row["grants"] or ()))
     return found
 
 
-def _program(cluster, bindir, name: str, *words: str) -> list[str]:
+def program(cluster, bindir, name: str, *words: str, must: bool = True) -> list[str]:
+    """Lines of what a program printed; of one that may fail, its errors too."""
     env = {**os.environ, "PGPASSWORD": "canary-super-5e7", "PGOPTIONS": "-c pgcut.bypass=on"}
     argv = [str(bindir / name), "--host=127.0.0.1", f"--port={cluster.port}", "--username=postgres", *words]
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, check=True)
-    return done.stdout.split("\n")
+    done = subprocess.run(argv, capture_output=True, text=True, errors="surrogateescape", env=env, check=must)
+    return (done.stdout + ("" if must else done.stderr)).split("\n")
 
 
 def schema(cluster, bindir, dbname: str = "hub") -> list[str]:
     """The schema as pg_dump shows it, with settings, owner, comment and grants of the database; without what is ours."""
-    lines = _program(cluster, bindir, "pg_dump", "--schema-only", "--create", "--no-publications", "--no-subscriptions",
-                     "--exclude-schema=pgcut", dbname)
+    lines = program(cluster, bindir, "pg_dump", "--schema-only", "--create", "--no-publications", "--no-subscriptions",
+                    "--exclude-schema=pgcut", dbname)
     # The roles of a policy are listed by OID, which differs between servers.
     lines = [re.sub(r"(CREATE POLICY .* TO )(.+?)( USING| WITH|;)", _in_order, line) for line in lines]
     return [line for line in lines if not _OURS.search(line)]
@@ -82,7 +83,7 @@ def _in_order(found: re.Match[str]) -> str:
 
 def roles(cluster, bindir) -> list[str]:
     """Roles with verifiers, memberships and settings; the link's role and the superuser belong to the server."""
-    lines = _program(cluster, bindir, "pg_dumpall", "--roles-only")
+    lines = program(cluster, bindir, "pg_dumpall", "--roles-only")
     return sorted(line for line in lines if re.match("CREATE|ALTER|GRANT", line) and not re.search(r"pgcut_repl|ROLE postgres\b", line))
 
 

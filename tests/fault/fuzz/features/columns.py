@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..draw import Draw, feature, literal
 
+_OWN = "current_setting('server_encoding')"
 # Type, and values that are not like the others. Written with a key, since some of them have no equality.
 _FAMILIES: dict[str, tuple[str, ...]] = {
     "smallint": ("-32768", "32767", "0"),
@@ -19,7 +20,9 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "real": ("'NaN'", "'-Infinity'", "1.1754942e-38", "16777217"),
     "double precision": ("'NaN'", "'Infinity'", "'-0'", "4.9406564584124654e-324", "0.1"),
     "money": ("'-92233720368547758.08'", "'1.50'"),
-    "text": ("''", "E'\\x01\\x7f\\t\\n\\r\\\\ \\\\N'", "U&'\\2028 \\+01F600'", "E'\\\\.\\n'", "'Ä é' || chr(769)"),
+    # A line separator with an emoji, and a combining accent, as bytes: a database that knows no encoding takes no escapes of code points.
+    "text": ("''", "E'\\x01\\x7f\\t\\n\\r\\\\ \\\\N'", f"convert_from('\\xe280a820f09f9880', {_OWN})",
+             "E'\\\\.\\n'", f"'Ä é' || convert_from('\\xcc81', {_OWN})"),
     "character varying(10)": ("'  trailing '", "'üüüüüüüüüü'"),
     "character(7)": ("'pad'", "''"),
     "name": ("'n'", "repeat('x', 63)"),
