@@ -36,6 +36,12 @@ def ident(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def in_public(name: str) -> t.Iterator[str]:
+    """An extension in public, wherever an earlier feature has made it."""
+    yield f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA public"
+    yield f"ALTER EXTENSION {name} SET SCHEMA public"
+
+
 def literal(text: str) -> str:
     """As a standard string, or with escapes when it has a backslash; right under every standard_conforming_strings."""
     quoted = text.replace("'", "''")

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ..draw import feature
+from ..draw import feature, in_public
 
 
 @feature(2)
@@ -109,7 +109,7 @@ def check_with_wrong_rows(d):
 def exclusions(d):
     table = d.name("booked")
     yield "RESET ROLE"
-    yield "CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA public"
+    yield from in_public("btree_gist")
     yield (
         f"CREATE TABLE {table} (room int, during tstzrange, EXCLUDE USING gist (room WITH =, during WITH"
         f" &&){d.pick(('', ' WHERE (room > 0)', ' DEFERRABLE'))})"

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ..draw import feature
+from ..draw import feature, in_public
 
 _EXTENSIONS = (
     "citext",
@@ -84,8 +84,8 @@ def extension_of_old_version(d):
 def extension_that_was_changed(d):
     """Rights, owners and comments of its members, and members of one's own."""
     yield "RESET ROLE"
-    yield "CREATE EXTENSION IF NOT EXISTS citext SCHEMA public"
-    yield "CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public"
+    yield from in_public("citext")
+    yield from in_public("pg_stat_statements")
     yield from d.some(
         (
             "REVOKE ALL ON FUNCTION public.pg_stat_statements_reset(oid, oid, bigint) FROM PUBLIC",
@@ -122,8 +122,9 @@ def types_of_extensions(d):
             ("ltree", "lquery", ("'*.a.*{1,2}'",), ""),
         )
     )
-    yield f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA public"
+    yield from in_public(name)
     if d.owner != '"postgres"':
+        yield f"GRANT USAGE ON SCHEMA public TO {d.owner}"
         yield f"SET ROLE {d.owner}"
     key = d.pick(("", " PRIMARY KEY"))
     table = d.name("t")
@@ -145,7 +146,7 @@ def expressions_over_extensions(d):
     name, kind, one, two = d.pick(
         (("citext", "citext", "'x'", "'Y'"), ("ltree", "ltree", "'a.b'", "'c'"), ("hstore", "hstore", "'a=>1'", "'b=>2'"), ("cube", "cube", "'(1)'", "'(2)'"))
     )
-    yield f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA public"
+    yield from in_public(name)
     table = d.name("t")
     yield f"CREATE TABLE {table} (id int PRIMARY KEY, c {kind}, e {kind})"
     yield (
@@ -197,9 +198,9 @@ def expressions_over_extensions(d):
 def functions_of_extensions(d):
     """Unaccent in an index, digest in a default, a trigger function of moddatetime."""
     yield "RESET ROLE"
-    yield "CREATE EXTENSION IF NOT EXISTS unaccent SCHEMA public"
-    yield "CREATE EXTENSION IF NOT EXISTS pgcrypto SCHEMA public"
-    yield "CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"
+    yield from in_public("unaccent")
+    yield from in_public("pgcrypto")
+    yield from in_public("pg_trgm")
     table, function = d.name("t"), d.name("f")
     seen = d.pick(("unaccent($1)", "public.unaccent('public.unaccent', $1)"))
     yield f"CREATE FUNCTION {function}(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT {seen} $$"
