@@ -15,7 +15,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._pg.options import p
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.contents import NamedCollation
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.judge import refuse
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.rules import fatal, judge
-from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.survey import Seen
+from ansible_collections.bowline.fleet.plugins.module_utils._pg.preflight.survey import Observed
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.collations import Collation
 from ansible_collections.bowline.fleet.plugins.module_utils._pg.server.catalog import Keyless
 
@@ -24,7 +24,7 @@ SETTINGS = {"wal_level": "logical", "max_replication_slots": "10", "max_wal_send
 IDLE = "idle_replication_slot_timeout"
 DATABASE = {"datcollate": "C.UTF-8", "datctype": "C.UTF-8", "encoding": "UTF8", "size": 1}
 ABLE = {"able": True, "reads": True, "members": []}
-LEGACY = Seen(150000, SETTINGS, "1", 10, 10, (), DATABASE, 1000, {"plpgsql": "1.0"}, {}, ("C.utf8",), 0, ABLE, {})
+LEGACY = Observed(150000, SETTINGS, "1", 10, 10, (), DATABASE, 1000, {"plpgsql": "1.0"}, {}, ("C.utf8",), 0, ABLE, {})
 NEW = replace(LEGACY, sorted_by={("i", "de"): "153.120"}, system="2", database=None, extensions={}, available={"plpgsql": "1.0"})
 
 

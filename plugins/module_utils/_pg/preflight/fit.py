@@ -13,7 +13,7 @@ from ..model import Options
 from ..server import collations
 from ..server.collations import Collation
 from ..server.postgres import ident, literal
-from .survey import Seen
+from .survey import Observed
 
 # Room that a copy with its indexes, the log of the copy and sorting need, against what the database takes now.
 _ROOM = 1.2
@@ -28,7 +28,7 @@ _COMPARED = (
 )
 
 
-def both(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
+def both(options: Options, legacy: Observed, new: Observed) -> list[Finding]:
     findings = []
     for name, version in sorted(legacy.extensions.items()):
         findings += _extension(name, version, new.available.get(name))
@@ -74,7 +74,7 @@ def both(options: Options, legacy: Seen, new: Seen) -> list[Finding]:
     return findings
 
 
-def _collations(legacy: Seen, new: Seen) -> list[Finding]:
+def _collations(legacy: Observed, new: Observed) -> list[Finding]:
     """Collations by name and the provider of the database: what new's build or its operating system has not."""
     missing = []
     if legacy.database is not None and legacy.database.get("datlocprovider") == "i" and new.database is None and not _has_icu(new):
@@ -94,7 +94,7 @@ def _collations(legacy: Seen, new: Seen) -> list[Finding]:
 _ICU = "Install a PostgreSQL on new that was built with ICU, as the packages of PostgreSQL and of Debian are."
 
 
-def _has_icu(new: Seen) -> bool:
+def _has_icu(new: Observed) -> bool:
     """initdb of a build with ICU imports its collations, with their versions (pg_import_system_collations)."""
     return any(provider == "i" for provider, _locale_name in new.sorted_by)
 
@@ -110,7 +110,7 @@ def _plain(value: str) -> str:
     return value.replace("_", "-").lower()
 
 
-def locks(legacy: Seen, new: Seen) -> list[Finding]:
+def locks(legacy: Observed, new: Observed) -> list[Finding]:
     """pg_dump locks every table in one transaction, and the window every sequence: the table of locks of a server has to hold them."""
     findings = []
     for side, observed in (("legacy", legacy), ("new", new)):
@@ -171,7 +171,7 @@ def _numbers(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)]
 
 
-def room(legacy: Seen, new: Seen) -> list[Finding]:
+def room(legacy: Observed, new: Observed) -> list[Finding]:
     """Only where the new server's own file system can be seen; elsewhere ``evidence.size_bytes`` is for the caller to compare."""
     if new.room is None or new.room >= _ROOM * legacy.size:
         return []
@@ -187,7 +187,7 @@ def room(legacy: Seen, new: Seen) -> list[Finding]:
     ]
 
 
-def sorting(legacy: Seen, new: Seen) -> list[Finding]:
+def sorting(legacy: Observed, new: Observed) -> list[Finding]:
     """Order of text differs between versions of a library, and one that tells no version may differ from any. Indexes are built anew on new, so
     only bounds of partitions can be wrong there."""
     findings = []

@@ -111,7 +111,7 @@ def restart_findings(work: Work) -> list[Finding]:
     return []
 
 
-def owner_code_findings(work: Work, observed: t.Sequence[survey.Seen], dumped: bool) -> list[Finding]:
+def owner_code_findings(work: Work, observed: t.Sequence[survey.Observed], dumped: bool) -> list[Finding]:
     """Rows are written with the rights of a superuser where a side that follows is older than 16, and by engine dump."""
     everything = dumped or observed[0].version < owner_code.AS_OWNER
     used = owner_code.concerned([use for side in observed for use in side.owner_code], everything)
@@ -119,7 +119,7 @@ def owner_code_findings(work: Work, observed: t.Sequence[survey.Seen], dumped: b
     return owner_code.findings(used, work.options.accept_owner_code)
 
 
-def row_findings(work: Work, legacy: survey.Seen, dumped: bool) -> list[Finding]:
+def row_findings(work: Work, legacy: survey.Observed, dumped: bool) -> list[Finding]:
     """What of the rows would be refused, and what could not be looked at."""
     found = rows.look(work.legacy, legacy.owner_code, dumped=dumped)
     return [*found.findings, *([rows.untried(found.untried)] if found.untried else [])]

@@ -89,16 +89,16 @@ _QUALIFY = "Write names with their schema in the functions that it calls, or ALT
 
 
 @dataclass
-class Seen:
+class RowFindings:
     """``untried`` are names of what was not looked at."""
 
     findings: t.List[Finding] = field(default_factory=list)
     untried: t.List[str] = field(default_factory=list)
 
 
-def look(legacy: Server, foreign: t.Sequence[Use], *, dumped: bool) -> Seen:
+def look(legacy: Server, foreign: t.Sequence[Use], *, dumped: bool) -> RowFindings:
     """``foreign`` are the functions of lesser owners on legacy: a table that may call one is not read, whether it is accepted or not."""
-    observed = Seen()
+    observed = RowFindings()
     session = legacy.fresh(legacy.dbname)
     try:
         looks = _looks(session, dumped)
@@ -155,7 +155,7 @@ def unfit(name: str, message: str) -> Finding:
     return Finding("rows_unfit", "fail", name, message, _CORRECT)
 
 
-def _ask(session: Session, each: Look, observed: Seen) -> None:
+def _ask(session: Session, each: Look, observed: RowFindings) -> None:
     try:
         with session.block():
             session.run("SET TRANSACTION READ ONLY")

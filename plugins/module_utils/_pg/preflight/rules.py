@@ -15,7 +15,7 @@ from ..server.catalog import Keyless
 from ..server.link_account import unfit, unfit_text
 from ..server.postgres import ident, literal
 from . import contents, fit, objects
-from .survey import Seen
+from .survey import Observed
 
 # REPLICA IDENTITY FULL without an index makes every UPDATE on the follower read the whole table.
 _FULL_BYTES = 10 * 1024 * 1024
@@ -28,7 +28,7 @@ def one_server() -> Finding:
 
 
 def judge(
-    options: Options, found: str, legacy: Seen, new: Seen | None, drifted: t.Sequence[str] = (), *, publishes: bool = True
+    options: Options, found: str, legacy: Observed, new: Observed | None, drifted: t.Sequence[str] = (), *, publishes: bool = True
 ) -> list[Finding]:
     """All findings for a cutover in phase ``found``. ``new`` is None only when it is planned and does not answer yet.
 
@@ -55,7 +55,7 @@ def fatal(findings: t.Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.level == "fail"]
 
 
-def _server(side: str, observed: Seen, publishes: bool = True) -> list[Finding]:
+def _server(side: str, observed: Observed, publishes: bool = True) -> list[Finding]:
     findings = []
     if observed.recovery:
         findings.append(
@@ -91,7 +91,7 @@ def _server(side: str, observed: Seen, publishes: bool = True) -> list[Finding]:
     return findings
 
 
-def _replication(side: str, observed: Seen, publishes: bool) -> list[Finding]:
+def _replication(side: str, observed: Observed, publishes: bool) -> list[Finding]:
     """Room for slots, senders and workers, and limits that would cost a slot its log."""
     findings = []
     for free, name in ((observed.slots_free, "max_replication_slots"), (observed.senders_free, "max_wal_senders")):
@@ -144,7 +144,7 @@ def _raised(side: str, name: str, value: int) -> str:
     return f"On {side}: ALTER SYSTEM SET {name} = {value}; and restart its server, which reads it at its start only."
 
 
-def _jobs(options: Options, found: str, legacy: Seen, new: Seen | None) -> dict[str, tuple[str, ...]]:
+def _jobs(options: Options, found: str, legacy: Observed, new: Observed | None) -> dict[str, tuple[str, ...]]:
     """Where new serves, its own are meant: a job that was started there again has a row on legacy, too, if its database is the one that moves."""
     if new is None or serving(found) != "new":
         return {"jobs": legacy.objects.get("jobs", ())}
@@ -152,7 +152,7 @@ def _jobs(options: Options, found: str, legacy: Seen, new: Seen | None) -> dict[
     return {"jobs": here} if options.state == "legacy" else {"jobs_beside": here}
 
 
-def _objects(legacy: Seen, options: Options, jobs: t.Mapping[str, tuple[str, ...]]) -> list[Finding]:
+def _objects(legacy: Observed, options: Options, jobs: t.Mapping[str, tuple[str, ...]]) -> list[Finding]:
     findings = objects.findings({**legacy.objects, "jobs": (), **jobs})
     for table in legacy.keyless:
         findings += _keyless(table, options)
@@ -217,7 +217,7 @@ def _keyless(table: Keyless, options: Options) -> list[Finding]:
     ]
 
 
-def _legacy_only(options: Options, legacy: Seen) -> list[Finding]:
+def _legacy_only(options: Options, legacy: Observed) -> list[Finding]:
     findings = []
     if legacy.database is None:
         findings.append(
@@ -255,7 +255,7 @@ def _legacy_only(options: Options, legacy: Seen) -> list[Finding]:
     return findings
 
 
-def _versions(legacy: Seen, new: Seen) -> list[Finding]:
+def _versions(legacy: Observed, new: Observed) -> list[Finding]:
     findings = []
     if new.version // 10000 < legacy.version // 10000:
         findings.append(
@@ -272,7 +272,7 @@ def _versions(legacy: Seen, new: Seen) -> list[Finding]:
     return findings
 
 
-def _link_account(options: Options, side: str, observed: Seen, before: bool) -> list[Finding]:
+def _link_account(options: Options, side: str, observed: Observed, before: bool) -> list[Finding]:
     """The account is made with the copy; one that exists is given nothing, and from then on nothing repairs it."""
     if options.link is None:
         return []
@@ -288,7 +288,7 @@ def _link_account(options: Options, side: str, observed: Seen, before: bool) -> 
     return [Finding("link_auth", "fail", f"{side}.{user}", f"The link's account {user} does not exist on {side}.", remedy)]
 
 
-def _empty(options: Options, found: str, new: Seen) -> list[Finding]:
+def _empty(options: Options, found: str, new: Observed) -> list[Finding]:
     """A database that stands on new already must be empty, unless an earlier run of ours has left it (phase prepared)."""
     if found == "prepared" or not new.objects.get("user_tables"):
         return []

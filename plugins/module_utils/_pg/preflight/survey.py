@@ -68,7 +68,7 @@ _OBJECTS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """What the preflight wants to know of one server. ``objects`` by the names of `_OBJECTS`, and jobs; without the database they are empty.
 
     ``available`` is the version of each extension that CREATE EXTENSION would install. ``room`` is bytes free where the data directory is,
@@ -133,7 +133,7 @@ def _settings(admin: Session) -> dict[str, str]:
     return {row["name"]: row["setting"] for row in rows}
 
 
-def look(server: Server, link_query: t.Callable[[Session], str], link_user: str) -> Seen:
+def look(server: Server, link_query: t.Callable[[Session], str], link_user: str) -> Observed:
     """Everything that the preflight judges, read without writing."""
     admin = server.admin
     settings = _settings(admin)
@@ -147,7 +147,7 @@ def look(server: Server, link_query: t.Callable[[Session], str], link_user: str)
     others = admin.rows(f"SELECT datname FROM pg_database WHERE {fence.NO_TEMPLATE} AND datname NOT IN (%s, 'postgres') ORDER BY 1", server.dbname)
     account = admin.rows(link_query(admin), link_user) if link_user else []
     here = bool(database)
-    return Seen(
+    return Observed(
         version=admin.version,
         settings=settings,
         system=str(used["system"]),

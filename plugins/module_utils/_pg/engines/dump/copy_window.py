@@ -79,7 +79,7 @@ def free_bytes() -> int:
 
 
 class Copy:
-    """One copy of the database of ``road.source``, which is closed, to ``road.target``, which is not open yet."""
+    """One copy of the database of the direction's source, which is closed, to its target, which is not open yet."""
 
     def __init__(self, direction: Direction, options: Options, runner: Runner) -> None:
         self._direction = direction
