@@ -15,8 +15,11 @@ options:
   store:
     description:
       - DSN of the store. One store is one fleet.
-      - C(sqlite:///absolute/path) is one file on the controller.
-      - Without it, the file V(bowline/store.db) in the user's XDG state directory (E(XDG_STATE_HOME), else V(~/.local/state)) is used.
-      - The file is its user's alone (0600). One of another user, or one that others may read, write or swap, is refused with C(unsafe_path).
+      - C(sqlite:///absolute/path) is one file on the controller, on a disk of its own; a network file system is refused.
+      - C(postgresql://user@host/database) is the schema C(bowline) of a database, for several controllers. psycopg 3 is needed on each of them. Behind a
+        question mark may stand what libpq takes, such as C(passfile), C(service), C(sslrootcert); without C(sslmode) the server's certificate is verified.
+      - Without it, the DSN in E(BOWLINE_STATE_DSN) is used; without that, V(.bowline/state.db) beside the inventory if somebody has made the folder
+        V(.bowline) there, and last the file V(bowline/store.db) in the user's XDG state directory (E(XDG_STATE_HOME), else V(~/.local/state)).
+      - A file is its user's alone (0600). One of another user, or one that others may read, write or swap, is refused with C(unsafe_path).
     type: str
 """

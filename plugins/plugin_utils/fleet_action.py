@@ -11,14 +11,16 @@ import multiprocessing
 import os
 import typing as t
 
+from ansible import context
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._core.errors import FleetError
 from ..module_utils._core.redact import redact
 from ..module_utils._core.result import failed
 from ..module_utils._store import process
-from ..module_utils._store.dsn import place, refuse_ephemeral
-from ..module_utils._store.sqlite import Database, open_copy, open_for_writing
+from ..module_utils._store.database import Database
+from ..module_utils._store.dsn import left_behind, place
+from ..module_utils._store.open import open_copy, open_for_writing
 from ..module_utils._store.store import StateStore
 
 
@@ -52,10 +54,12 @@ class FleetAction(ActionBase):
     @contextlib.contextmanager
     def database(self, dsn: str | None) -> t.Iterator[Database]:
         """The store of the fleet as tables, for a room that has rows of its own. In check mode nothing that is written to it is kept."""
-        where = place(dsn, os.environ)
-        if not self.check_mode:
-            refuse_ephemeral(where, os.environ)
-        database = open_copy(where.path) if self.check_mode else open_for_writing(where.path)
+        inventories = [source for source in context.CLIARGS.get("inventory") or () if "," not in source]
+        where = place(dsn, os.environ, inventories)
+        unused = None if dsn else left_behind(where, os.environ, inventories)
+        if unused:
+            self._display.warning(f"The store beside the inventory is used; {unused} is not. Runs that were recorded there are not seen, nor their locks.")
+        database = open_copy(where) if self.check_mode else open_for_writing(where, os.environ)
         try:
             yield database
         finally:

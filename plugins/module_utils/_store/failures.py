@@ -25,8 +25,9 @@ ADVICE = {
         "Everything: no operation was opened.",
     ),
     "store_unavailable": Advice(
-        "The file of the journal cannot be opened, read or written: rights, a full disk, or it is damaged.",
-        "Mend what the message names. The journal is a record: the next run reads the world, not the journal.",
+        "The store cannot be opened, read or written. A file: rights, a full disk, a network below it, or it is damaged. PostgreSQL: it does not answer, "
+        "is closed for writes, a right is missing, or the connection ended. Or its DSN is written wrong, or a newer collection has written it.",
+        "Mend what the message names; it has the statement or the word to type. The journal is a record: the next run reads the world, not the journal.",
         STEP,
     ),
     "task_failed": Advice(

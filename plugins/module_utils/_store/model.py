@@ -19,6 +19,7 @@ FAILURES = {
     "operation_unknown": "The store has no operation with this id.",
     "store_unavailable": "The store could not be opened, read or written.",
     "store_ephemeral": "The store is a file that vanishes together with this container.",
+    "tool_missing": "The store is on PostgreSQL, and psycopg 3 is not installed for the Python of the controller.",
     "unsafe_path": "Others could read, write or swap the file of the store; nothing was changed.",
     "evidence_missing": "A role ended without saying what it did.",
     "task_failed": "A task failed without a code of its own; the message is that of the task.",

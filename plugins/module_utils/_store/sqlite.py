@@ -15,33 +15,11 @@ from pathlib import Path
 from .._core import private
 from .._core.errors import FleetError
 from .._core.wait import Deadline
+from .database import BUSY_SECONDS, Backend, Database, Migrations, Row, Transaction
 from .migrations import MIGRATIONS
 
-Row = t.Mapping[str, t.Any]
-
-# Another run holds the write lock for milliseconds; ten seconds mean that something is wrong with the file system.
-_BUSY_SECONDS = 10.0
-
-
-class Transaction(t.Protocol):
-    """Statements of one transaction. Placeholders are question marks."""
-
-    def execute(self, statement: str, values: t.Sequence[t.Any] = ()) -> list[Row]:
-        """Rows of ``statement``; empty for one that returns none."""
-
-
-class Database(t.Protocol):
-    """What a backend has to offer. Transactions are serializable; a block that raises is rolled back."""
-
-    def transaction(self) -> t.ContextManager[Transaction]:
-        """One transaction, committed at the end of the block."""
-
-    def join(self, room: str, migrations: t.Sequence[t.Sequence[str]]) -> None:
-        """Bring the tables of ``room`` to the number of its ``migrations``; written ones never change. Refuses tables of a newer collection."""
-
-    def close(self) -> None:
-        """Give the connection back."""
-
+# Rooms and tests of theirs name the protocol from here.
+__all__ = ["Database", "Row", "SqliteCopy", "SqliteDatabase", "Transaction", "open_copy", "open_for_writing"]
 
 class _SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -51,12 +29,12 @@ class _SqliteTransaction:
         return [dict(row) for row in self._connection.execute(statement, tuple(values)).fetchall()]
 
 
-class SqliteDatabase:
+class SqliteDatabase(Backend):
     """One open store. Made by `open_for_writing` or `open_copy`."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        super().__init__(name)
         self._connection = connection
-        self._name = name
         connection.row_factory = sqlite3.Row
         connection.isolation_level = None
         with self._typed():
@@ -77,45 +55,79 @@ class SqliteDatabase:
     def close(self) -> None:
         self._connection.close()
 
-    def migrate(self) -> None:
-        """Bring the tables to the present number; refuse a store of a newer collection."""
+    def version(self) -> int:
         with self._typed():
-            version = self._version()
-        if version == len(MIGRATIONS):
-            return
-        if version > len(MIGRATIONS):
-            raise _newer(self._name, "tables", version, len(MIGRATIONS))
-        with self.transaction() as transaction:
-            # Read again under the lock: another run may have been faster.
-            for number in range(self._version(), len(MIGRATIONS)):
-                for statement in MIGRATIONS[number]:
-                    transaction.execute(statement)
-                transaction.execute(f"PRAGMA user_version = {number + 1}")
+            return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
-    def join(self, room: str, migrations: t.Sequence[t.Sequence[str]]) -> None:
-        with self.transaction() as transaction:
-            rows = transaction.execute("SELECT number FROM room WHERE name = ?", (room,))
-            version = int(rows[0]["number"]) if rows else 0
-            if version > len(migrations):
-                raise _newer(self._name, f"tables of {room}", version, len(migrations))
-            if version == len(migrations):
-                return
-            for statements in migrations[version:]:
-                for statement in statements:
-                    transaction.execute(statement)
-            transaction.execute(
-                "INSERT INTO room (name, number) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET number = excluded.number", (room, len(migrations))
-            )
+    def set_version(self, transaction: Transaction, number: int) -> None:
+        transaction.execute(f"PRAGMA user_version = {number}")
 
-    def _version(self) -> int:
-        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+    def tables(self) -> list[str]:
+        """Names of all tables, in the order in which they were made."""
+        with self._typed():
+            found = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
+            return [str(row["name"]) for row in found if not row["name"].startswith("sqlite_")]
 
     @contextlib.contextmanager
     def _typed(self) -> t.Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise _unavailable(self._name, error) from error
+            raise _unavailable(self.name, error) from error
+
+
+class Source(t.Protocol):
+    """A store that cannot be copied as a file, as it was at one moment."""
+
+    version: int
+    rooms: t.Mapping[str, int]
+
+    def rows(self, table: str) -> tuple[t.Sequence[str], t.Sequence[t.Sequence[t.Any]]]:
+        """Columns and rows of a table."""
+
+    def close(self) -> None: ...
+
+
+class SqliteCopy(SqliteDatabase):
+    """A store of another backend in memory.
+
+    Its tables are made by the migrations that the source has run, filled, and then brought to the present number, as the real run would do it.
+    Those of a room come when it joins: nobody else asks for them.
+    """
+
+    def __init__(self, source: Source, name: str) -> None:
+        super().__init__(sqlite3.connect(":memory:"), name)
+        self._source = source
+        self._waiting = dict(source.rooms)
+        if source.version <= len(MIGRATIONS):
+            self._fetch(MIGRATIONS[: source.version])
+        with self.transaction() as transaction:
+            self.set_version(transaction, source.version)
+        self.migrate()
+
+    def join(self, room: str, migrations: Migrations) -> None:
+        number = self._waiting.pop(room, 0)
+        if number <= len(migrations):
+            self._fetch(migrations[:number])
+        super().join(room, migrations)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+    def _fetch(self, migrations: Migrations) -> None:
+        """Make the tables as the source has them, and put its rows there."""
+        before = set(self.tables())
+        with self.transaction() as transaction:
+            # Rows of one table may name each other; https://www.sqlite.org/pragma.html#pragma_defer_foreign_keys ends with the transaction.
+            transaction.execute("PRAGMA defer_foreign_keys = ON")
+            for statements in migrations:
+                for statement in statements:
+                    self.define(transaction, statement)
+            for table in [name for name in self.tables() if name not in before]:
+                columns, rows = self._source.rows(table)
+                places = ", ".join("?" * len(columns))
+                self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
 
 
 def open_for_writing(path: Path) -> SqliteDatabase:
@@ -128,7 +140,7 @@ def open_for_writing(path: Path) -> SqliteDatabase:
         if not path.parent.is_dir():
             private.folder(str(path.parent), field="store")
         os.close(private.open_file(str(path), os.O_RDWR | os.O_CREAT))
-        connection = sqlite3.connect(str(path), timeout=_BUSY_SECONDS)
+        connection = sqlite3.connect(str(path), timeout=BUSY_SECONDS)
         _write_ahead(connection)
         # A journal that is lost with the power would hand the same lease number out twice, hence FULL.
         connection.execute("PRAGMA synchronous = FULL")
@@ -142,7 +154,7 @@ def open_for_writing(path: Path) -> SqliteDatabase:
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Several runs that make one store at the same moment: the first write-ahead log wants the file for itself, and SQLite refuses at once
     where waiting could be a deadlock, whatever the timeout (sqlite.org/c3ref/busy_handler.html)."""
-    deadline = Deadline(_BUSY_SECONDS)
+    deadline = Deadline(BUSY_SECONDS)
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -165,7 +177,7 @@ def open_copy(path: Path) -> SqliteDatabase:
         os.close(private.open_file(str(path), os.O_RDONLY))
         mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
         try:
-            source = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_BUSY_SECONDS)
+            source = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS)
             try:
                 source.backup(memory)
             finally:
@@ -175,14 +187,6 @@ def open_copy(path: Path) -> SqliteDatabase:
     database = SqliteDatabase(memory, str(path))
     database.migrate()
     return database
-
-
-def _newer(name: str, what: str, seen: int, known: int) -> FleetError:
-    return FleetError(
-        "store_unavailable",
-        f"{name} has {what} of version {seen}; this collection knows {known}. Nothing was changed.",
-        remedy="Use the newer collection that wrote it.",
-    )
 
 
 def _unavailable(name: str, error: Exception) -> FleetError:

@@ -17,9 +17,9 @@ from .._core.errors import FleetError
 from .._core.redact import redact
 from .._core.result import plain
 from . import process
+from .database import Database, Row, Transaction
 from .model import HostStep, Lease, Owner, Report, unix, utc
 from .plan import expected_seconds, lease_verdict, locked_out, marked, merged_step
-from .sqlite import Database, Row, Transaction
 
 # Enough for a steady median, few enough to follow a service that grows.
 _HISTORY = 20

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from .._core.errors import FleetError
 from .._core.redact import redact
 from .._core.result import plain
-from .._store.sqlite import Database, Row
+from .._store.database import Database, Row
 from .cluster.breaker import Standing
 from .model import Json
 

@@ -2,20 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The contract of the store. Each test runs once for each backend: one that joins adds a fixture to BACKENDS."""
+"""The contract of the store. Each test runs once for each database: here on SQLite, in tests/integration/store on PostgreSQL.
+
+Fixture ``place`` is a store of its own for each test: ``open()`` and ``copy()`` as an action plugin does it, ``raw(statements)`` past all of it.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._store.migrations import MIGRATIONS
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import Owner, Report
-from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_for_writing
 from ansible_collections.bowline.fleet.plugins.module_utils._store.store import StateStore
 
-BACKENDS = ["sqlite"]
 PLAN = [{"id": "C1", "name": "Preflight"}, {"id": "C6", "name": "Seed"}]
 
 
@@ -32,10 +35,9 @@ class World:
         return StateStore(self._connect(), owner, presence=lambda other, _me: self.presence.get(other.actor, "unknown"), clock=lambda: self.now)
 
 
-@pytest.fixture(params=BACKENDS)
-def world(request, tmp_path):
-    connect = {"sqlite": lambda: open_for_writing(tmp_path / "state" / "store.db")}[request.param]
-    return World(connect)
+@pytest.fixture
+def world(place):
+    return World(place.open)
 
 
 def opened(store, *subjects, kind="cutover", **options):
@@ -290,3 +292,130 @@ def test_one_of_many_at_the_same_moment_gets_the_lease(world):
     for thread in threads:
         thread.join(30)
     assert (len(outcomes), outcomes.count("locked")) == (8, 7)
+
+
+# --- tables: those of the store, those of rooms, those of other versions ------------------------------------------------------------
+
+
+def test_nothing_of_a_transaction_that_failed_is_there(world, place):
+    opened(world.run("ann"), "node/a")
+    database = place.open()
+    with pytest.raises(ZeroDivisionError), database.transaction() as transaction:
+        transaction.execute("UPDATE lease SET number = 7")
+        transaction.execute("INSERT INTO room (name, number) VALUES (?, ?)", ("_half", 1))
+        raise ZeroDivisionError
+    refused("store_unavailable", lambda: place.raw("INSERT INTO room (name, number) VALUES ('_twice', 1)") or _twice(database))
+    with database.transaction() as transaction:
+        assert transaction.execute("SELECT number FROM lease") == [{"number": 1}]
+        assert transaction.execute("SELECT name FROM room ORDER BY name") == [{"name": "_twice"}]
+
+
+def _twice(database):
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE lease SET number = 8")
+        transaction.execute("INSERT INTO room (name, number) VALUES ('_twice', 2)")
+
+
+def test_values_come_back_as_they_were_given(place):
+    """Question marks and percent signs are text inside of quotes; numbers stay numbers, sums too."""
+    database = place.open()
+    database.join("_odd", (("CREATE TABLE odd (a TEXT PRIMARY KEY, b INTEGER NOT NULL, c DOUBLE PRECISION)",),))
+    texts = ["Ünlauter '?' 100%s", "%(x)s", 'a "b" \\ \n', "", "b", "B", "a"]
+    with database.transaction() as transaction:
+        for number, text in enumerate(texts):
+            transaction.execute("INSERT INTO odd (a, b, c) VALUES (?, ?, ?)", (text, number, None if number else 1_764_000_000.123456))
+        assert [row["a"] for row in transaction.execute("SELECT a FROM odd ORDER BY b")] == texts
+        assert [row["a"] for row in transaction.execute("SELECT a FROM odd ORDER BY a")] == sorted(texts)
+        assert transaction.execute("SELECT b, c FROM odd WHERE a LIKE 'Ü%' AND a <> '?'") == [{"b": 0, "c": 1_764_000_000.123456}]
+        summed = transaction.execute("SELECT SUM(b) AS b, COUNT(*) AS n, MAX(c) AS c FROM odd WHERE b % 2 = ?", (1,))
+        assert summed == [{"b": 9, "n": 3, "c": None}] and isinstance(summed[0]["b"], int)
+        transaction.execute("UPDATE odd SET b = ? WHERE b = 0", (2**40,))
+        spread = transaction.execute("SELECT SUM(n) AS n, AVG(b) AS mean, SUM(c) AS c FROM (SELECT MAX(b) AS n, MAX(b) AS b, MAX(c) AS c FROM odd) AS one")
+        assert json.dumps(spread) == json.dumps([{"n": 2**40, "mean": float(2**40), "c": 1_764_000_000.123456}])
+
+
+def test_a_room_brings_tables_of_its_own(place):
+    """Once each, beside those of another room; check mode makes them in its copy only; and those of a newer collection are refused."""
+    one, two = ("CREATE TABLE a (x TEXT)", "CREATE TABLE b (x TEXT)"), ("ALTER TABLE a ADD COLUMN y TEXT",)
+    for migrations in ((one,), (one,), (one, two), (one, two)):
+        store = place.open()
+        store.join("_a", migrations)
+        store.close()
+    store = place.open()
+    store.join("_b", (("CREATE TABLE c (x TEXT)",),))
+    with store.transaction() as transaction:
+        transaction.execute("INSERT INTO a (x, y) VALUES ('1', '2')")
+    for opening in (place.open, place.copy):
+        older = opening()
+        failure = refused("store_unavailable", lambda database=older: database.join("_a", (one,)))
+        assert "tables of _a of version 2; this collection knows 1" in failure.message
+        older.close()
+    copy = place.copy()
+    copy.join("_c", (("CREATE TABLE d (x TEXT)",),))
+    three = ("ALTER TABLE a ADD COLUMN z TEXT", "UPDATE a SET z = x")
+    copy.join("_a", (one, two, three))
+    with copy.transaction() as transaction:
+        assert transaction.execute("SELECT * FROM a") == [{"x": "1", "y": "2", "z": "1"}]
+    copy.close()
+    assert {"a", "b", "c"} <= place.tables() and "d" not in place.tables()
+    store.join("_a", (one, two, three))
+    store.close()
+
+
+def test_a_copy_reads_what_is_there_and_writes_nothing(world, place):
+    empty = StateStore(place.copy(), Owner("ann", "ann", "controller", 1))
+    assert empty.operations() == [] and place.tables() == set()
+    empty.close()
+    first = world.run("ann")
+    key = opened(first, "node/a", reason="a % and a ?")["id"]
+    copy = World(place.copy).run("bob")
+    assert copy.operations(operation_id=key) == first.operations(operation_id=key)
+    refused("locked", lambda: opened(copy, "node/a"))
+    assert opened(copy, "node/b")["lease_numbers"] == {"node/b": 1}
+    copy.close()
+    assert first.lease("node/b") is None and len(first.operations()) == 1
+
+
+OLD = ("ann", "ann", "controller", 41, "m", "b", "n", "1")
+
+
+def old_rows():
+    """Statements that leave what the first version left: one operation at work, one that ended."""
+    owner = json.dumps(dict(zip(("actor", "user", "host", "pid", "machine", "boot", "namespace", "born"), OLD))).replace("'", "''")
+    yield from (
+        "INSERT INTO operation (id, kind, subjects, leases, lease_ttl, owner, actor, reason, vcs_ref, parameters, started_at, ended_at, outcome, result)"
+        f" VALUES ('{key}', 'cutover', '[\"hub\"]', '{{\"hub\": {number}}}', 900, '{owner}', 'ann', 'why', NULL, '{{\"a\": 1}}', {at}, {ended})"
+        for key, number, at, ended in (("one", 1, 1000.5, "1010.25, 'succeeded', '{\"window_ms\": 12}'"), ("two", 2, 2000.5, "NULL, NULL, NULL"))
+    )
+    yield from (f"INSERT INTO operation_subject (operation_id, subject) VALUES ('{key}', 'hub')" for key in ("one", "two"))
+    yield f"INSERT INTO lease (subject, number, operation_id, owner, taken_at, expires_at) VALUES ('hub', 2, 'two', '{owner}', 2000.5, 2900.5)"
+    yield "INSERT INTO step (operation_id, id, name, position) VALUES ('one', 'C1', 'Preflight', 1)"
+    yield (
+        "INSERT INTO step_host (operation_id, step_id, host, status, started_at, ended_at, changed, evidence, bookmark, failure)"
+        " VALUES ('one', 'C1', 'h', 'done', 1001, 1003, 1, '{\"dns\": {\"ok\": true}}', '{}', NULL)"
+    )
+    yield "INSERT INTO event (operation_id, position, at, kind, data) VALUES ('one', 1, 1000.5, 'opened', '{\"previous\": null}')"
+
+
+@pytest.mark.parametrize("way", ["open", "copy"])
+def test_a_store_that_the_first_version_wrote_reads_the_same(place, way):
+    place.older(1, old_rows())
+    store = StateStore(getattr(place, way)(), Owner("bob", "bob", "controller", 42), presence=lambda _other, _me: "unknown", clock=lambda: 2100.5)
+    two, one = store.operations()
+    assert (one["id"], one["started_at"], one["seconds"]) == ("one", "1970-01-01T00:16:40.500Z", 9.75)
+    assert (one["outcome"], one["result"]) == ("succeeded", {"window_ms": 12})
+    assert (one["parameters"], one["reason"], one["host"], one["lease_numbers"]) == ({"a": 1}, "why", "controller", {"hub": 1})
+    assert (one["steps"][0]["seconds"], one["steps"][0]["evidence"]) == (2.0, {"h": {"dns": {"ok": True}}})
+    assert one["events"] == [{"at": "1970-01-01T00:16:40.500Z", "kind": "opened", "data": {"previous": None}}]
+    assert (two["outcome"], store.lease("hub")["age"]) == (None, 100.0)
+    refused("locked", lambda: opened(store, "hub"))
+    store.close()
+    assert place.version() == (1 if way == "copy" else len(MIGRATIONS))
+
+
+@pytest.mark.parametrize("way", ["open", "copy"])
+def test_a_store_of_a_newer_collection_is_refused(place, way):
+    place.open().close()
+    place.set_version(len(MIGRATIONS) + 1)
+    assert "newer collection" in refused("store_unavailable", getattr(place, way)).remedy
+    assert place.version() == len(MIGRATIONS) + 1

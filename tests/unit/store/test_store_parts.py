@@ -18,7 +18,8 @@ import pytest
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.result import failed
-from ansible_collections.bowline.fleet.plugins.module_utils._store import dsn, process, sqlite
+from ansible_collections.bowline.fleet.plugins.module_utils._store import dsn, postgres, process, sqlite
+from ansible_collections.bowline.fleet.plugins.module_utils._store import open as opening
 from ansible_collections.bowline.fleet.plugins.module_utils._store.journal import checked, failure_of, planned, refusal, reports_of
 from ansible_collections.bowline.fleet.plugins.module_utils._store.migrations import MIGRATIONS
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import unix, utc
@@ -32,9 +33,58 @@ HERE = process.owner_of(os.getpid())
     pytest.param(None, {"HOME": "/home/op"}, "/home/op/.local/state/bowline/store.db", id="home"),
     pytest.param("", {"HOME": "/home/op", "XDG_STATE_HOME": "/var/x"}, "/var/x/bowline/store.db", id="xdg"),
     pytest.param("sqlite:///srv/a%20b/store.db", {}, "/srv/a b/store.db", id="escaped"),
+    pytest.param("sqlite:///srv/a", {"BOWLINE_STATE_DSN": "sqlite:///srv/b"}, "/srv/a", id="the option before the environment"),
+    pytest.param(None, {"BOWLINE_STATE_DSN": "sqlite:///srv/b", "XDG_STATE_HOME": "/var/x"}, "/srv/b", id="the environment before the user's own"),
 ])
 def test_place(given, environ, path):
     assert dsn.place(given, environ) == dsn.Place(Path(path))
+
+
+def test_a_folder_beside_the_inventory_comes_before_the_users_own_and_the_old_file_is_named(tmp_path):
+    """Only one that somebody has made there: nothing turns up in a repository by itself, and an old store stays in use until then."""
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "hosts.yml").touch()
+    old = tmp_path / "xdg" / "bowline" / "store.db"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    environ, sources = {"XDG_STATE_HOME": str(tmp_path / "xdg")}, [str(tmp_path / "mine" / "hosts.yml"), str(tmp_path / "other"), "/nothing/there"]
+    assert dsn.place(None, environ, sources) == dsn.Place(old)
+    assert dsn.left_behind(dsn.Place(old), environ, sources) is None
+    (tmp_path / "mine" / ".bowline").mkdir()
+    beside = dsn.Place(tmp_path / "mine" / ".bowline" / "state.db")
+    assert dsn.place(None, environ, [*sources, str(tmp_path / "mine")]) == beside
+    assert dsn.left_behind(beside, environ, sources) == old
+    old.unlink()
+    assert dsn.left_behind(beside, environ, sources) is None
+    assert dsn.place(None, {"BOWLINE_STATE_DSN": "postgresql:///fleet"}, sources) == dsn.Server("postgresql:///fleet")
+    (tmp_path / "other" / ".bowline").mkdir()
+    with pytest.raises(FleetError, match="Two inventories have a store") as failure:
+        dsn.place(None, environ, sources)
+    named = failure.value.remedy.rpartition(" ")[2].rstrip(".")
+    assert dsn.place(named, environ, sources) == beside
+
+
+@pytest.mark.parametrize("given", [
+    "postgresql:///fleet", "postgres://fleet@db/fleet", "postgresql://fleet:p%2Fw%3F@[::1]:5432,db:5433/fleet?sslmode=disable&target_session_attrs=read-write",
+    "postgresql:///?service=fleet", "postgresql://fleet:a?b#c@db/fleet?passfile=/x",
+])  # fmt: skip
+def test_a_server_is_taken_as_it_is_given_and_not_shown(given):
+    assert dsn.place(given, {}) == dsn.Server(given) and "fleet" not in repr(dsn.place(given, {}))
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ("postgresql://u:canary/1@h/db", "%2F"), ("postgresql://u:canary@1@h/db", "%40"), ("postgresql://u:canary", "%3A"), ("postgresql://u@h/d?canary", ""),
+    ("postgresql://h/d?x@canary=1", "%3F"), ("postgresql://h/d?password=canary", "store.password: unknown key"),
+    ("postgresql://h/d?options=-c%20x", "store.options: unknown key"), ("postgresql://h/d?sslmod=canary", "Did you mean sslmode"),
+    ("postgresql://h/d?ephemeral=true", "store.ephemeral: unknown key"),
+])  # fmt: skip
+def test_a_server_that_is_written_wrong_is_refused_without_a_word_of_its_password(given, says):
+    for option, environ, name in ((given, {}, "The store's DSN"), (None, {"BOWLINE_STATE_DSN": given}, "BOWLINE_STATE_DSN")):
+        with pytest.raises(FleetError) as failure:
+            dsn.place(option, environ)
+        assert failure.value.code == "store_unavailable" and failure.value.message.startswith(name) and says in failure.value.message
+        assert "canary" not in failure.value.message.replace("store.canary", "") + failure.value.remedy
 
 
 def test_a_store_that_another_run_makes_is_waited_for(tmp_path, monkeypatch):
@@ -47,7 +97,7 @@ def test_a_store_that_another_run_makes_is_waited_for(tmp_path, monkeypatch):
     def pause(_deadline, _seconds):
         pauses.append(other.execute("COMMIT"))
 
-    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     monkeypatch.setattr(sqlite.Deadline, "expired", lambda _deadline: len(pauses) > 1)
     monkeypatch.setattr(sqlite.Deadline, "pause", pause)
     open_for_writing(path).close()
@@ -55,7 +105,7 @@ def test_a_store_that_another_run_makes_is_waited_for(tmp_path, monkeypatch):
     other.close()
 
 
-@pytest.mark.parametrize("given", ["postgresql://u:canary@h/db", "sqlite://host/x", "sqlite://", "store.db", "sqlite:///x?ephemral=true"])
+@pytest.mark.parametrize("given", ["mysql://u:canary@h/db", "sqlite://host/x", "sqlite://", "store.db", "sqlite:///x?ephemral=true"])
 def test_a_wrong_dsn_is_refused_without_repeating_it(given):
     with pytest.raises(FleetError) as failure:
         dsn.place(given, {})
@@ -92,6 +142,30 @@ def test_a_store_that_vanishes_with_its_container_is_refused(monkeypatch):
     dsn.refuse_ephemeral(vanishing, {})
 
 
+@pytest.mark.parametrize(("kind", "refuses"), [("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("9p", True), ("ext4", False), ("fuse.mergerfs", False)])
+def test_a_file_on_a_network_is_refused_with_a_place_that_works(monkeypatch, tmp_path, kind, refuses):
+    """Locks of two machines would not meet there. A copy for reading needs none."""
+    path = tmp_path / "store.db"
+    open_for_writing(path).close()
+    monkeypatch.setattr(dsn, "_MARKERS", ())
+    monkeypatch.setattr(dsn, "filesystem_of", lambda _path, _mountinfo: kind)
+    opening.open_copy(dsn.Place(path)).close()
+    if not refuses:
+        opening.open_for_writing(dsn.Place(path), {}).close()
+        return
+    with pytest.raises(FleetError) as failure:
+        opening.open_for_writing(dsn.Place(path), {})
+    assert failure.value.code == "store_unavailable" and kind in failure.value.message and f"cp -p {path}*" in failure.value.remedy
+
+
+@pytest.mark.parametrize(("given", "made"), [
+    ("SELECT 1", "SELECT 1"), ("a = ? AND b = ?", "a = %s AND b = %s"), ("a = '?' AND b LIKE 'x%' AND c = ?", "a = '?' AND b LIKE 'x%%' AND c = %s"),
+    ("a % ? = 'it''s ?'", "a %% %s = 'it''s ?'"),
+])  # fmt: skip
+def test_a_statement_is_translated_outside_of_its_quotes(given, made):
+    assert postgres.translated(given) == made
+
+
 def test_the_file_is_private_and_migrations_run_once(tmp_path):
     path = tmp_path / "a" / "b" / "store.db"
     open_for_writing(path).close()
@@ -111,39 +185,6 @@ def test_a_store_that_others_may_read_is_refused_and_a_link_of_ours_is_followed(
     with pytest.raises(FleetError) as failure:
         opening(tmp_path / "store.db")
     assert failure.value.code == "unsafe_path" and f"chmod 0600 {tmp_path}/store.db" in failure.value.remedy
-
-
-def test_a_store_of_a_newer_collection_is_refused(tmp_path):
-    path = tmp_path / "store.db"
-    path.touch(mode=0o600)
-    newer = sqlite3.connect(path)
-    newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    newer.close()
-    for opening in (open_for_writing, open_copy):
-        with pytest.raises(FleetError, match="newer collection|version"):
-            opening(path)
-
-
-def test_a_room_brings_tables_of_its_own(tmp_path):
-    """Once each, beside those of another room; check mode makes them in its copy only; and those of a newer collection are refused."""
-    path = tmp_path / "store.db"
-    one, two = ("CREATE TABLE a (x TEXT)", "CREATE TABLE b (x TEXT)"), ("ALTER TABLE a ADD COLUMN y TEXT",)
-    for migrations in ((one,), (one,), (one, two), (one, two)):
-        store = open_for_writing(path)
-        store.join("_a", migrations)
-        store.close()
-    store = open_for_writing(path)
-    store.join("_b", (("CREATE TABLE c (x TEXT)",),))
-    with store.transaction() as transaction:
-        transaction.execute("INSERT INTO a (x, y) VALUES ('1', '2')")
-    with pytest.raises(FleetError, match="tables of _a of version 2; this collection knows 1"):
-        store.join("_a", (one,))
-    store.close()
-    copy = open_copy(path)
-    copy.join("_c", (("CREATE TABLE d (x TEXT)",),))
-    copy.close()
-    tables = {row[0] for row in sqlite3.connect(path).execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert {"a", "b", "c"} <= tables and "d" not in tables
 
 
 def test_a_file_that_is_no_store_is_a_typed_failure(tmp_path):

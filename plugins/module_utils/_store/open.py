@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one place that chooses the database behind the store, by where it is."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import postgres, sqlite
+from .database import Database
+from .dsn import Place, Server, refuse_ephemeral, refuse_network
+
+
+def open_for_writing(where: t.Union[Place, Server], environ: t.Mapping[str, str]) -> Database:
+    """The store, made when it is missing and brought to the present number. Raises FleetError ``store_unavailable``, ``store_ephemeral``."""
+    if isinstance(where, Server):
+        return postgres.open_for_writing(where)
+    refuse_network(where)
+    refuse_ephemeral(where, environ)
+    return sqlite.open_for_writing(where.path)
+
+
+def open_copy(where: t.Union[Place, Server]) -> Database:
+    """A copy of the store in memory, for check mode and for those who only read; nothing is written where the store is."""
+    return postgres.open_copy(where) if isinstance(where, Server) else sqlite.open_copy(where.path)
