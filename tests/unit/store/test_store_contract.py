@@ -362,6 +362,23 @@ def test_a_room_brings_tables_of_its_own(place):
     store.close()
 
 
+def test_rows_that_name_each_other_are_copied_whatever_their_order(place):
+    tree = (("CREATE TABLE tree (name TEXT PRIMARY KEY, parent TEXT REFERENCES tree (name), mark INTEGER)",),)
+    database = place.open()
+    database.join("_tree", tree)
+    with database.transaction() as transaction:
+        transaction.execute("INSERT INTO tree (name) VALUES ('leaf'), ('root')")
+        # On PostgreSQL a row that is changed goes to the end.
+        transaction.execute("UPDATE tree SET parent = 'root' WHERE name = 'leaf'")
+        transaction.execute("UPDATE tree SET mark = 1 WHERE name = 'root'")
+    database.close()
+    copy = place.copy()
+    copy.join("_tree", tree)
+    with copy.transaction() as transaction:
+        assert transaction.execute("SELECT name, parent FROM tree ORDER BY name") == [{"name": "leaf", "parent": "root"}, {"name": "root", "parent": None}]
+    copy.close()
+
+
 def test_a_copy_reads_what_is_there_and_writes_nothing(world, place):
     empty = StateStore(place.copy(), Owner("ann", "ann", "controller", 1))
     assert empty.operations() == [] and place.tables() == set()
