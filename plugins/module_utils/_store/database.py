@@ -32,7 +32,10 @@ class Database(t.Protocol):
     """What a backend has to offer. Transactions are serializable; a block that raises is rolled back."""
 
     def transaction(self) -> t.ContextManager[Transaction]:
-        """One transaction, committed at the end of the block. Raises FleetError ``store_unavailable``."""
+        """One transaction, committed at the end of the block. All others wait meanwhile, so nothing slow belongs into it, least of all a host.
+
+        Raises FleetError ``store_unavailable``.
+        """
 
     def join(self, room: str, migrations: Migrations) -> None:
         """Bring the tables of ``room`` to the number of its ``migrations``; written ones never change. Refuses tables of a newer collection."""

@@ -76,7 +76,7 @@ class PostgresPlace:
 def server():
     home = Path(tempfile.mkdtemp(prefix="bowline-store-test-"))
     home.chmod(0o711)
-    cluster = rig.Cluster("store", home, rig.versions.DEFAULT)
+    cluster = rig.Cluster("store", home, rig.versions.wanted("target"))
     try:
         cluster.create("fsync = off", "log_statement = none")
         cluster.start()
