@@ -58,3 +58,15 @@ def sentence(given: t.Mapping[str, t.Any]) -> str:
     where = given.get("field") or given.get("object")
     # A field that is named after a secret would make the next word look like one.
     return f"{field_words(where)}: {given.get('message')}" if where else str(given.get("message"))
+
+
+def failure(found: t.Sequence[Finding], unchanged: str) -> FleetError:
+    """All of ``found`` at once: by their own code when they have one, else as preflight_failed. ``unchanged`` is the last sentence."""
+    unique = list(dict.fromkeys(found))
+    codes = {finding.code for finding in unique}
+    return FleetError(
+        codes.pop() if len(codes) == 1 else "preflight_failed",
+        f"{' '.join(dict.fromkeys(finding.message for finding in unique))} {unchanged}",
+        unique[0].remedy if len(unique) == 1 else "Follow the remedy of each finding, then run the same command again.",
+        {"findings": [finding.as_dict() for finding in unique]},
+    )

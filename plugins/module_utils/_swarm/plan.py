@@ -9,8 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._core.finding import Finding
-from .findings import failure
+from .._core.finding import Finding, failure
 from .model import STACK_LABEL, Change, Desired, Json, StackPlan, World
 from .spec.canonical import HASH_LABEL, canonical, digest, labelled, mode_of
 from .spec.difference import reasons

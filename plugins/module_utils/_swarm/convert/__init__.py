@@ -10,9 +10,8 @@ import os
 import typing as t
 
 from ..._core.errors import FleetError
-from ..._core.finding import Finding
+from ..._core.finding import Finding, failure
 from ..._core.runner import Runner
-from ..findings import failure
 from ..model import Desired, Json, World
 from . import cli, documents, extension, newer, variables
 from .recorder import KINDS, Recorder

@@ -18,8 +18,7 @@ import secrets as random
 import typing as t
 from dataclasses import dataclass, replace
 
-from ..._core.finding import Finding
-from ..findings import failure
+from ..._core.finding import Finding, failure
 from ..model import NAME_MAX, Desired, Json, World
 from .canonical import canonical, digest
 

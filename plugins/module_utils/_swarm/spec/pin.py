@@ -15,8 +15,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ..._core.errors import FleetError
-from ..._core.finding import Finding
-from ..findings import failure
+from ..._core.finding import Finding, failure
 from ..model import Desired, Json
 
 # GET /distribution/{reference}/json for a reference, with X-Registry-Auth or None. Raises FleetError with the registry's answer.

@@ -10,10 +10,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
-from ..._core.finding import Finding
+from ..._core.finding import Finding, failure
 from ..._core.runner import Runner
 from ..convert import convert, externals_of
-from ..findings import failure
 from ..model import STACK_LABEL, Desired, Json, StackPlan, World
 from ..plan import plan as plan_of
 from ..record import records
