@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rows of the tables of this room as what they mean, and the other way round."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import asdict, fields
+
+from .._core.redact import redact
+from .._core.result import plain
+from .._store.sqlite import Row
+from .model import Guard, Heartbeat, Instance, Node, Skip, Template
+
+_COLUMNS = tuple(one.name for one in fields(Instance))
+_DOCUMENTS = ("spec", "finalizers", "skipped")
+
+
+def columns(instance: Instance) -> t.Dict[str, t.Any]:
+    """Columns of `node_instance`, in their order."""
+    values = {name: getattr(instance, name) for name in _COLUMNS}
+    return {**values, **{name: text(values[name]) for name in _DOCUMENTS}}
+
+
+def instance_of(row: Row) -> Instance:
+    given = {**row, **{name: json.loads(row[name]) for name in _DOCUMENTS}}
+    return Instance(**{**given, "finalizers": tuple(given["finalizers"]), "skipped": tuple(Skip(**skip) for skip in given["skipped"])})
+
+
+def document_of(given: t.Union[Template, Node]) -> str:
+    return text({name: value for name, value in asdict(given).items() if name not in ("name", "revision")})
+
+
+def template_of(row: Row) -> Template:
+    given = json.loads(row["document"])
+    return Template(row["name"], revision=row["revision"], **{**given, **{name: tuple(given[name]) for name in ("modules", "hooks", "volumes")}})
+
+
+def node_of(row: Row) -> Node:
+    given = json.loads(row["document"])
+    lists = {name: tuple(given[name]) for name in ("modules", "hooks")}
+    return Node(row["name"], revision=row["revision"], **{**given, **lists, "guards": tuple(Guard(**guard) for guard in given["guards"])})
+
+
+def text(value: t.Any) -> str:
+    return json.dumps(plain(redact(plain(value))), sort_keys=True, default=str)
+
+
+def heartbeat_of(row: t.Mapping[str, t.Any]) -> Heartbeat:
+    flags = {name: bool(row[name]) for name in ("enrolled", "modules_active", "services_ready")}
+    lists = {name: tuple(json.loads(row[name])) for name in ("failed_units", "runtimes")}
+    return Heartbeat(**{**row, **flags, **lists, "document": json.loads(row["document"])})
