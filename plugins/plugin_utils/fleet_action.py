@@ -20,6 +20,7 @@ from ..module_utils._core.result import failed
 from ..module_utils._store import process
 from ..module_utils._store.database import Database
 from ..module_utils._store.dsn import left_behind, place
+from ..module_utils._store.model import Owner
 from ..module_utils._store.open import open_copy, open_for_writing
 from ..module_utils._store.store import StateStore
 
@@ -69,7 +70,11 @@ class FleetAction(ActionBase):
     def store(self, dsn: str | None, task_vars: t.Mapping[str, t.Any]) -> t.Iterator[StateStore]:
         """The operations in the store of the fleet, opened for this one task."""
         with self.database(dsn) as database:
-            yield StateStore(database, process.owner_of(_controller_pid(), actor=_actor(task_vars)))
+            yield StateStore(database, self.owner(task_vars))
+
+    def owner(self, task_vars: t.Mapping[str, t.Any]) -> Owner:
+        """The run that this task is of, as leases name it."""
+        return process.owner_of(_controller_pid(), actor=_actor(task_vars))
 
 
 def _controller_pid() -> int:

@@ -1,0 +1,29 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read nodes and their machines; see the module's documentation in plugins/modules/node_instance_info.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..module_utils._node.argspec import INFO
+from ..module_utils._node.beats import Beats
+from ..module_utils._node.info import info
+from ..module_utils._node.store import NodeStore
+from ..plugin_utils.fleet_action import FleetAction
+
+
+class ActionModule(FleetAction):
+    """Reads a copy in memory, in check mode and outside it."""
+
+    SPEC: t.ClassVar[dict[str, t.Any]] = INFO
+
+    @property
+    def check_mode(self) -> bool:
+        return True
+
+    def work(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        with self.database(params["store"]) as database:
+            return info(params, NodeStore(database), Beats(database))

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of modules of nodes."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .model import ARCHITECTURES, GUARDS, LIFECYCLES
+
+_MODULES: t.Dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {"name": {"type": "str", "required": True}, "ref": {"type": "str", "required": True}},
+    "default": [],
+}
+_RECORD: t.Dict[str, t.Any] = {"store": {"type": "str"}, "reason": {"type": "str"}}
+
+TEMPLATE: t.Dict[str, t.Any] = {
+    **_RECORD,
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "platform": {"type": "str", "default": ""},
+    "architecture": {"type": "str", "choices": list(ARCHITECTURES), "default": "amd64"},
+    "image_family": {"type": "str", "default": ""},
+    "modules": _MODULES,
+    "hooks": {"type": "list", "elements": "str", "default": []},
+    "defaults": {"type": "dict", "default": {}},
+    "volumes": {"type": "list", "elements": "dict", "default": []},
+}
+
+NODE: t.Dict[str, t.Any] = {
+    **_RECORD,
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "template": {"type": "str"},
+    "platform": {"type": "str", "default": ""},
+    "architecture": {"type": "str", "choices": ["", *ARCHITECTURES], "default": ""},
+    "lifecycle_class": {"type": "str", "choices": list(LIFECYCLES), "default": "persistent"},
+    "labels": {"type": "dict", "default": {}},
+    "modules": _MODULES,
+    "hooks": {"type": "list", "elements": "str", "default": []},
+    "guards": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "kind": {"type": "str", "required": True, "choices": list(GUARDS)},
+            "reason": {"type": "str", "default": ""},
+            "until": {"type": "str"},
+        },
+        "default": [],
+    },
+    "quorum_group": {"type": "str", "default": ""},
+}
+
+FILTERS = ("phase", "health", "scheduling", "provider", "template", "lifecycle_class", "label")
+GATHER = ("conditions", "actions", "steps", "events", "heartbeats", "recovery")
+
+INFO: t.Dict[str, t.Any] = {
+    "store": {"type": "str"},
+    "name": {"type": "str"},
+    "filter": {"type": "dict", "default": {}},
+    "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": ["conditions"]},
+    "lookback_hours": {"type": "int", "default": 24},
+    "limit": {"type": "int", "default": 50},
+}
