@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 
 from .._core.redact import redact
 from .._core.result import plain
-from .._store.sqlite import Database
+from .._store.database import Database
 from .migrations import MIGRATIONS
 from .model import Heartbeat, Receiver
 from .rows import heartbeat_of

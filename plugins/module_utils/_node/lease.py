@@ -12,7 +12,7 @@ import typing as t
 
 from .._store import process
 from .._store.model import Owner
-from .._store.sqlite import Database
+from .._store.database import Database
 from .._store.store import StateStore
 from .store import Held
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 
 from .._core.redact import redact
 from .._core.result import plain
-from .._store.sqlite import Row
+from .._store.database import Row
 from .model import Guard, Heartbeat, Instance, Node, Skip, Template
 
 _COLUMNS = tuple(one.name for one in fields(Instance))

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 
 from .._core.errors import FleetError
 from .._core.redact import redact
-from .._store.sqlite import Database, Transaction
+from .._store.database import Database, Transaction
 from .migrations import MIGRATIONS
 from .model import Action, ActionStep, Condition, Heartbeat, Instance, Node, NodeEvent, Receiver, Template
 from .rows import columns, document_of, heartbeat_of, instance_of, node_of, template_of

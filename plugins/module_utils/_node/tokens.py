@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._core.errors import FleetError
-from .._store.sqlite import Database, Transaction
+from .._store.database import Database, Transaction
 from .migrations import MIGRATIONS
 from .model import NodeEvent
 from .store import ROOM, Held, note, prove
