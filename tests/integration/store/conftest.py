@@ -23,7 +23,9 @@ from ansible_collections.bowline.fleet.tests.loading import load as load_file
 FOLDER = Path(__file__).resolve().parents[1]
 # The server is the one of the tests of _pg. They may have loaded it already, and a second one would be another class.
 rig = sys.modules.get("bowline_pg_rig") or load_file(FOLDER / "pg" / "rig.py", "bowline_pg_rig")
-contract = load_file(FOLDER.parent / "unit" / "store" / "test_store_contract.py", "bowline_store_contract")
+UNIT = FOLDER.parent / "unit"
+contract = load_file(UNIT / "store" / "test_store_contract.py", "bowline_store_contract")
+nodes = load_file(UNIT / "node" / "test_store.py", "bowline_node_store")
 
 PASSWORD = "canary-store-4d1"
 
