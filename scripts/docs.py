@@ -124,21 +124,21 @@ Advice = dict[str, dict[str, tuple[str, str, str]]]
 
 
 def advice() -> Advice:
-    """What failures.py of each room says. Those of _core hold wherever a room has none of its own."""
+    """What failures.py of each room, and of each package in it, says. Those of _core hold wherever a room has none of its own."""
     found: Advice = {}
     shared: dict[str, str] = {}
-    paths = sorted((PLUGINS / "module_utils").glob("*/failures.py"), key=lambda path: path.parent.name != "_core")
+    paths = sorted((PLUGINS / "module_utils").rglob("failures.py"), key=lambda path: (path.parent.name != "_core", path))
     for path in paths:
         names, tree = dict(shared), parsed(path)
         for node in tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 name = node.targets[0].id
                 if name == "ADVICE" and isinstance(node.value, ast.Dict):
-                    found[path.parent.name] = {
+                    found.setdefault(room_of(path), {}).update({
                         str(ast.literal_eval(code)): tuple(spoken(word, names) for word in entry.args)  # type: ignore[misc]
                         for code, entry in zip(node.value.keys, node.value.values)
                         if code is not None and isinstance(entry, ast.Call)
-                    }
+                    })
                 elif isinstance(node.value, (ast.Constant, ast.BinOp)):
                     names[name] = spoken(node.value, names)
         shared = shared or names

@@ -9,8 +9,24 @@ Every provider answers in these words, whatever it is made of: a hypervisor, a c
 
 from __future__ import annotations
 
+import hashlib
+import json
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+
+FAILURES: t.Dict[str, str] = {
+    "identity_mismatch": "The machine that stands there is another one than the one that is meant; nothing was destroyed.",
+    "image_not_published": "The image that the machine shall be made from is not there, or cannot be read.",
+    "immutable_change": "An attribute was changed that a machine keeps for its whole life.",
+    "libvirt_error": "libvirt refused the request, could not serve it or did not answer; its own words are in the message.",
+    "machine_ended": "The machine ended while it started; the last lines of its console are named.",
+    "machine_missing": "The machine went away while it was worked on.",
+    "name_clash": "A machine of somebody else has this name; it is untouched.",
+    "no_space": "The file system has less room than the machine needs.",
+    "option_invalid": "An option has a value that the provider cannot work with; all of them are named, nothing was changed.",
+    "provider_disabled": "The mode of the provider is disabled, so nothing was read and nothing was changed.",
+    "timeout": "The machine did not reach its state in time; what was last seen is named.",
+}
 
 # Power of a machine. `building` is a machine that the provider still makes.
 POWERS = ("on", "off", "building")
@@ -64,3 +80,109 @@ class Unknown:
 
 
 Sighting = t.Union[Observed, NotFound, Unknown]
+
+
+KINDS = ("local_qemu", "local_nspawn")
+STATES = ("present", "running", "stopped", "absent")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The declared attributes of a machine. It holds no secret, so all of it may be written, hashed and shown.
+
+    ``image`` is a path on the host: a folder or tar with a root file system for nspawn, a qcow2 for qemu. ``kernel``, ``initrd`` and
+    ``cmdline`` boot qemu directly. ``memory_mib`` and ``disk_gib`` are sizes as they are named. ``network`` is a network of libvirt, or a bridge
+    for nspawn; empty is none. ``address`` with prefix, and ``gateway``, are for nspawn, where no DHCP server needs to be. With ``volatile``
+    whatever an nspawn machine writes is gone when it stops.
+    """
+
+    image: str = ""
+    kernel: str = ""
+    initrd: str = ""
+    cmdline: str = ""
+    memory_mib: int = 1024
+    vcpus: int = 1
+    disk_gib: int = 8
+    network: str = ""
+    address: str = ""
+    gateway: str = ""
+    volatile: bool = False
+
+
+# What a machine was made of cannot be changed under it.
+IMMUTABLE = ("image", "volatile", "disk_gib")
+# What the kind does not use is not declared, so it neither changes a hash nor makes a difference.
+_USED = {
+    "local_qemu": ("image", "kernel", "initrd", "cmdline", "memory_mib", "vcpus", "disk_gib", "network"),
+    "local_nspawn": ("image", "network", "address", "gateway", "volatile"),
+}
+
+
+def declared(kind: str, spec: Spec) -> t.Dict[str, t.Any]:
+    """The attributes that this kind of machine has; only these are written, compared and hashed."""
+    return {name: value for name, value in asdict(spec).items() if name in _USED[kind]}
+
+
+def spec_hash(kind: str, attributes: t.Mapping[str, t.Any]) -> str:
+    """``v1:<sha256>`` of the declared attributes; the same whatever their order."""
+    text = json.dumps({"kind": kind, **attributes}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return f"v1:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is wanted, in the words of a hypervisor. ``credentials`` are files on the host by the name that the guest knows them by."""
+
+    kind: str
+    identity: Identity
+    declared: t.Mapping[str, t.Any]
+    credentials: t.Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """What stands on the host: the machine with our id, the one with our name, and files of ours that no machine has.
+
+    ``by_name`` is the machine that has the name, ours or not. ``files`` says whether something of ours lies there beside a machine.
+    """
+
+    by_id: t.Optional[Observed] = None
+    by_name: t.Optional[Observed] = None
+    files: bool = False
+
+
+class Hypervisor(t.Protocol):
+    """What makes machines. Each call is safe to repeat, and whole or not done when the process is killed in it."""
+
+    def read(self, identity: Identity) -> World:
+        """What is there, by id and by name. Raises FleetError when there is no answer that can be relied on."""
+
+    def prepare(self, machine: Machine) -> None:
+        """Lay down the files of the machine, anew where a killed run has left some. Nothing is a machine by that."""
+
+    def define(self, machine: Machine) -> None:
+        """The creating call: machine and identity in one. On a machine that is there: its attributes anew; they hold from its next start on."""
+
+    def forget(self, machine: Machine) -> None:
+        """Take the credentials away from the definition, then their files."""
+
+    def start(self, machine: Machine) -> None:
+        """Power on. One that is on is left alone."""
+
+    def shutdown(self, machine: Machine) -> None:
+        """Ask the guest to power off; does not wait."""
+
+    def destroy(self, machine: Machine) -> None:
+        """Take the power away. One that is off is left alone."""
+
+    def undefine(self, machine: Machine) -> None:
+        """Let it be no machine any more."""
+
+    def clear(self, machine: Machine) -> None:
+        """Remove what files of ours are left."""
+
+    def machines(self) -> t.List[Observed]:
+        """Every machine that carries an identity of ours."""
+
+    def console(self, identity: Identity, lines: int) -> t.List[str]:
+        """The last lines that the machine has said; empty when there are none."""

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files beside a machine: credentials that nobody else reads, and consoles. Values of credentials go from file to file and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ..._core import private
+from ..._core.errors import FleetError
+from ..._core.runner import Runner
+from ..._core.visible import visible
+
+# systemd.exec(5): a credential is at most 1 MiB, and so are all of them.
+_LARGEST = 1 << 20
+_TAIL = 64 * 1024
+
+
+def copied_credentials(credentials: t.Mapping[str, str], folder: str) -> None:
+    """Copy each file into ``folder`` under the name of its credential, 0600; no folder when there are none. Raises FleetError "unsafe_path"."""
+    if not credentials:
+        return
+    private.folder(folder, 0o700)
+    for name, source in credentials.items():
+        try:
+            content = private.read(source, 0o600)
+        except FileNotFoundError as error:
+            raise FleetError(
+                "option_invalid",
+                f"spec.credentials.{name}: {source} does not exist on the host. No machine was made.",
+                remedy="Write the file first (mode 0600), or take the credential out.",
+                details={"name": name, "path": source},
+            ) from error
+        if len(content) > _LARGEST:
+            raise FleetError(
+                "option_invalid",
+                f"spec.credentials.{name}: {source} has {len(content)} bytes; systemd takes at most {_LARGEST}. No machine was made.",
+                remedy="Give a smaller file.",
+                details={"name": name, "path": source},
+            )
+        private.write(os.path.join(folder, name), content, 0o600)
+
+
+def tree_removed(run: Runner, path: str) -> None:
+    """Remove a folder with all that is in it, and nothing of another file system. One that is not there is left alone."""
+    if not os.path.lexists(path):
+        return
+    done = run(["rm", "-rf", "--one-file-system", "--", path], timeout=300)
+    if done.rc or os.path.lexists(path):
+        raise FleetError(
+            "timeout",
+            f"{path} could not be removed: {done.err.strip()[-300:] or 'it is still there'}",
+            remedy="Look at what is mounted or kept below it, then run again.",
+            details={"path": path},
+        )
+
+
+def last_lines(path: str, lines: int) -> t.List[str]:
+    """The last lines of a console, without what a terminal would obey; empty when it said nothing yet."""
+    try:
+        descriptor = private.open_file(path, os.O_RDONLY, 0o644)
+    except FileNotFoundError:
+        return []
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+        text = file.read(_TAIL).decode("utf-8", "replace")
+    kept = [str(visible(line.strip()))[:300] for line in text.splitlines() if line.strip()]
+    return kept[-lines:] if lines > 0 else []
