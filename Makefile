@@ -69,7 +69,7 @@ integration: dev ## Tests of the rooms against real servers on loopback; ARGS go
 	@exec $(PYTHON) scripts/test.py integration -- $(ARGS)
 
 faults: dev ## Every fault at every moment, every option of pg_cutover, every fault of a Swarm; hours; ARGS goes to pytest
-	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/integration/swarm tests/cutover/faults.py $(ARGS)
+	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/integration/swarm tests/integration/node_machine tests/cutover/faults.py $(ARGS)
 
 swarm: dev ## Tests of Swarm against three real managers; ARGS goes to pytest
 	@exec $(PYTHON) scripts/test.py swarm -- $(ARGS)

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import types
 from pathlib import Path
 
 from . import settings, versions
@@ -85,6 +87,15 @@ def bootstrap(tar: Path, release: str, variant: str, packages: str, *options: st
     tar.parent.mkdir(parents=True, exist_ok=True)
     new = tar.with_name(f".{tar.name}.new.tar")
     new.unlink(missing_ok=True)
-    run(["mmdebstrap", f"--variant={variant}", f"--include={packages}", *options, release, new, "http://deb.debian.org/debian",
-         f"deb http://deb.debian.org/debian-security {release}-security main"], timeout=900)
+    run(_debian().bootstrap(release, str(new), packages, *options, variant=variant), timeout=900)
     new.replace(tar)
+
+
+def _debian() -> types.ModuleType:
+    """How the collection makes a root file system of Debian; a file of the collection that needs no other one."""
+    path = settings.TREE / "plugins" / "module_utils" / "_node" / "image" / "debian.py"
+    spec = importlib.util.spec_from_file_location("bowline_debian", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
