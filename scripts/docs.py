@@ -134,11 +134,13 @@ def advice() -> Advice:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 name = node.targets[0].id
                 if name == "ADVICE" and isinstance(node.value, ast.Dict):
-                    found.setdefault(room_of(path), {}).update({
+                    said: dict[str, tuple[str, str, str]] = {
                         str(ast.literal_eval(code)): tuple(spoken(word, names) for word in entry.args)  # type: ignore[misc]
                         for code, entry in zip(node.value.keys, node.value.values)
                         if code is not None and isinstance(entry, ast.Call)
-                    })
+                    }
+                    # What the room itself says of a code goes before what a package in it does.
+                    found[room_of(path)] = {**said, **found.get(room_of(path), {})}
                 elif isinstance(node.value, (ast.Constant, ast.BinOp)):
                     names[name] = spoken(node.value, names)
         shared = shared or names

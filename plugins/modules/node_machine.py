@@ -40,6 +40,7 @@ options:
     description:
       - Declared attributes. V(image), V(disk_gib) and V(volatile) cannot change on a machine that exists; the others take effect at its next start.
       - What the kind does not use is not looked at.
+      - Without it a machine that is there stays as it is, and O(state) is about its power alone; one that is not there cannot be made.
     type: dict
     suboptions:
       image:

@@ -13,7 +13,7 @@ version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.reader, bowline.fleet.node.host]
 options:
   identity:
-    description: The one machine to read; every machine of ours without it.
+    description: The one machine to read, or who else has its name; every machine of ours without it.
     type: dict
     suboptions:
       fleet: {description: Name of the fleet., type: str, required: true}
@@ -47,6 +47,11 @@ machines:
   type: list
   elements: dict
   sample: [{provider_id: nspawn://host-1/web-1, power: 'on', identity: {node: web-1}, addresses: [10.0.0.21], details: {name: web-1}}]
+busy:
+  description: Whether a run works on the machine now, so that it may come to be, or go, in the next moment.
+  returned: success
+  type: bool
+  sample: false
 console:
   description: Last lines of the console, without what a terminal would obey.
   returned: success

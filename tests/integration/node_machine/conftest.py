@@ -99,7 +99,7 @@ class Guest:
 
     def ssh(self, address: str, *argv: str, check: bool = True):
         options = ["-i", str(self.base / "key"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
-                   "-o", "ConnectTimeout=3"]  # fmt: skip
+                   "-o", "ConnectTimeout=30"]  # fmt: skip
         done = subprocess.run(["ssh", *options, f"root@{address}", *argv], capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout.strip() if done.returncode == 0 else None

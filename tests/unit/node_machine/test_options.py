@@ -49,7 +49,7 @@ def test_disabled_asks_nobody(work):
 
 def test_all_that_is_wrong_comes_at_once():
     said = refused(node="Web_1", instance="7", spec={"image": "disk", "memory_mib": 1, "vcpus": 0, "network": "a b", "initrd": "/i", "credentials": 3})
-    for part in ("identity.name", "identity.instance_id", "spec.image", "memory_mib", "network", "spec.initrd", "spec.credentials"):
+    for part in ("identity.name", "identity.instance_id", "spec.image", "memory_mib", "spec.vcpus", "network", "spec.initrd", "spec.credentials"):
         assert part in said, part
     assert "spec.image" in refused(kind="local_nspawn", spec={})
     assert "prefix" in refused(kind="local_nspawn", spec={"image": "/i", "address": "10.0.0.2"})

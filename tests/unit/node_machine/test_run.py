@@ -15,8 +15,10 @@ import pytest
 from machines import IDS, NSPAWN, QEMU, Host, actions, params
 
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.lock import locked
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import faults
-from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.run import info
+from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import run as room
+from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.run import info, run
 
 KINDS = ("local_qemu", "local_nspawn")
 LIFE = ("present", "running", "stopped", "running", "absent")
@@ -26,6 +28,7 @@ LIFE = ("present", "running", "stopped", "running", "absent")
 def host(request, tmp_path, monkeypatch):
     # What is written is still there when a process dies; that it is there when the power goes is tested where files are written.
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    monkeypatch.setattr(room, "_PATIENCE", 0.1)
     return Host(tmp_path / "recorder", request.param)
 
 
@@ -94,12 +97,43 @@ def test_info_lists_what_is_ours(host):
     host.run(node="web-1", instance=IDS[0])
     host.run(node="web-2", instance=IDS[1])
     host.stranger("foreign")
-    asked = {"kind": host.kind, "mode": "recorder", "identity": None, "fleet": "lab", "console_lines": 0}
+    asked = {"kind": host.kind, "folder": host.folder, "mode": "recorder", "identity": None, "fleet": "lab", "console_lines": 0}
     listed = info(asked, lambda _mode: host.recorder(), {})
     assert [one["details"]["name"] for one in listed["machines"]] == ["web-1", "web-2"] and listed["changed"] is False
     one = info({**asked, "identity": params()["identity"], "console_lines": 5}, lambda _mode: host.recorder(), {})
     assert len(one["machines"]) == 1 and one["console"]
+    assert one["busy"] is False
+    # Who has the name is shown, whoever it is; his console is not read.
+    foreign = info({**asked, "identity": {**params()["identity"], "node": "foreign"}, "console_lines": 5}, lambda _mode: host.recorder(), {})
+    assert foreign["machines"][0]["identity"] is None or foreign["machines"][0]["details"]["name"] == "web-1"
+    assert foreign["console"] == []
     assert info({**asked, "fleet": "other"}, lambda _mode: host.recorder(), {})["machines"] == []
+
+
+def test_without_a_spec_a_machine_stays_as_it_is(host):
+    """Power alone: nothing is compared, and nothing is made of nothing."""
+    for state in ("present", "running", "stopped"):
+        with pytest.raises(FleetError) as caught:
+            run_without_spec(host, state)
+        assert caught.value.code == "machine_missing"
+    host.run()
+    before = host.records()[0]
+    assert actions(run_without_spec(host, "stopped")) == ["stop"] and actions(run_without_spec(host, "running")) == ["start"]
+    assert host.records()[0] == before
+    assert run_without_spec(host, "absent")["machine"] is None and run_without_spec(host, "absent")["changed"] is False
+
+
+def run_without_spec(host, state):
+    return run({**params(host.kind, folder=host.folder, state=state), "spec": None}, lambda _mode: host.recorder(), {})
+
+
+def test_a_machine_that_is_worked_on_is_busy(host):
+    asked = {"kind": host.kind, "folder": host.folder, "mode": "recorder", "identity": params()["identity"], "fleet": None, "console_lines": 0}
+    with locked(os.path.join(host.folder, host.kind, "web-1")):
+        seen = info(asked, lambda _mode: host.recorder(), {})
+        with pytest.raises(FleetError) as caught:
+            run({**params(host.kind, folder=host.folder), "wait_timeout": 0}, lambda _mode: host.recorder(), {})
+    assert seen["busy"] is True and caught.value.code == "locked" and host.records() == []
 
 
 class Deaf:
@@ -113,8 +147,6 @@ class Deaf:
 
 
 def test_a_guest_that_does_not_power_off(host):
-    from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.run import run
-
     host.run()
     wanted = params(host.kind, folder=host.folder, state="stopped", wait_timeout=0)
     with pytest.raises(FleetError) as caught:

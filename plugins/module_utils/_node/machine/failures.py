@@ -38,8 +38,8 @@ ADVICE = {
         "Disk and identity are kept, and no second machine was made.",
     ),
     "machine_missing": Advice(
-        "Somebody removed the machine between two steps of this run.",
-        "Find out who; then run again. It is made anew, with the same id.",
+        "Somebody removed the machine, before this run or between two of its steps; and without `spec` it cannot be made anew.",
+        "Find out who; then run again with `spec`: it is made anew, with the same id.",
         STEP,
     ),
     "name_clash": Advice(

@@ -20,7 +20,7 @@ FAILURES: t.Dict[str, str] = {
     "immutable_change": "An attribute was changed that a machine keeps for its whole life.",
     "libvirt_error": "libvirt refused the request, could not serve it or did not answer; its own words are in the message.",
     "machine_ended": "The machine ended while it started; the last lines of its console are named.",
-    "machine_missing": "The machine went away while it was worked on.",
+    "machine_missing": "There is no such machine, or it went away while it was worked on.",
     "name_clash": "A machine of somebody else has this name; it is untouched.",
     "no_space": "The file system has less room than the machine needs.",
     "option_invalid": "An option has a value that the provider cannot work with; all of them are named, nothing was changed.",
@@ -73,7 +73,8 @@ class NotFound:
 
 @dataclass(frozen=True)
 class Unknown:
-    """No answer that can be relied on. ``code`` is one of auth, rate_limit, transient, unsupported, disabled; never read as NotFound."""
+    """No answer that can be relied on. ``code`` is one of auth, rate_limit, quota, conflict, transient, unsupported, disabled; never read
+    as NotFound."""
 
     code: str
     message: str

@@ -12,7 +12,7 @@ import os
 import re
 import typing as t
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ..._core.errors import FleetError
 from .model import Identity, Machine, Spec, declared, spec_hash
@@ -31,7 +31,10 @@ Params = t.Mapping[str, t.Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """``drop_credentials``: the machine shall have none any more. ``timeout`` in seconds for a guest to power off."""
+    """``drop_credentials``: the machine shall have none any more. ``timeout`` in seconds for a guest to power off.
+
+    Without ``attributes`` nothing is declared: the machine stays as it is, and one that is not there cannot be made.
+    """
 
     machine: Machine
     state: str
@@ -39,6 +42,7 @@ class Asked:
     drop_credentials: bool
     force: bool
     timeout: float
+    attributes: bool = True
 
 
 def asked(params: Params, environment: t.Mapping[str, str]) -> Asked:
@@ -48,10 +52,11 @@ def asked(params: Params, environment: t.Mapping[str, str]) -> Asked:
     given: Params = params.get("spec") or {}
     kind, state = str(params["kind"]), str(params["state"])
     identity = _identity(params["identity"], faults)
-    spec = Spec(**{name: given.get(name) or default for name, default in Spec().__dict__.items()})
+    spec = spec_of(given)
     credentials = _credentials(given.get("credentials"), faults)
-    if state != "absent":
-        faults += _spec_faults(kind, spec)
+    named_spec = params.get("spec") is not None
+    if state != "absent" and named_spec:
+        faults += spec_faults(kind, spec)
     if params["wait_timeout"] < 0:
         faults.append("wait_timeout: is below 0.")
     refuse(faults)
@@ -59,7 +64,7 @@ def asked(params: Params, environment: t.Mapping[str, str]) -> Asked:
     hashed = identity.spec_hash or spec_hash(kind, attributes)
     named = Identity(identity.fleet, identity.instance_id, identity.node, identity.name, hashed, identity.generation)
     machine = Machine(kind, named, attributes, credentials or {})
-    return Asked(machine, state, mode, credentials is None, bool(params["force"]), float(params["wait_timeout"]))
+    return Asked(machine, state, mode, credentials is None, bool(params["force"]), float(params["wait_timeout"]), named_spec)
 
 
 def mode_of(params: Params, environment: t.Mapping[str, str]) -> str:
@@ -128,7 +133,13 @@ def _credentials(given: t.Any, faults: t.List[str]) -> t.Optional[t.Dict[str, st
     return {str(name): str(path) for name, path in given.items()}
 
 
-def _spec_faults(kind: str, spec: Spec) -> t.List[str]:
+def spec_of(given: Params) -> Spec:
+    """The attributes with their defaults; what is no attribute is left out."""
+    return Spec(**{name: default if given.get(name) is None else given[name] for name, default in asdict(Spec()).items()})
+
+
+def spec_faults(kind: str, spec: Spec) -> t.List[str]:
+    """One sentence for each attribute that a machine of this kind cannot have; each begins with its field."""
     faults = [f"spec.{name}: {value!r} is no absolute path." for name, value in (("image", spec.image), ("kernel", spec.kernel), ("initrd", spec.initrd))
               if value and (not os.path.isabs(value) or re.search(r"[\x00-\x1f]", value))]  # fmt: skip
     if kind == "local_nspawn":

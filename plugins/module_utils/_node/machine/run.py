@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ..._core.errors import FleetError
 from ..._core.lock import locked
@@ -25,6 +25,8 @@ from .tape import Tape
 
 Params = t.Mapping[str, t.Any]
 Factory = t.Callable[[str], Hypervisor]
+# Seconds to wait for another run that works on the same machine.
+_PATIENCE = 10.0
 
 
 def factory(params: Params, run: Runner) -> Factory:
@@ -46,11 +48,13 @@ def run(params: Params, make: Factory, environment: t.Mapping[str, str], check: 
     wanted = asked(params, environment)
     _refuse_disabled(wanted.mode)
     identity = wanted.machine.identity
-    place = os.path.join(str(params["folder"]), wanted.machine.kind, identity.name)
+    place = _place(params, identity.name)
     tape = Tape(make(wanted.mode))
-    with contextlib.nullcontext() if check else locked(place, wanted.timeout):
+    with contextlib.nullcontext() if check else locked(place, max(wanted.timeout, _PATIENCE)):
         world = tape.read(identity)
         before = owned(identity, world)
+        if not wanted.attributes:
+            wanted = _as_it_is(wanted, before)
         steps = plan(wanted.state, wanted.machine, wanted.drop_credentials, world)
         if check or not steps:
             after = predicted(wanted, before, steps)
@@ -78,18 +82,52 @@ def info(params: Params, make: Factory, environment: t.Mapping[str, str]) -> t.D
     _refuse_disabled(mode)
     identity = identity_of(params["identity"]) if params.get("identity") else None
     hypervisor = make(mode)
-    if identity is not None:
-        found = owned(identity, hypervisor.read(identity))
-        machines = [found] if found else []
-    else:
+    if identity is None:
         machines = [one for one in hypervisor.machines() if not params.get("fleet") or (one.identity and one.identity.fleet == params["fleet"])]
+        return {"changed": False, "mode": mode, "machines": [asdict(one) for one in machines], "console": [], "busy": False}
+    # Before it is read: what a run makes that ends meanwhile is seen, then.
+    busy = _busy(_place(params, identity.name))
+    world = hypervisor.read(identity)
+    found = world.by_id or world.by_name
+    ours = found is not None and stranger(identity, World(by_name=found)) is None
     lines = int(params.get("console_lines") or 0)
     return {
         "changed": False,
         "mode": mode,
-        "machines": [asdict(one) for one in machines],
-        "console": hypervisor.console(identity, lines) if identity is not None else [],
+        "machines": [] if found is None else [asdict(found)],
+        "console": hypervisor.console(identity, lines) if ours and lines else [],
+        "busy": busy,
     }
+
+
+def _place(params: Params, name: str) -> str:
+    return os.path.join(str(params["folder"]), str(params["kind"]), name)
+
+
+def _busy(place: str) -> bool:
+    """Whether a run works on this machine now, so that it may come to be or go away in the next moment."""
+    try:
+        with locked(place, 0.0):
+            return False
+    except FleetError as error:
+        if error.code != "locked":
+            raise
+        return True
+
+
+def _as_it_is(wanted: Asked, found: t.Optional[Observed]) -> Asked:
+    """The same with the attributes and the identity that the machine has. Raises FleetError "machine_missing" where one would have to be made."""
+    identity = wanted.machine.identity
+    if found is not None and found.identity is not None:
+        return replace(wanted, machine=replace(wanted.machine, identity=found.identity, declared=dict(found.details.get("declared") or {})))
+    if wanted.state != "absent":
+        raise FleetError(
+            "machine_missing",
+            f"No machine has the id {identity.instance_id} ({identity.name}), and without spec none can be made. Nothing was changed.",
+            remedy="Give spec, or find out who removed the machine.",
+            details={"instance_id": identity.instance_id},
+        )
+    return wanted
 
 
 def predicted(wanted: Asked, before: t.Optional[Observed], steps: t.Sequence[Step]) -> t.Optional[Observed]:
