@@ -81,12 +81,18 @@ class Guest:
             self._network = self._virsh("net-start", "default").returncode == 0
 
     def stop(self) -> None:
-        drive.elsewhere([drive.params("local_qemu", self.folder, "absent", uri=self.uri)])
-        if self._network:
-            self._virsh("net-destroy", "default")
-        for daemon in reversed(self._daemons):
-            daemon.terminate()
-            daemon.wait(20)
+        try:
+            drive.elsewhere([drive.params("local_qemu", self.folder, "absent", uri=self.uri)])
+        finally:
+            # Whatever the module has left, when it is the module that fails.
+            if "web-1" in self._virsh("list", "--all", "--name").stdout.split():
+                self._virsh("destroy", "web-1")
+                self._virsh("undefine", "web-1")
+            if self._network:
+                self._virsh("net-destroy", "default")
+            for daemon in reversed(self._daemons):
+                daemon.terminate()
+                daemon.wait(20)
 
     def address(self, rig, given) -> str:
         """The address that the guest has got, as the module reads it, once SSH answers there."""

@@ -114,6 +114,11 @@ def test_a_folder_of_somebody_else_is_seen_and_left(tmp_path, image):
     with pytest.raises(FleetError) as caught:
         hypervisor.define(wanted)
     assert caught.value.code == "name_clash" and (foreign / "theirs").exists()
+    # A rename would put ours in the place of a folder that is empty.
+    (foreign / "theirs").unlink()
+    with pytest.raises(FleetError) as caught:
+        hypervisor.define(wanted)
+    assert caught.value.code == "name_clash" and os.listdir(foreign) == []
     # A record that says something else than an identity is nobody's.
     (foreign / "identity.json").write_text(json.dumps({"identity": {"fleet": "lab"}}), encoding="utf-8")
     assert hypervisor.read(wanted.identity).by_id is None
@@ -136,6 +141,17 @@ def test_nothing_is_written_through_a_link_of_the_image(tmp_path, image, place):
         made(tmp_path, image, address="10.0.0.2/24")
     assert caught.value.code == "unsafe_path"
     assert [path for path in outside.rglob("*") if path.is_file()] == []
+
+
+def test_a_change_writes_nothing_into_a_guest_that_may_run(tmp_path, image):
+    """Its root file system is the guest's; the address is written there at the next start."""
+    hypervisor, _wanted = made(tmp_path, image)
+    root = tmp_path / "m" / "nspawn" / "web-1" / "root"
+    before = sorted(str(path) for path in root.rglob("*"))
+    changed = machine(image, address="10.0.0.9/24")
+    hypervisor.define(changed)
+    assert sorted(str(path) for path in root.rglob("*")) == before
+    assert hypervisor.read(changed.identity).by_id.details["declared"]["address"] == "10.0.0.9/24"
 
 
 def test_a_link_in_place_of_the_host_name_is_replaced(tmp_path, image):

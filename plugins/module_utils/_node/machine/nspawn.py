@@ -82,10 +82,7 @@ class Nspawn:
     def define(self, machine: Machine) -> None:
         place, new = self._at(machine.identity.name), self._new(machine.identity)
         if os.path.exists(os.path.join(place, "identity.json")):
-            created = self._kept(machine.identity.name).get("created_at")
-            if not machine.declared["volatile"]:
-                _equip(os.path.join(place, "root"), machine)
-            self._write_identity(place, machine, created)
+            self._write_identity(place, machine, self._kept(machine.identity.name).get("created_at"))
             return
         if os.path.lexists(place):
             raise _taken(machine.identity.name, place)
@@ -116,6 +113,9 @@ class Nspawn:
             return
         if shutil.which("systemd-nspawn") is None:
             raise FleetError("tool_missing", "systemd-nspawn was not found on the host.", remedy="Install the package systemd-container.")
+        if not machine.declared["volatile"]:
+            # Only while it is off: a guest that runs could swap a folder for a link between a look and a write.
+            _equip(self._at(identity.name, "root"), machine)
         argv, console = self._argv(machine), self._at(identity.name, "console.log")
         if self._machined:
             unit = ["systemd-run", "--quiet", "--collect", f"--unit=bowline-machine-{identity.name}", "-p", "Delegate=yes", "-p", "KillMode=mixed"]

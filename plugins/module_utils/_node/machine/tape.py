@@ -35,7 +35,6 @@ class Tape:
 
     def until_off(self, machine: Machine, seconds: float) -> World:
         """Ask again and read until the machine is off or gone; one entry, however often that is. Raises FleetError "timeout"."""
-
         identity, again = machine.identity, Deadline(_AGAIN)
 
         def look() -> World:
@@ -55,6 +54,8 @@ class Tape:
             world = wait_for(look, off, Deadline(seconds), what=f"{identity.name} to power off", interval=0.2, remedy=remedy)
         except FleetError as error:
             self._write("read", {"name": identity.name}, error.code)
+            if error.code != "timeout":
+                raise
             raise FleetError("timeout", f"{identity.name} did not power off within {seconds:g} s; it is still on.", remedy=remedy) from error
         self._write("read", {"name": identity.name}, seen(world, identity))
         return world
