@@ -101,7 +101,7 @@ class Guest:
             found = rig.elsewhere([given])["results"][0]["machine"]["addresses"]
             return found[0] if found and self.ssh(found[0], "true", check=False) is not None else ""
 
-        return wait(reachable, 400, "the guest to answer SSH")
+        return wait(reachable, 900, "the guest to answer SSH")
 
     def ssh(self, address: str, *argv: str, check: bool = True):
         options = ["-i", str(self.base / "key"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",

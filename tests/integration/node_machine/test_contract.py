@@ -62,6 +62,22 @@ def test_libvirt_keeps_name_and_id_apart(tmp_path, rig):
     assert still["changed"] is False and still["machine"]["power"] == "on"
 
 
+def test_a_disk_whose_definition_was_lost_is_not_written_over(tmp_path, rig):
+    """The mock forgets its domains with its process, as a libvirt does that was installed anew: the disk comes back with what was on it."""
+    spec = disk(tmp_path / "base")
+    folder = tmp_path / "m"
+    path = folder / "qemu" / rig.IDS[0] / "disk.qcow2"
+    rig.elsewhere([rig.params("local_qemu", folder, spec=spec)])
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 64k", str(path)], check=True, capture_output=True)
+    written = path.read_bytes()
+    again = rig.elsewhere([rig.params("local_qemu", folder, spec=spec)])["results"][0]
+    assert [step["action"] for step in again["plan"]] == ["prepare", "define", "start"] and path.read_bytes() == written
+    larger, other = rig.elsewhere([rig.params("local_qemu", folder, spec={**spec, "disk_gib": 20}),
+                                   rig.params("local_qemu", folder, "absent", uri="test:///default?x=1")])["results"]  # fmt: skip
+    assert larger["failure"] == "immutable_change" and other["failure"] == "identity_mismatch" and path.read_bytes() == written
+    assert rig.elsewhere([rig.params("local_qemu", folder, "absent")])["results"][0]["changed"] and not path.exists()
+
+
 def test_a_missing_base_and_a_silent_libvirt_are_told(tmp_path, rig):
     spec = {"image": str(tmp_path / "none.qcow2")}
     runs = [rig.params("local_qemu", tmp_path / "m", spec=spec), rig.params("local_qemu", tmp_path / "m", uri="nothing:///x", spec=spec)]

@@ -58,7 +58,7 @@ def inside(pid: int, *argv: str) -> str:
     return subprocess.run(["nsenter", "--target", str(pid), "--all", *argv], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def until(condition, seconds: float = 40):
+def until(condition, seconds: float = 120):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not come"

@@ -20,7 +20,7 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import 
 from ansible_collections.bowline.fleet.plugins.module_utils._node.image import debian, tree
 from ansible_collections.bowline.fleet.plugins.module_utils._node.image.model import Recipe
 from ansible_collections.bowline.fleet.plugins.module_utils._node.image.run import run
-from ansible_collections.bowline.fleet.plugins.module_utils._node.image.shelf import backing
+from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.files import overlay
 
 RECIPE = Recipe("debian-12", "local_nspawn", "bookworm", ("curl",), debian.MIRROR, debian.SECURITY, 2, "x86_64")
 QEMU = replace(RECIPE, kind="local_qemu")
@@ -161,7 +161,7 @@ def test_a_build_that_fails_leaves_what_is_there(shop):
 
 def qcow2(path: Path, base: str) -> None:
     path.parent.mkdir(parents=True)
-    path.write_bytes(struct.pack(">4sIQI", b"QFI\xfb", 3, 104, len(base)).ljust(104, b"\0") + base.encode())
+    path.write_bytes(struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 104, len(base), 16, 4 << 30).ljust(104, b"\0") + base.encode())
 
 
 def test_an_image_that_machines_need_is_kept(shop, tmp_path):
@@ -178,12 +178,13 @@ def test_an_image_that_machines_need_is_kept(shop, tmp_path):
     assert os.path.exists(image["image"])
 
 
-def test_a_real_overlay_names_its_base(tmp_path):
-    assert backing(str(tmp_path / "none")) == ""
-    (tmp_path / "short").write_bytes(b"QFI")
-    assert backing(str(tmp_path / "short")) == ""
+def test_an_overlay_names_its_base_and_size(tmp_path):
+    assert overlay(str(tmp_path / "none")) == ("", 0)
+    for content in (b"QFI", b"\0" * 64):
+        (tmp_path / "other").write_bytes(content)
+        assert overlay(str(tmp_path / "other")) == ("", 0)
     qcow2(tmp_path / "x" / "d", "/base")
-    assert backing(str(tmp_path / "x" / "d")) == "/base"
+    assert overlay(str(tmp_path / "x" / "d")) == ("/base", 4 << 30)
 
 
 def test_where_images_lie(shop, tmp_path):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import typing as t
 
 from ..._core import private
 from ..._core.errors import FleetError
 from ..._core.runner import Runner
-from ..machine.files import tree_removed
+from ..machine.files import overlay, tree_removed
 from . import tree
 from .debian import bootstrap
 from .model import Built, Recipe, Seen
@@ -115,26 +114,13 @@ def users(machines: str, folder: str) -> t.List[str]:
     found = []
     disks, containers = os.path.join(machines, "qemu"), os.path.join(machines, "nspawn")
     for name in sorted(os.listdir(disks)) if os.path.isdir(disks) else []:
-        if _below(backing(os.path.join(disks, name, "disk.qcow2")), folder):
+        if _below(overlay(os.path.join(disks, name, "disk.qcow2"))[0], folder):
             found.append(name)
     for name in sorted(os.listdir(containers)) if os.path.isdir(containers) else []:
         declared = _json(os.path.join(containers, name, "identity.json")).get("declared") or {}
         if declared.get("volatile") and _below(str(declared.get("image") or ""), folder):
             found.append(name)
     return found
-
-
-def backing(path: str) -> str:
-    """The file that a qcow2 is laid over; empty for none. Its header: https://www.qemu.org/docs/master/interop/qcow2.html#header"""
-    try:
-        with open(path, "rb") as file:
-            magic, _version, offset, length = struct.unpack(">4sIQI", file.read(20))
-            if magic != b"QFI\xfb" or not offset or length > 1023:
-                return ""
-            file.seek(offset)
-            return file.read(length).decode("utf-8", "surrogateescape")
-    except (OSError, struct.error):
-        return ""
 
 
 def _below(path: str, folder: str) -> bool:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import typing as t
 
 from ..._core import private
@@ -69,3 +70,19 @@ def last_lines(path: str, lines: int) -> t.List[str]:
         text = file.read(_TAIL).decode("utf-8", "replace")
     kept = [str(visible(line.strip()))[:300] for line in text.splitlines() if line.strip()]
     return kept[-lines:] if lines > 0 else []
+
+
+def overlay(path: str) -> t.Tuple[str, int]:
+    """The file that a qcow2 is laid over, and its size in bytes for the guest; empty and 0 for what is no such disk.
+
+    Its header: https://www.qemu.org/docs/master/interop/qcow2.html#header
+    """
+    try:
+        with open(path, "rb") as file:
+            magic, _version, offset, length, _cluster_bits, size = struct.unpack(">4sIQIIQ", file.read(32))
+            if magic != b"QFI\xfb" or length > 1023:
+                return "", 0
+            file.seek(offset)
+            return file.read(length).decode("utf-8", "surrogateescape") if offset else "", int(size)
+    except (OSError, struct.error):
+        return "", 0

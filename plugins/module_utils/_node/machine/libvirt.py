@@ -22,7 +22,7 @@ from ..._core.errors import FleetError
 from ..._core.runner import Runner
 from ..._core.wait import Deadline, wait_for
 from . import domain as xml
-from .files import copied_credentials, last_lines, tree_removed
+from .files import copied_credentials, last_lines, overlay, tree_removed
 from .model import Identity, Machine, Observed, World
 
 # A guest of KVM that has said nothing for so long will say nothing: the device was there, and the processor does not do it.
@@ -37,7 +37,7 @@ class Libvirt:
     """`Hypervisor` over libvirt at ``uri``. ``accel`` is auto, kvm or tcg. ``notes`` say what had to be decided on the way."""
 
     def __init__(self, folder: str, run: Runner, uri: str = "qemu:///system", accel: str = "auto", silence: float = SILENCE) -> None:
-        self._base, self._run, self._accel, self._silence = os.path.join(folder, "qemu"), run, accel, silence
+        self._base, self._run, self._uri, self._accel, self._silence = os.path.join(folder, "qemu"), run, uri, accel, silence
         self.notes: t.List[str] = []
         self._library = library()
         # Errors are raised; the library would print them as well.
@@ -50,6 +50,7 @@ class Libvirt:
 
     def read(self, identity: Identity) -> World:
         folder = self._folder(identity.instance_id)
+        self._refuse_other_libvirt(folder)
         by_id, by_name = self._find(identity.instance_id), self._find("", identity.name)
         return World(
             by_id=None if by_id is None else self._observed(by_id),
@@ -68,22 +69,25 @@ class Libvirt:
     # --- making and unmaking
 
     def prepare(self, machine: Machine) -> None:
+        """A disk that lies there is kept: it is as new, or it is that of a machine whose definition was lost, with all that it has written."""
         folder, image = self._folder(machine.identity.instance_id), machine.declared["image"]
-        new = f"{folder}.new"
-        tree_removed(self._run, new)
-        tree_removed(self._run, folder)
         # qemu runs as a user of its own, which has to come by; libvirt gives it the files themselves (security_driver dac).
         private.folder(self._base, 0o755)
+        if os.path.isdir(folder):
+            self._refuse_other_disk(machine, folder)
+            tree_removed(self._run, os.path.join(folder, "credentials"))
+            self._hand_over(machine, folder)
+            return
+        new = f"{folder}.new"
+        tree_removed(self._run, new)
         private.folder(new, 0o711)
         os.chmod(new, 0o711)
         if image:
             self._overlay(image, os.path.join(new, "disk.qcow2"), machine.declared["disk_gib"])
             os.chmod(os.path.join(new, "disk.qcow2"), 0o600)
-        if not self._mock:
-            copied_credentials(machine.credentials, os.path.join(new, "credentials"))
-            if machine.credentials:
-                os.chmod(os.path.join(new, "credentials"), 0o711)
+        self._hand_over(machine, new)
         private.write(os.path.join(new, "console.log"), b"", 0o600)
+        private.write(os.path.join(new, "uri"), f"{self._uri}\n".encode(), 0o600)
         os.rename(new, folder)
 
     def define(self, machine: Machine) -> None:
@@ -245,6 +249,38 @@ class Libvirt:
         return "kvm" if able else "qemu"
 
     # --- files
+
+    def _hand_over(self, machine: Machine, folder: str) -> None:
+        if not self._mock and machine.credentials:
+            copied_credentials(machine.credentials, os.path.join(folder, "credentials"))
+            os.chmod(os.path.join(folder, "credentials"), 0o711)
+
+    def _refuse_other_disk(self, machine: Machine, folder: str) -> None:
+        path = os.path.join(folder, "disk.qcow2")
+        wanted = (machine.declared["image"], machine.declared["disk_gib"] << 30) if machine.declared["image"] else ("", 0)
+        seen = overlay(path)
+        if seen != wanted:
+            raise FleetError(
+                "immutable_change",
+                f"{path} is there from before, of {seen[1] >> 30} GiB over {seen[0] or 'nothing'}, and another one is asked for. It is kept as it is, and no"
+                " machine was made.",
+                remedy="Take the old values back to have its machine again; or let it go with state=absent, then run again.",
+                details={"path": path, "image": seen[0]},
+            )
+
+    def _refuse_other_libvirt(self, folder: str) -> None:
+        """Another libvirt of this host may have a machine on these files, which nothing here would show."""
+        try:
+            laid = private.read(os.path.join(folder, "uri"), 0o600).decode("utf-8", "replace").strip()
+        except FileNotFoundError:
+            return
+        if laid != self._uri:
+            raise FleetError(
+                "identity_mismatch",
+                f"The files in {folder} belong to a machine of {laid}, and {self._uri} was asked. Nothing was changed.",
+                remedy=f"Give uri={laid}, or another folder, or an instance id of its own.",
+                details={"folder": folder, "uri": laid},
+            )
 
     def _overlay(self, image: str, path: str, gib: int) -> None:
         if not os.path.isfile(image):
