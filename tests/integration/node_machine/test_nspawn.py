@@ -174,6 +174,16 @@ def test_a_machine_whose_nspawn_was_killed_is_still_known(rig, image, machines):
     assert process.container(rig.IDS[0]) is None
 
 
+def test_the_same_id_in_another_folder_is_no_second_machine(rig, image, machines, tmp_path):
+    """One id, one process: what runs from another folder is seen by its first process, and left alone."""
+    spec = {"image": image, "volatile": True}
+    rig.drive([rig.params("local_nspawn", machines, spec=spec)])
+    first = process.container(rig.IDS[0])
+    for state in ("running", "absent"):
+        assert rig.drive([rig.params("local_nspawn", tmp_path / "other", state, spec=spec)])["results"][0]["failure"] == "identity_mismatch"
+    assert process.container(rig.IDS[0]) == first and not (tmp_path / "other" / "nspawn").exists()
+
+
 def test_a_root_that_does_not_boot_is_told_with_its_last_words(rig, tmp_path, machines):
     empty = tmp_path / "empty"
     (empty / "usr").mkdir(parents=True)

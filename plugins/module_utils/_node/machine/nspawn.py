@@ -50,6 +50,13 @@ class Nspawn:
 
     def read(self, identity: Identity) -> World:
         found = self._observed(identity.name)
+        if found is None and process.container(identity.instance_id):
+            raise FleetError(
+                "identity_mismatch",
+                f"A container with the id {identity.instance_id} runs on this host, and {self._base} has no machine {identity.name}. Nothing was changed.",
+                remedy="It was made with another folder or by somebody else: give that folder, or an instance id of its own.",
+                details={"instance_id": identity.instance_id},
+            )
         return World(
             # A folder that has our name and an identity is the one that is meant; else our id may stand under another name.
             by_id=found if found is not None and found.identity is not None else self._with_id(identity.instance_id),
