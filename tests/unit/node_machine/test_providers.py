@@ -192,8 +192,10 @@ def test_a_machine_that_a_run_works_on_may_come_late():
     assert call.parse({"machines": []}) == NotFound(final=False)
 
 
-@pytest.mark.parametrize("given", [None, 3, {}, {"provider_id": "x", "power": "on"}, {"provider_id": "", "power": "on", "identity": None},
-                                   {"provider_id": "x", "power": "melting", "identity": None}, {"provider_id": "x", "power": "on", "identity": {"fleet": "a"}}])  # fmt: skip
+@pytest.mark.parametrize("given", [
+    None, 3, {}, {"provider_id": "x", "power": "on"}, {"provider_id": "", "power": "on", "identity": None},
+    {"provider_id": "x", "power": "melting", "identity": None}, {"provider_id": "x", "power": "on", "identity": {"fleet": "a"}},
+])  # fmt: skip
 def test_what_is_no_machine(given):
     assert isinstance(observed(given), Unknown)
 

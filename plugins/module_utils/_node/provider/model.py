@@ -86,7 +86,8 @@ def troubled(result: Result) -> t.Optional[Unknown]:
         return Unknown("transient", f"The host did not answer: {result.get('msg', '')}")
     if result.get("failed"):
         failure = result.get("failure") or {}
-        return Unknown(_CLASSES.get(str(failure.get("code")), "transient"), str(failure.get("message") or result.get("msg") or "It failed and said nothing."))
+        said = failure.get("message") or result.get("msg") or "It failed and said nothing."
+        return Unknown(_CLASSES.get(str(failure.get("code")), "transient"), str(said))
     return None
 
 
