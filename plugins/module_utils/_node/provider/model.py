@@ -95,8 +95,10 @@ def observed(given: t.Any) -> t.Union[Observed, Unknown]:
     """A machine as a result has it. What lacks a part, or has a power that is none, is `Unknown`: half an answer is none."""
     try:
         whose = given["identity"]
-        identity = None if whose is None else Identity(
-            str(whose["fleet"]), str(whose["instance_id"]), str(whose["node"]), str(whose["name"]), str(whose["spec_hash"]), int(whose["generation"]))  # fmt: skip
+        identity = None
+        if whose is not None:
+            fleet, instance_id, node, name, spec_hash = (str(whose[word]) for word in ("fleet", "instance_id", "node", "name", "spec_hash"))
+            identity = Identity(fleet, instance_id, node, name, spec_hash, int(whose["generation"]))
         created = given.get("created_at")
         found = Observed(str(given["provider_id"]), str(given["power"]), identity, tuple(map(str, given.get("addresses") or ())),
                          str(given.get("address_source") or ""), None if created is None else float(created), dict(given.get("details") or {}))  # fmt: skip
