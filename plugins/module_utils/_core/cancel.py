@@ -25,7 +25,8 @@ def decision(looks: t.Sequence[Look], sources: t.Sequence[str]) -> dict[str, t.A
     """
     serving = serving_of(looks)
     told = {str(look.get("side")): look["pair"] for look in looks if (look.get("pair") or {}).get("serving")}
-    edge = next(((look.get("edge") or {}).get("edge") or {} for look in looks if look.get("side") == "legacy"), {})
+    answer = _edge_of_legacy(looks)
+    edge = answer.get("edge") or {}
     epochs = [str(epoch) for pair in told.values() for epoch in (pair.get("epoch") or {}).values() if epoch]
     return {
         "serving": serving,
@@ -50,7 +51,24 @@ def _findings(serving: str, looks: t.Sequence[Look], told: t.Mapping[str, t.Any]
         why = "; ".join(not_read(looks)) or "no answer"
         remedy = f"Start the old server, and the new one if it served last; then run {command}.cancel again"
         return [_finding("unreachable", f"Which side serves could not be read ({why}). Nothing was changed.", remedy)]
-    return []
+    return _edge_not_read(looks, command)
+
+
+def _edge_of_legacy(looks: t.Sequence[Look]) -> Look:
+    """What traffic_edge_info answered on legacy: with ``edge``, which is None where there is none; without it when it could not be read."""
+    return next((look.get("edge") or {} for look in looks if look.get("side") == "legacy"), {})
+
+
+def _edge_not_read(looks: t.Sequence[Look], command: str) -> list[dict[str, str]]:
+    """An edge that may hold the clients, or send them to the new side: nobody may take it for one that is not in the path."""
+    answer = _edge_of_legacy(looks)
+    if "edge" in answer:
+        return []
+    failure = answer.get("failure") or {}
+    why = "; ".join(not_read([{**look, "pair": {}} for look in looks if look.get("side") == "legacy"])) or "no answer"
+    message = f"Whether the edge of legacy stands in the path of the clients could not be read ({why}). Nothing was changed."
+    first = str(failure.get("remedy") or "Make the host of legacy's edge answer").rstrip(".")
+    return [_finding(str(failure.get("code") or "unreachable"), message, f"{first}; then run {command}.cancel again")]
 
 
 def _finding(code: str, message: str, remedy: str) -> dict[str, str]:

@@ -53,6 +53,16 @@ def test_once_the_new_side_serves_it_is_refused_with_what_to_type(stage):
     assert re.search(r"K1 failed with conflict; new serves at .* Next: ansible-playbook \S+ \S+ bowline.fleet.rollback, which loses no row", words(out)), out
 
 
+def test_an_edge_that_cannot_be_read_is_not_taken_for_one_that_is_out_of_the_path(stage):
+    """It may hold the clients or send them to the new side, so nothing is taken away, not even the pair of databases."""
+    stage.facts(fails=["traffic_edge_info"])
+    code, out = stage.run("cancel")
+    assert code == 2
+    assert order(stage) == []
+    assert "Whether the edge of legacy stands in the path of the clients could not be read (host of legacy: traffic_edge_info)." in words(out), out
+    assert re.search(r"K1 failed with staged; legacy serves at .*, whether the edge of legacy and new holds clients could not be read", words(out)), out
+
+
 def test_what_the_databases_refuse_is_told_before_anything_else_is_touched(stage):
     stage.facts(fails=["pg_cutover absent"])
     code, out = stage.run("cancel")

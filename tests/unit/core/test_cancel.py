@@ -32,7 +32,6 @@ def pair(serving: str, phase: str = "armed", **more: object) -> dict:
     pytest.param(looks(pair("legacy"), pair("legacy"), {"edge": {**IN["edge"], "hold": 3}}), {"release": True}, id="hold"),
     pytest.param(looks(pair("legacy"), pair("legacy"), {"edge": {**IN["edge"], "route": "peer"}}), {"release": True}, id="route"),
     pytest.param(looks(pair("legacy"), pair("legacy"), {"edge": None}), {"release": False}, id="no edge"),
-    pytest.param(looks(pair("legacy"), pair("legacy"), {"unreachable": True}), {"release": False}, id="edge not read"),
 ])
 def test_a_move_is_given_up_while_legacy_serves(seen, expected):
     found = decision(seen, ["inventories/mine"])
@@ -50,11 +49,28 @@ def test_a_move_is_given_up_while_legacy_serves(seen, expected):
     pytest.param(looks(pair("unknown", "split_brain"), pair("unknown", "split_brain")), "split_brain",
                  "run nothing; pg_cutover_info names the facts of both servers, and docs/runbooks/cutover.md says which one to fence by hand",
                  id="contradiction"),
+    pytest.param(looks(pair("legacy"), pair("legacy"), {"unreachable": True, "msg": "no route"}), "unreachable",
+                 "Make the host of legacy's edge answer; then run ansible-playbook -i inventories/mine bowline.fleet.cancel again", id="edge not read"),
+    pytest.param(looks(pair("nobody"), pair("nobody"), {}), "unreachable",
+                 "Make the host of legacy's edge answer; then run ansible-playbook -i inventories/mine bowline.fleet.cancel again",
+                 id="window, edge not asked"),
+    pytest.param(looks(pair("legacy"), pair("legacy"), {"failed": True, "failure": {
+                     "code": "edge_state_unreadable", "message": "edge.json is no JSON.", "remedy": "Put the file back."}}), "edge_state_unreadable",
+                 "Put the file back; then run ansible-playbook -i inventories/mine bowline.fleet.cancel again", id="edge without a state"),
 ])  # fmt: skip
 def test_it_is_refused_with_what_to_type(seen, code, remedy):
     (finding,) = decision(seen, ["inventories/mine"])["findings"]
     assert (finding["code"], finding["remedy"], finding["level"]) == (code, remedy, "fail")
     assert "Nothing was changed." in finding["message"]
+
+
+def test_an_edge_that_could_not_be_read_is_named_with_the_reason():
+    seen = looks(pair("legacy"), pair("legacy"), {"unreachable": True, "msg": "no route to old"})
+    (finding,) = decision(seen, [])["findings"]
+    assert "the edge of legacy stands in the path of the clients could not be read (host of legacy: no route to old)." in finding["message"]
+    seen[0].update(edge={}, error="edge_sides is undefined.")
+    (finding,) = decision(seen, [])["findings"]
+    assert "(legacy: edge_sides is undefined)." in finding["message"]
 
 
 def test_the_end_says_what_was_taken_away_and_what_is_left_and_why():

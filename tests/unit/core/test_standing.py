@@ -64,6 +64,16 @@ def test_what_cannot_be_read_is_said_with_the_reason():
     assert found["next"] == f"ansible -i inventories/mine legacy,target -m ansible.builtin.ping, and when both answer, {PLAY}.cutover"
 
 
+def test_a_failure_that_ansible_was_told_to_pass_over_is_a_reason_too():
+    """``failed_when: false`` takes the word failed away and leaves the rest of what the module answered."""
+    failure = {"code": "edge_state_unreadable", "message": "edge.json is no JSON.", "remedy": "x"}
+    passed = {"failed": False, "failed_when_result": False, "msg": "[edge_state_unreadable] edge.json is no JSON."}
+    found = end(look("legacy", "legacy"), {"side": "new", "pair": {"serving": "legacy"}, "edge": {**passed, "failure": failure}})
+    assert found["unread"] == ["host of new: edge.json is no JSON"]
+    crashed = {"side": "new", "pair": {**passed, "msg": "MODULE FAILURE"}, "edge": {"skipped": True, "skip_reason": "x"}}
+    assert end(look("legacy", "legacy"), crashed)["unread"] == ["host of new: MODULE FAILURE"]
+
+
 def test_a_variable_that_is_missing_is_a_reason_too():
     found = end(*({"side": side, "pair": {}, "edge": {}, "error": "'pg_move_legacy' is undefined"} for side in ("legacy", "new")))
     assert (found["serving"], found["held"]) == ("unknown", None)
