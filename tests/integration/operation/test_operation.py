@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -92,7 +94,7 @@ class Toy:
         (base / "inventory.json").write_text(json.dumps({"all": {"hosts": {"one": host, "two": host}}}))
 
     def start(self, *words: str, **extra: str) -> subprocess.Popen[str]:
-        callback = extra.pop("callback", "bowline.fleet.timeline")
+        callback, before = extra.pop("callback", "bowline.fleet.timeline"), extra.pop("before", "").split()
         variables = {
             "world": str(self.world),
             "operation_store": f"sqlite://{self.store}?ephemeral=true",
@@ -112,7 +114,7 @@ class Toy:
             "BOWLINE_HEARTBEAT": "0.4",
         }
         program = str(Path(sys.executable).parent / "ansible-playbook")
-        argv = [program, "-i", "inventory.json", "play.yml", "-e", json.dumps(variables), *words]
+        argv = [*before, program, "-i", "inventory.json", "play.yml", "-e", json.dumps(variables), *words]
         process = subprocess.Popen(
             argv, cwd=self.base, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
@@ -298,6 +300,44 @@ def test_a_second_run_is_locked_out_and_a_killed_one_taken_over_at_once(toy):
         first.communicate()
     (toy.world / "go").touch()
     code, out = toy.run()
+    assert code == 0, out
+    outcomes = sqlite3.connect(toy.store).execute("SELECT outcome FROM operation ORDER BY started_at").fetchall()
+    assert outcomes == [("abandoned",), ("succeeded",)]
+
+
+def refused(toy) -> str:
+    """The remedy of the second run, which finds the first one in its step."""
+    code, out = toy.run()
+    assert (code != 0, toy.result["failure"]["code"]) == (True, "locked"), out
+    assert "Nothing was changed." in toy.result["failure"]["message"]
+    return toy.result["failure"]["remedy"]
+
+
+def test_what_locked_says_of_a_run_that_hangs_is_enough(toy):
+    first = toy.start(alpha_waits="yes")
+    until(lambda: toy.started("T1"))
+    remedy = re.search(r"if it hangs, type `kill (\d+)` on (\S+), then run the same command again", refused(toy))
+    assert remedy and remedy.group(2) == socket.gethostname()
+    subprocess.run(["kill", remedy.group(1)], check=True)
+    first.communicate(timeout=30)
+    (toy.world / "go").touch()
+    code, out = toy.run(alpha_waits="yes")
+    assert code == 0, out
+
+
+def test_what_locked_says_of_a_dead_run_of_another_machine_is_enough(toy):
+    """Its name is what makes it another machine: a process that cannot be seen from here keeps its lease until somebody says that it is dead."""
+    (toy.base / "elsewhere").write_text('hostname elsewhere && exec "$@"\n')
+    first = toy.start(alpha_waits="yes", before=f"unshare --uts {'' if os.geteuid() == 0 else '--map-root-user'} sh {toy.base}/elsewhere")
+    until(lambda: toy.started("T1"))
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    (toy.world / "go").touch()
+    said = refused(toy)
+    remedy = re.search(r"`(ps -p \d+)` on elsewhere .* run the same command again with `(\S+ operation_take_over=\S+)`", said)
+    assert remedy, said
+    assert subprocess.run(remedy.group(1).split(), check=False, capture_output=True).returncode == 1, "it is dead, as ps tells there"
+    code, out = toy.run(*remedy.group(2).split())
     assert code == 0, out
     outcomes = sqlite3.connect(toy.store).execute("SELECT outcome FROM operation ORDER BY started_at").fetchall()
     assert outcomes == [("abandoned",), ("succeeded",)]
