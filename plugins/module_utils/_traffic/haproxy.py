@@ -121,7 +121,7 @@ class HAProxy:
         """Process ids of the workers that a reload left behind. They serve the requests that they have, and idle connections bring new ones.
 
         ``show proc`` of the master (management guide, 9.4) prints a table only. 2.6 keeps the connection open after it, hence the quit.
-        Empty without a master: before its socket listens, no reload can have been.
+        Empty without a master: before its socket is there, no reload can have been.
         """
         answer = self._processes()
         old = answer.partition("# old workers")[2].partition("# programs")[0]
@@ -214,10 +214,15 @@ class HAProxy:
             try:
                 return self._exchange(name, command.encode() + b"\n", self.timeout).decode("utf-8", "replace")
             except FleetError as error:
-                # A master that starts over drops whoever waits for it; all that is asked of it may be asked twice.
-                if name != "master.sock" or not isinstance(error.__cause__, (ConnectionResetError, BrokenPipeError)) or deadline.expired():
+                # All that is asked of a master may be asked twice.
+                if name != "master.sock" or deadline.expired() or not self._starts_over(error.__cause__):
                     raise
                 deadline.pause(0.005)
+
+    def _starts_over(self, cause: BaseException | None) -> bool:
+        """Whether the master only executes itself anew, at a reload and once behind its start: it drops whoever waits for it, and refuses whoever
+        comes until it has bound its socket again (2.6, src/haproxy.c: init calls mworker_cli_proxy_new_listener), while a worker answers."""
+        return isinstance(cause, (ConnectionResetError, BrokenPipeError)) or (isinstance(cause, ConnectionRefusedError) and self.running())
 
     def _exchange(self, name: str, request: bytes, timeout: float) -> bytes:
         path = os.path.join(self.directory, "run", name)

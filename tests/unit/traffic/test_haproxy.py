@@ -6,16 +6,21 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
+import time
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._traffic.haproxy import HAProxy
 
 
-def serve(path, answers):
-    """One connection for each of ``answers``; None ends it with the command unread, which its client sees as a reset."""
+WORKERS = b"#<PID> <type>\n# workers\n1 worker\n# old workers\n7 worker [was: 1] 0\n# programs\n"
+
+
+def serve(path, answers, before=lambda: None):
+    """One connection for each of ``answers``; None ends it with the command unread, which its client sees as a reset. ``before`` comes first."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
@@ -25,6 +30,7 @@ def serve(path, answers):
             connection, _address = listener.accept()
             if answer is not None:
                 connection.recv(1000)
+                before()
                 connection.sendall(answer)
             connection.close()
         listener.close()
@@ -41,8 +47,29 @@ def edge(tmp_path, monkeypatch):
 
 
 def test_a_master_that_starts_over_is_asked_again(edge):
-    serve("run/master.sock", [None, None, b"#<PID> <type>\n# workers\n1 worker\n# old workers\n7 worker [was: 1] 0\n# programs\n"])
+    serve("run/master.sock", [None, None, WORKERS])
     assert edge.old_workers() == ["7"]
+
+
+def test_a_master_that_refuses_while_a_worker_answers_is_no_master_that_is_gone(edge):
+    """Its socket is bound before it listens. Whoever took that for an edge without old workers would not tell them of a hold."""
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind("run/master.sock")
+
+    def listens():
+        serve("run/new.sock", [WORKERS])
+        os.replace("run/new.sock", "run/master.sock")
+
+    serve("run/admin.sock", [b"[]"], before=listens)
+    assert edge.old_workers() == ["7"]
+
+
+def test_without_a_worker_nobody_waits_for_the_master(edge):
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind("run/master.sock")
+    begun = time.monotonic()
+    assert edge.old_workers() == []
+    assert time.monotonic() - begun < edge.timeout
 
 
 def test_a_worker_that_hangs_up_is_a_failure(edge):
