@@ -53,12 +53,13 @@ def test_twenty_clients_cross_a_switch_and_back_without_an_error(world, traffic_
 
 
 def test_held_requests_go_where_the_route_points_at_the_release(world, traffic_rig):
-    world.run("legacy", hold=5.0)
+    # Whatever the machine does beside, the release comes before the hold would end.
+    world.run("legacy", hold=25.0)
     answers = []
+    before = len(world.legacy.application.requests)
     threads = [threading.Thread(target=lambda: answers.append(traffic_rig.Client(world.legacy).get()[:2])) for _number in range(10)]
     for thread in threads:
         thread.start()
-    before = len(world.legacy.application.requests)
     assert world.cli("legacy", "route", "new")[0] == 0
     assert world.cli("legacy", "status")[1]["in_flight"] == 0, "held requests are not in flight"
     assert answers == []
@@ -70,10 +71,10 @@ def test_held_requests_go_where_the_route_points_at_the_release(world, traffic_r
 
 
 def test_a_hold_that_nobody_attends_ends_by_itself(world, traffic_rig):
-    world.run("legacy", hold=0.5)
     begun = time.monotonic()
+    world.run("legacy", hold=0.5)
     assert traffic_rig.Client(world.legacy).get()[:2] == (200, "legacy")
-    assert 0.2 < time.monotonic() - begun < 2
+    assert 0.5 <= time.monotonic() - begun < 10
 
 
 def test_a_request_longer_than_the_drain_is_not_cut_and_the_hold_is_released(world, traffic_rig):
@@ -115,7 +116,7 @@ def test_hold_returns_only_after_the_last_request_has_ended(world, traffic_rig):
 
 def test_an_edge_killed_with_the_hold_on_comes_back_with_route_and_hold(world, traffic_rig):
     assert world.cli("legacy", "route", "new")[0] == 0
-    world.run("legacy", hold=4.0)
+    world.run("legacy", hold=25.0)
     before = world.cli("legacy", "status")[1]
     world.legacy.kill_edge()
     down = world.cli("legacy", "status")[1]
@@ -124,9 +125,14 @@ def test_an_edge_killed_with_the_hold_on_comes_back_with_route_and_hold(world, t
     again = world.cli("legacy", "status")[1]
     assert (again["route"], again["epoch"], again["in_step"]) == ("peer", before["epoch"], True)
     assert again["hold"] > 0.5
-    begun = time.monotonic()
-    assert traffic_rig.Client(world.legacy).get()[:2] == (200, "new")
-    assert 0.3 < time.monotonic() - begun < 6
+    answers, held = [], connections(world)
+    thread = threading.Thread(target=lambda: answers.append(traffic_rig.Client(world.legacy).get()[:2]))
+    thread.start()
+    traffic_rig.wait_until("the request to be held", lambda: connections(world) == held + 1)
+    assert answers == []
+    assert world.cli("legacy", "release")[0] == 0
+    thread.join(10)
+    assert answers == [(200, "new")]
 
 
 def test_a_dead_edge_is_told_by_file_and_holds_nothing(world):
@@ -160,7 +166,7 @@ def test_a_reload_keeps_state_and_clients(world, traffic_rig):
 
 def test_a_request_held_across_a_reload_goes_where_the_route_points(world, traffic_rig):
     """The worker that the reload leaves behind is told through the master, and must not send the request to the old side."""
-    world.run("legacy", hold=6.0)
+    world.run("legacy", hold=25.0)
     answers = []
     before = connections(world)
     thread = threading.Thread(target=lambda: answers.append(ask_edge(world, None)))
@@ -168,7 +174,7 @@ def test_a_request_held_across_a_reload_goes_where_the_route_points(world, traff
     traffic_rig.wait_until("the request to be held", lambda: connections(world) > before)
     world.run("legacy", hold_max=28.0)
     assert world.cli("legacy", "status")[1]["old_workers"] > 0
-    assert world.cli("legacy", "hold", "--seconds", "8", "--drain", "2")[0] == 0
+    assert world.cli("legacy", "hold", "--seconds", "25", "--drain", "2")[0] == 0
     assert world.cli("legacy", "route", "new")[0] == 0
     assert answers == []
     assert world.cli("legacy", "release")[0] == 0
@@ -181,7 +187,7 @@ def test_a_hold_holds_for_the_workers_that_a_reload_left_behind(world, traffic_r
     client = traffic_rig.Client(world.legacy)
     assert client.get()[:2] == (200, "legacy")
     world.run("legacy", hold_max=27.0)
-    assert world.cli("legacy", "hold", "--seconds", "8", "--drain", "2")[0] == 0
+    assert world.cli("legacy", "hold", "--seconds", "25", "--drain", "2")[0] == 0
     answers = []
     thread = threading.Thread(target=lambda: answers.append(client.get()[:2]))
     thread.start()
