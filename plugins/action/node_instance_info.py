@@ -18,11 +18,8 @@ from ..plugin_utils.fleet_action import FleetAction
 class ActionModule(FleetAction):
     """Reads a copy in memory, in check mode and outside it."""
 
+    READS: t.ClassVar[bool] = True
     SPEC: t.ClassVar[dict[str, t.Any]] = INFO
-
-    @property
-    def check_mode(self) -> bool:
-        return True
 
     def work(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         with self.database(params["store"]) as database:

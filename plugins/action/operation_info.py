@@ -14,6 +14,7 @@ from ..plugin_utils.fleet_action import FleetAction
 class ActionModule(FleetAction):
     """Reads a copy in memory, in check mode and outside it."""
 
+    READS: t.ClassVar[bool] = True
     SPEC: t.ClassVar[dict[str, t.Any]] = {
         "store": {"type": "str"},
         "id": {"type": "str"},
@@ -21,10 +22,6 @@ class ActionModule(FleetAction):
         "kind": {"type": "str"},
         "limit": {"type": "int", "default": 10},
     }
-
-    @property
-    def check_mode(self) -> bool:
-        return True
 
     def work(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         with self.store(params["store"], task_vars) as store:

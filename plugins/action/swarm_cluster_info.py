@@ -17,12 +17,9 @@ from ..plugin_utils.fleet_action import FleetAction
 class ActionModule(FleetAction):
     """The store is only opened for a cluster by its name, and then as a copy in memory."""
 
+    READS: t.ClassVar[bool] = True
     SPEC: t.ClassVar[dict[str, t.Any]] = CLUSTER_INFO
     CONSTRAINTS: t.ClassVar[dict[str, t.Any]] = {"mutually_exclusive": [("name", "docker_host")]}
-
-    @property
-    def check_mode(self) -> bool:
-        return True
 
     def work(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         def find(name: str) -> Cluster | None:

@@ -21,7 +21,7 @@ from ..module_utils._store import process
 from ..module_utils._store.database import Database
 from ..module_utils._store.dsn import left_behind, place
 from ..module_utils._store.model import Owner
-from ..module_utils._store.open import open_copy, open_for_writing
+from ..module_utils._store.open import open_copy, open_for_writing, refuse_unfit
 from ..module_utils._store.store import StateStore
 
 
@@ -33,6 +33,8 @@ class FleetAction(ActionBase):
     _supports_check_mode = True
 
     SPEC: t.ClassVar[dict[str, t.Any]] = {}
+    # Whether it only reads: it works on a copy then, in check mode and outside it.
+    READS: t.ClassVar[bool] = False
     CONSTRAINTS: t.ClassVar[dict[str, t.Any]] = {}
 
     def work(self, params: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -50,17 +52,20 @@ class FleetAction(ActionBase):
 
     @property
     def check_mode(self) -> bool:
-        return bool(self._task.check_mode)
+        return self.READS or bool(self._task.check_mode)
 
     @contextlib.contextmanager
     def database(self, dsn: str | None) -> t.Iterator[Database]:
-        """The store of the fleet as tables, for a room that has rows of its own. In check mode nothing that is written to it is kept."""
+        """The store of the fleet as tables, for a room that has rows of its own. In check mode nothing that is written to it is kept, and a place
+        that the run would refuse is refused as well: a green check is a promise."""
         inventories = [source for source in context.CLIARGS.get("inventory") or () if "," not in source]
         where = place(dsn, os.environ, inventories)
         unused = None if dsn else left_behind(where, os.environ, inventories)
         if unused:
             self._display.warning(f"The store beside the inventory is used; {unused} is not. Runs that were recorded there are not seen, nor their locks.")
-        database = open_copy(where) if self.check_mode else open_for_writing(where, os.environ)
+        if not self.READS:
+            refuse_unfit(where, os.environ)
+        database = open_copy(where) if self.check_mode else open_for_writing(where)
         try:
             yield database
         finally:

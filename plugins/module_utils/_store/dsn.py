@@ -146,8 +146,8 @@ def refuse_ephemeral(store: Place, environ: t.Mapping[str, str]) -> None:
         raise FleetError(
             "store_ephemeral",
             f"This is a container and {store.path} is on its {kind}: leases and journal would vanish with it. Nothing was written.",
-            remedy=f"Mount a volume at {store.path.parent}, or name a file on one with store: sqlite:///<volume>/store.db. "
-            "For a throw-away test, append ?ephemeral=true to the DSN.",
+            remedy=f"Mount a volume at {store.path.parent}, or name a file on one: operation_store: sqlite:///<volume>/store.db (option store of the modules)."
+            " For a throw-away test, append ?ephemeral=true to the DSN.",
             details={"path": str(store.path), "filesystem": kind},
         )
 

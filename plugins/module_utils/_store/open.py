@@ -13,13 +13,16 @@ from .database import Database
 from .dsn import Place, Server, refuse_ephemeral, refuse_network
 
 
-def open_for_writing(where: t.Union[Place, Server], environ: t.Mapping[str, str]) -> Database:
-    """The store, made when it is missing and brought to the present number. Raises FleetError ``store_unavailable``, ``store_ephemeral``."""
-    if isinstance(where, Server):
-        return postgres.open_for_writing(where)
-    refuse_network(where)
-    refuse_ephemeral(where, environ)
-    return sqlite.open_for_writing(where.path)
+def refuse_unfit(where: t.Union[Place, Server], environ: t.Mapping[str, str]) -> None:
+    """A file that locks of other machines do not hold, or that vanishes with this one. Raises FleetError ``store_unavailable``, ``store_ephemeral``."""
+    if not isinstance(where, Server):
+        refuse_network(where)
+        refuse_ephemeral(where, environ)
+
+
+def open_for_writing(where: t.Union[Place, Server]) -> Database:
+    """The store, made when it is missing and brought to the present number; see `refuse_unfit`. Raises FleetError ``store_unavailable``."""
+    return postgres.open_for_writing(where) if isinstance(where, Server) else sqlite.open_for_writing(where.path)
 
 
 def open_copy(where: t.Union[Place, Server]) -> Database:

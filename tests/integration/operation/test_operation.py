@@ -305,6 +305,16 @@ def test_a_second_run_is_locked_out_and_a_killed_one_taken_over_at_once(toy):
     assert outcomes == [("abandoned",), ("succeeded",)]
 
 
+@pytest.mark.parametrize("words", [(), ("--check",)], ids=["run", "check"])
+def test_a_journal_that_would_vanish_with_its_container_is_refused_by_the_check_too(toy, monkeypatch, words):
+    """As in a pod: the variable is Kubernetes' own, the tmpfs is that of every Linux."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    code, out = toy.run(*words, operation_store="sqlite:///dev/shm/bowline-nowhere/store.db")
+    assert code != 0
+    assert "store_ephemeral This is a container and /dev/shm/bowline-nowhere/store.db is on its tmpfs" in " ".join(out.split()), out
+    assert not Path("/dev/shm/bowline-nowhere").exists()
+
+
 def refused(toy) -> str:
     """The remedy of the second run, which finds the first one in its step."""
     code, out = toy.run()

@@ -151,10 +151,10 @@ def test_a_file_on_a_network_is_refused_with_a_place_that_works(monkeypatch, tmp
     monkeypatch.setattr(dsn, "filesystem_of", lambda _path, _mountinfo: kind)
     opening.open_copy(dsn.Place(path)).close()
     if not refuses:
-        opening.open_for_writing(dsn.Place(path), {}).close()
+        opening.refuse_unfit(dsn.Place(path), {})
         return
     with pytest.raises(FleetError) as failure:
-        opening.open_for_writing(dsn.Place(path), {})
+        opening.refuse_unfit(dsn.Place(path), {})
     assert failure.value.code == "store_unavailable" and kind in failure.value.message and f"cp -p {path}*" in failure.value.remedy
 
 
