@@ -19,6 +19,8 @@ import judge
 
 # Where a move writes on its hosts, and everything beside it. The folder of the dumps is not among them: those are the operator's.
 ROOTS = ("/etc", "/usr/local", "/usr/libexec", "/opt", "/srv", "/var/lib/bowline", "/run/systemd/system")
+# Of programs that work on this machine beside the lab; no move knows them.
+OTHERS = ("/etc/libvirt",)
 CATALOGS = {
     "settings": "SELECT name, setting, source, sourcefile, pending_restart FROM pg_settings WHERE source NOT IN ('default', 'client', 'session') ORDER BY 1",
     "postgresql.auto.conf": "SELECT pg_read_file('postgresql.auto.conf')",
@@ -53,6 +55,7 @@ def _files(world) -> dict[str, str]:
     found = {}
     for root in (*ROOTS, world.lab["compose"]["directory"]):
         for folder, folders, names in os.walk(root):
+            folders[:] = [name for name in folders if f"{folder}/{name}" not in OTHERS]
             for name in [*folders, *names]:
                 path = Path(folder, name)
                 status = path.lstat()
