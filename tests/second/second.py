@@ -5,7 +5,8 @@
 
 ``up`` starts the notes service (Kinto) and its future home on the lab's bridge; ``cutover`` and ``rollback`` run the collection's playbooks
 with the inventory beside this file, under writers, and judge the rows from outside; ``cycle`` is up, there, back and there again. ``down`` stops
-everything and keeps data; ``purge`` leaves nothing. Needs the lab (tests/lab/lab.py up). Run as root with .venv/bin/python.
+everything and keeps data; ``purge`` leaves nothing; ``images`` only makes what an up takes longest for, so that it can be done beside other work.
+Needs the lab (tests/lab/lab.py up). Run as root with .venv/bin/python.
 """
 from __future__ import annotations
 
@@ -32,10 +33,14 @@ import writers  # noqa: E402
 from project import collection_tree  # noqa: E402
 from rig.shell import LabError, wait, write  # noqa: E402
 
-PARTS: tuple[tuple[str, t.Callable[[], str]], ...] = (
+Parts = tuple[tuple[str, t.Callable[[], str]], ...]
+IMAGES: Parts = (
     ("The lab", stack.lab_is_up),
     ("Packages", stack.packages),
     ("Images", stack.images),
+)
+PARTS: Parts = (
+    *IMAGES,
     ("Passwords, keys, certificates", stack.credentials),
     ("Compose stack: folder", stack.folder),
     ("Compose stack: volume", stack.volume),
@@ -64,10 +69,10 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def up() -> None:
+def up(parts: Parts = PARTS) -> None:
     begin = time.monotonic()
-    for number, (title, work) in enumerate(PARTS, 1):
-        say(f"[{number:2}/{len(PARTS)}] {time.monotonic() - begin:6.1f} s  {title} … {work()}")
+    for number, (title, work) in enumerate(parts, 1):
+        say(f"[{number:2}/{len(parts)}] {time.monotonic() - begin:6.1f} s  {title} … {work()}")
 
 
 def down() -> None:
@@ -159,8 +164,8 @@ def cycle() -> list[dict[str, t.Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "status", "down", "purge", "cutover", "rollback", "cycle", "write"], metavar="command",
-                        help="up, status, down, purge, cutover, rollback or cycle")
+    parser.add_argument("command", choices=["up", "images", "status", "down", "purge", "cutover", "rollback", "cycle", "write"],
+                        metavar="command", help="up, images, status, down, purge, cutover, rollback or cycle")
     command = parser.parse_args().command
     try:
         if command == "write":
@@ -176,7 +181,7 @@ def main() -> int:
                     return int(not clean(run(command)))
                 if command == "cycle":
                     return int(not all(clean(result) for result in cycle()))
-                {"up": up, "down": down, "purge": purge}[command]()
+                {"up": up, "images": lambda: up(IMAGES), "down": down, "purge": purge}[command]()
     except (LabError, LookupError) as problem:
         say(f"\n{problem}")
         return 1
