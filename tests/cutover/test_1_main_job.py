@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story of the README, in order: the example given up, plan, cutover, once more, back, forward again. Each test needs the one before it."""
+"""The story of the README, in order: the example given up, a run that is killed, plan, cutover, once more, back, forward again.
+
+Each test needs the one before it."""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import judge
 import old_host
 import pytest
 from commands import CommandLines
@@ -99,6 +102,35 @@ def test_the_example_filled_in_is_prepared_and_given_up_and_the_old_host_is_as_i
     # What is gone is not among what is left.
     assert "/var/lib/postgresql/15/hub" in result["standing"]["said"]
     assert "/etc/bowline/" not in result["standing"]["said"]
+
+
+def test_second_run_while_one_is_active(world):
+    first = world.start("cutover")
+    try:
+        world.until("the first run to begin its first step", lambda: "Preflight" in first.text())
+        second = world.run("cutover")
+        text = " ".join(second.text().split())
+        assert second.process.returncode != 0, text[-3000:]
+        assert " locked " in text, text[-3000:]
+        assert re.search(rf"is held by \S+ \(pid {first.process.pid} on \S+\) since [0-9.]+ s", text), text[-3000:]
+        # It goes on until the new server is there, which the test below needs.
+        world.wait("target", first)
+    finally:
+        first.kill()
+
+
+def test_target_database_that_is_not_empty(refused, world):
+    """After the run that was ended above: its new server answers, and somebody fills the database before it does. The remedy is followed."""
+    world.settle()
+    database = world.lab["databases"]["target"]
+    with judge.connect({**database, "dbname": "postgres"}) as session:
+        session.execute(f'CREATE DATABASE "{database["dbname"]}"')
+    with judge.connect(database) as session:
+        session.execute("CREATE TABLE strangers (id int)")
+    rename = f'ALTER DATABASE "{database["dbname"]}" RENAME TO'
+    text = refused({}, ("preflight_failed",), "is not empty and not ours: public.strangers", rename)
+    with judge.connect({**database, "dbname": "postgres"}) as session:
+        session.execute(re.search(rf'{rename} "[^"]+"', text).group(0))
 
 
 def test_plan_writes_nothing_anywhere(world):
