@@ -85,6 +85,6 @@ class Example:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_") or name == "ANSIBLE_COLLECTIONS_PATH"}
-        # The one setting that takes a third of the time away, as ansible.cfg of this clone has it. Without it: tests/second.
+        # The one setting that takes a third of the time away, as ansible.cfg of this clone has it. Without it: installed.py.
         kept["ANSIBLE_PIPELINING"] = "true"
         return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1", "XDG_STATE_HOME": str(self.base / "state")}

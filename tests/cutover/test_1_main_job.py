@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story of the README, in order: the example given up, a run that is killed, plan, cutover, once more, back, forward again.
+"""The story of the README, in order: the example given up, a run that is killed, plan, cutover, once more, back, forward again, installed.
 
 Each test needs the one before it."""
 
@@ -18,6 +18,7 @@ import old_host
 import pytest
 from commands import CommandLines
 from example import Example
+from installed import Installed
 from prints import unchanged
 from sockets import Sockets
 from world import ROOT
@@ -85,6 +86,11 @@ def example(world, tmp_path_factory):
     with filled.hosts(ROOT / "build" / "lab" / "target" / "rootfs"):
         STORY["before"] = old_host.look(world)
         yield filled
+
+
+@pytest.fixture(scope="module")
+def installed(world, tmp_path_factory):
+    return Installed(world, tmp_path_factory.mktemp("installed"))
 
 
 def test_the_example_filled_in_is_prepared_and_given_up_and_the_old_host_is_as_it_was(world, example):
@@ -207,11 +213,26 @@ def test_rollback_brings_every_row_back(world):
     assert list((ROOT / "build" / "docs" / "cutover-incidents").glob("*-rollback.md"))
 
 
-def test_next_cutover_copies_no_table_and_runs_installed_from_another_folder(world, tmp_path):
-    world.install(tmp_path)
+def test_the_plan_that_awx_makes_is_refused_without_a_volume_and_green_with_one(world, installed):
+    """Job *plan*, by ansible-runner: a journal that vanishes with its container is what the run would stumble over, and the remedy is enough."""
+    refused = installed.plan("cutover", operation_store="sqlite:///dev/shm/bowline-nowhere/store.db")
+    assert refused.process.returncode == 2, refused.text()[-6000:]
+    failure = next(event["event_data"]["res"]["failure"] for event in installed.events() if event["event"] == "runner_on_failed")
+    remedy = re.search(r"name a file on one: (operation_store): (sqlite:///<volume>/\S+)", failure["remedy"])
+    assert (failure["code"], bool(remedy)) == ("store_ephemeral", True), failure
+    credential = Path(world.lab["link"]["password_file"]).read_text(encoding="utf-8").strip()
+    place = remedy.group(2).replace("/<volume>", str(ROOT / "build" / "state"))
+    plan = installed.plan("cutover", pg_link_password=credential, **{remedy.group(1): place})
+    assert plan.process.returncode == 0, plan.text()[-6000:]
+    kept = installed.kept()
+    assert "C16" in kept
+    assert [value for value in passwords() if value in kept] == []
+
+
+def test_next_cutover_copies_no_table_and_runs_installed_from_another_folder(world, installed):
     world.writers("start")
     try:
-        run = world.run_installed("cutover", tmp_path)
+        run = installed.run("cutover")
     finally:
         world.writers("stop")
     assert run.process.returncode == 0, run.text()[-6000:]

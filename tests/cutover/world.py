@@ -48,17 +48,16 @@ PENDING = "select count(*) from pg_subscription_rel where srsubstate not in ('r'
 
 
 class Run:
-    """One playbook in a process group of its own, with its output in a file."""
+    """One command that runs a playbook, in a process group of its own, with its output in a file."""
 
-    def __init__(self, kind: str, log: Path, playbook: str, *more: str, cwd: Path = ROOT, **environment: str) -> None:
+    def __init__(self, kind: str, log: Path, argv: t.Sequence[str], cwd: Path = ROOT, **environment: str) -> None:
         self.log = log
         self.result = ROOT / "build" / kind / "result.json"
         self.result.unlink(missing_ok=True)
-        argv = [str(BIN / "ansible-playbook"), "-i", str(ROOT / "inventories" / "lab"), playbook, *more]
         path = f"{BIN}:{os.environ['PATH']}"
         with log.open("w", encoding="utf-8") as out:
             self.process = subprocess.Popen(
-                argv,
+                [str(BIN / argv[0]), *argv[1:]],
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -129,28 +128,11 @@ class World:
         return run
 
     def start(self, kind: str, *more: str, **environment: str) -> Run:
-        config = str(ROOT / "ansible.cfg")
-        return Run(kind, self._log(kind), f"playbooks/{kind}.yml", *more, ANSIBLE_CONFIG=config, **environment)
+        argv = ["ansible-playbook", "-i", str(ROOT / "inventories" / "lab"), f"playbooks/{kind}.yml", *more]
+        return Run(kind, self.log(kind), argv, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), **environment)
 
-    def install(self, folder: Path) -> None:
-        """Build the collection and install it below ``folder``, as a user gets it."""
-        galaxy = [str(BIN / "ansible-galaxy"), "collection"]
-        home = folder / "collections"
-        subprocess.run([*galaxy, "build", "--output-path", str(folder), str(ROOT)], cwd=folder, check=True, capture_output=True)
-        archive = next(str(path) for path in folder.glob("*.tar.gz"))
-        words = ["install", "--offline", "--no-deps", "-p", str(home), archive]
-        subprocess.run([*galaxy, *words], cwd=folder, env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(home)}, check=True, capture_output=True)
-
-    def run_installed(self, kind: str, folder: Path) -> Run:
-        """The playbook that `install` has put below ``folder``, by its name and from there: of this clone nothing but the inventory."""
-        settings = folder / "ansible.cfg"
-        settings.write_text("", encoding="utf-8")
-        known = {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "ANSIBLE_CONFIG": str(settings)}
-        run = Run(kind, self._log(f"{kind}-installed"), f"bowline.fleet.{kind}", cwd=folder, **known)
-        run.end()
-        return run
-
-    def _log(self, name: str) -> Path:
+    def log(self, name: str) -> Path:
+        """The file for the output of the next run."""
         self._runs += 1
         return self.logs / f"{self._runs:02d}-{name}.log"
 
