@@ -7,12 +7,18 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import docs
 
 ROW = re.compile(r"^\| (00[0-4]-\d\d\w?) \| (.+?) \| (.+?) \|$")
+OWNED = re.compile(r"^\| (00[0-4]-\d\d\w?) \| ([^|]+) \|$")
+# How many rows the runbook of Docker and Swarm has.
+SWARM_ROWS = 81
 
 
 def names(cell: str) -> list[str]:
@@ -48,9 +54,14 @@ def test_links_between_pages_lead_somewhere(clone):
     assert dead == []
 
 
-def test_what_is_not_yet_built_does_not_exist(clone):
+def not_yet(clone) -> dict[str, set[str]]:
+    """Names that are reserved for what is to come, by kind."""
     later = clone.text(Path("docs/surface.md")).split("## Not yet", 1)[1]
-    planned = {kind: set(names(cell)) for kind, cell in re.findall(r"^\| (modules|roles|playbooks) \| (.+) \|$", later, flags=re.M)}
+    return {kind: set(names(cell)) for kind, cell in re.findall(r"^\| (modules|roles|playbooks) \| (.+) \|$", later, flags=re.M)}
+
+
+def test_what_is_not_yet_built_does_not_exist(clone):
+    planned = not_yet(clone)
     present = {
         "modules": {name for _room, name, _side, _text in docs.modules()},
         "roles": {name for name, _entries, _text in docs.roles()},
@@ -138,6 +149,36 @@ def test_every_covered_row_names_a_place_and_a_test_that_exist(clone):
         complaints += [f"{row}: {name} does not exist" for name in names(place) if not place_exists(clone.root, name)]
         complaints += [f"{row}: {name} does not exist" for name in names(test) if not node_exists(clone.root, name)]
     assert complaints == []
+
+
+def test_every_test_of_the_table_is_collected(clone):
+    """What pytest does not find, as in a file of another name, proves nothing."""
+    wanted = {name for _row, _place, test in coverage_rows(clone.text(Path("docs/coverage.md"))) for name in names(test)}
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *sorted({name.partition("::")[0] for name in wanted})]
+    done = subprocess.run(command, cwd=clone.root, env={**os.environ, "BOWLINE_FAULTS": "all"}, capture_output=True, text=True, check=False)
+    found = {line.partition("[")[0] for line in done.stdout.splitlines() if "::" in line}
+    assert sorted({name.partition("[")[0] for name in wanted} - found) == [], done.stdout[-2000:] + done.stderr
+
+
+def unowned(text: str, planned: set[str], total: int, runbook: str) -> list[str]:
+    """What is wrong with the rows of one runbook: each is covered, or has an owner that is planned, or differs for a reason that is said."""
+    covered = [row for row, _place, _test in coverage_rows(text) if row.startswith(runbook)]
+    owned = {row: owner for row, owner in (match.groups() for match in map(OWNED.match, text.splitlines()) if match) if row.startswith(runbook)}
+    said = [f"{row}: in both tables" for row in covered if row in owned]
+    said += [f"{row}: its owner is not planned: {owner}" for row, owner in owned.items() if not owner.startswith("differs: ") and not set(names(owner)) & planned]
+    rows = {f"{runbook}-{number:02}" for number in range(1, total + 1)}
+    return said + [f"{row}: in no table" for row in sorted(rows - set(covered) - set(owned))] + [f"{row}: no row of it" for row in owned if row not in rows]
+
+
+def test_every_row_of_swarm_is_covered_or_has_an_owner(clone):
+    assert unowned(clone.text(Path("docs/coverage.md")), set().union(*not_yet(clone).values()), SWARM_ROWS, "002") == []
+
+
+def test_a_row_that_nobody_owns_is_seen():
+    text = "| 002-01 | `gate` | `t` |\n| 002-02 | `later` |\n| 002-03 | differs: why |\n"
+    assert unowned(text, {"later"}, 3, "002") == []
+    assert unowned(text, set(), 4, "002") == ["002-02: its owner is not planned: `later`", "002-04: in no table"]
+    assert unowned(text + "| 002-01 | `later` |\n", {"later"}, 2, "002") == ["002-01: in both tables", "002-03: no row of it"]
 
 
 def test_a_missing_test_is_seen(clone):
