@@ -69,9 +69,14 @@ class ClusterStore:
             kinds = transaction.execute("SELECT kind, document FROM swarm_inventory WHERE cluster = ? ORDER BY kind", (name,))
         return replace(_cluster(rows[0]), inventory={row["kind"]: json.loads(row["document"]) for row in kinds}) if rows else None
 
-    def put(self, cluster: Cluster) -> None:
-        """Write one cluster with its inventory. Raises FleetError ``cluster_mismatch`` when its id is registered under another name."""
+    def put(self, cluster: Cluster, seen: t.Optional[Cluster] = None) -> bool:
+        """Write one cluster with its inventory, and return whether it was written: not where its row is no longer the one that was ``seen``, because
+        another run has written it or taken it away since. Raises FleetError ``cluster_mismatch`` when its id is registered under another name.
+        """
         with self._database.transaction() as transaction:
+            there = transaction.execute("SELECT * FROM swarm_cluster WHERE name = ?", (cluster.name,)) if seen else []
+            if seen and (not there or _cluster(there[0]) != replace(seen, inventory={})):
+                return False
             others = transaction.execute("SELECT name FROM swarm_cluster WHERE cluster_id = ? AND name <> ?", (cluster.cluster_id, cluster.name))
             if others:
                 raise FleetError(
@@ -89,6 +94,7 @@ class ClusterStore:
             transaction.execute("DELETE FROM swarm_inventory WHERE cluster = ?", (cluster.name,))
             for kind, documents in sorted(cluster.inventory.items()):
                 transaction.execute("INSERT INTO swarm_inventory (cluster, kind, document) VALUES (?, ?, ?)", (cluster.name, kind, _text(documents)))
+        return True
 
     def remove(self, name: str) -> None:
         with self._database.transaction() as transaction:

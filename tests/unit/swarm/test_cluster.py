@@ -11,6 +11,8 @@ from dataclasses import replace
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_for_writing
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.cluster import run as cluster_run
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.cluster.argspec import CLUSTER
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.cluster.breaker import Standing, due, probed
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.store import Cluster, ClusterStore
 
@@ -88,3 +90,57 @@ def test_one_cluster_has_one_name(store):
 def test_no_secret_is_kept(store):
     store.put(Cluster("shop", "c1", {}, NOW, inventory={"services": [{"env": ["DB_PASSWORD=hunter2hunter2"]}]}))
     assert "hunter2" not in str(store.get("shop"))
+
+
+# --- two runs at once
+
+
+@pytest.fixture
+def twice(store, tmp_path, monkeypatch):
+    """A sync of a registered cluster, during which another run comes first: ``twice(meanwhile, answers=True)`` is its result."""
+    row = Cluster("shop", "c1", {"docker_host": ["tcp://192.0.2.1:2376"], "sync_interval": 300}, NOW, Standing("connected"), NOW)
+    store.put(row)
+    database = open_for_writing(tmp_path / "store.db")
+
+    def call(meanwhile, answers=True):
+        def inventory(given, seen, moment):
+            meanwhile(ClusterStore(database), seen)
+            if not answers:
+                raise FleetError("endpoint_unreachable", "Nobody answers.", "Start it.")
+            return {**dict.fromkeys(("nodes", "services", "stacks", "events"), []), "nodes": [{"id": "n1"}]}, {"verdict": "healthy"}, False
+
+        monkeypatch.setattr(cluster_run, "_inventory", inventory)
+        given = {**{name: option.get("default") for name, option in CLUSTER.items()}, "name": "shop", "state": "synced"}
+        return cluster_run.run(given, store, False, lambda: NOW + 400)
+
+    yield call
+    database.close()
+
+
+NEWER = {"synced_at": NOW + 399, "inventory": {"nodes": [{"id": "newer"}]}, "standing": Standing("connected", good=7)}
+MEANWHILE = {
+    "another sync": (lambda store, row: store.put(replace(row, **NEWER)), lambda row: (row.synced_at, row.inventory) == (NOW + 399, NEWER["inventory"])),
+    "another registration": (lambda store, row: store.put(replace(row, options={**row.options, "sync_interval": 60})),
+                             lambda row: (row.options["sync_interval"], row.synced_at) == (60, NOW)),
+    "forgotten": (lambda store, row: store.remove("shop"), lambda row: row is None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["it answers", "it is silent"])
+@pytest.mark.parametrize("kind", MEANWHILE)
+def test_a_sync_that_was_overtaken_writes_over_nothing(store, twice, kind, answers):
+    """No lease is needed: a sync only reads the cluster, and its row is written only while it is the one that was read."""
+    meanwhile, stands = MEANWHILE[kind]
+    if answers:
+        assert twice(meanwhile)["changed"] is False
+    else:
+        with pytest.raises(FleetError) as failure:
+            twice(meanwhile, answers=False)
+        now = "no longer registered" if kind == "forgotten" else "connected"
+        assert failure.value.code == "endpoint_unreachable" and f"shop is {now} now" in failure.value.message
+    assert stands(store.get("shop"))
+
+
+def test_a_sync_that_nobody_overtakes_is_written(store, twice):
+    assert twice(lambda _store, _row: None)["changed"] is True
+    assert (store.get("shop").synced_at, store.get("shop").inventory["nodes"]) == (NOW + 400, [{"id": "n1"}])

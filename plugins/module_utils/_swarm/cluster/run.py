@@ -136,22 +136,29 @@ def _synced(params: Params, store: ClusterStore, row: t.Optional[Cluster], now: 
     moment = now()
     interval = float(row.options.get("sync_interval") or params["sync_interval"])
     if not due(row.standing, row.synced_at, interval, moment):
-        return result((), before=_shown(row), after=_shown(row), cluster=_described(row), health=row.health, events_gap=False)
+        return _unchanged(row)
     given = {**row.options, "timeout": params["timeout"], "api_version": params["api_version"]}
     try:
         found, judged, gap = _inventory(given, row, moment)
     except FleetError as error:
         # The old inventory stays: what was seen last is better than nothing, and its age stands beside it.
-        failed = replace(row, standing=probed(row.standing, False, moment))
-        store.put(failed)
-        details = {**error.details, "cluster": _described(failed)}
-        raise FleetError(error.code, f"{error.message} {row.name} is {failed.standing.status} now.", error.remedy, details) from error
+        failed: t.Optional[Cluster] = replace(row, standing=probed(row.standing, False, moment))
+        if failed and not store.put(failed, seen=row):
+            failed = store.get(row.name)
+        status = failed.standing.status if failed else "no longer registered"
+        raise FleetError(error.code, f"{error.message} {row.name} is {status} now.", error.remedy, {**error.details, "cluster": _described(failed)}) from error
     synced = replace(row, standing=probed(row.standing, True, moment), synced_at=moment, health=judged, inventory=found)
     steps = [Step("sync", f"{kind} of {row.name}") for kind in _KINDS if found[kind] != row.inventory.get(kind)]
     if synced.standing.status != row.standing.status:
         steps.append(Step("status", f"{synced.standing.status}, was {row.standing.status}"))
-    store.put(synced)
+    if not store.put(synced, seen=row):
+        # Another sync has ended since, or the registration was changed: what that one wrote is not older than what was seen here.
+        return _unchanged(store.get(row.name))
     return result(steps, before=_shown(row), after=_shown(synced), cluster=_described(synced), health=judged, events_gap=gap)
+
+
+def _unchanged(row: t.Optional[Cluster]) -> Json:
+    return result((), before=_shown(row), after=_shown(row), cluster=_described(row), health=row.health if row else None, events_gap=False)
 
 
 def _inventory(given: Params, row: Cluster, moment: float) -> t.Tuple[Json, Json, bool]:
