@@ -65,7 +65,9 @@ options:
     choices: [enforce, keep]
     default: enforce
   drift:
-    description: What is done about a service that somebody changed since the last revision, where the files are the same.
+    description:
+      - What is done about a service that somebody changed since the last revision, where the files are the same. Where they are others, what runs is
+        stored as a revision of its own before it is written over, and a warning names the services.
     type: str
     choices: [repair, report, ignore]
     default: repair

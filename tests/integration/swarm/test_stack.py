@@ -200,13 +200,18 @@ def test_a_stack_of_the_cli_is_taken_over_without_a_restart(swarm_lab, stack, tm
     assert (cli.versions(), cli.tasks()) == before
     done = cli.ok(env={"VERSION": "2"})
     assert (done["outcome"], cli.statuses()) == ("converged", {1: "succeeded", 2: "succeeded"})
+    # Somebody takes the CLI once more. What runs then is seen, stored beside what was known, and gone back to.
+    swarm_lab.docker("stack", "deploy", "-c", cli.file, "--detach=true", name, env={"VERSION": "3"})
+    foreseen, done = cli.run(check=True, env={"VERSION": "4"}), cli.ok(env={"VERSION": "4"})
+    assert foreseen["warnings"] == done["warnings"] and f"since revision 2: {name}_one, {name}_two" in done["warnings"][0]
+    assert sorted(cli.statuses()) == [1, 2, 3, 4]
     back = cli.ok(revision="previous")
     assert (back["outcome"], back["revision"]["action"]) == ("converged", "rollback")
     env = {name: spec["TaskTemplate"]["ContainerSpec"]["Env"] for name, spec in cli.specs().items()}
-    assert all("VERSION=1" in values for values in env.values()), env
+    assert all("VERSION=3" in values for values in env.values()), env
     gone = cli.ok(state="absent")
     assert (gone["changed"], cli.services(), cli.ok(state="absent")["changed"]) == (True, {}, False)
-    assert len(cli.ours("revision")) == 4
+    assert len(cli.ours("revision")) == 6
 
 
 def moved(lab, tag: str, to: str) -> None:

@@ -165,7 +165,8 @@ def unowned(text: str, planned: set[str], total: int, runbook: str) -> list[str]
     covered = [row for row, _place, _test in coverage_rows(text) if row.startswith(runbook)]
     owned = {row: owner for row, owner in (match.groups() for match in map(OWNED.match, text.splitlines()) if match) if row.startswith(runbook)}
     said = [f"{row}: in both tables" for row in covered if row in owned]
-    said += [f"{row}: its owner is not planned: {owner}" for row, owner in owned.items() if not owner.startswith("differs: ") and not set(names(owner)) & planned]
+    astray = {row: owner for row, owner in owned.items() if not owner.startswith("differs: ") and not set(names(owner)) & planned}
+    said += [f"{row}: its owner is not planned: {owner}" for row, owner in astray.items()]
     rows = {f"{runbook}-{number:02}" for number in range(1, total + 1)}
     return said + [f"{row}: in no table" for row in sorted(rows - set(covered) - set(owned))] + [f"{row}: no row of it" for row in owned if row not in rows]
 

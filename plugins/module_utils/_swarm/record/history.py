@@ -42,15 +42,16 @@ class History:
         """The revision of a run that ended in the middle, for the holder of the lock."""
         return dead(self.revisions())
 
-    def adopt(self, content: Content, reason: str = "found as it is", actor: str = "") -> Revision:
-        """Store a stack of somebody else before it is touched; nothing of it changes. Where there is a history, the last of it is returned."""
+    def adopt(self, content: Content, reason: str = "found as it is", actor: str = "", *, anew: bool = False, stable: bool = True) -> Revision:
+        """Store a stack of somebody else before it is touched; nothing of it changes. Where there is a history, the last of it is returned, but for
+        ``anew``: somebody has changed the stack past it since."""
         known = self.revisions()
         there = last(known)
-        if there is not None:
+        if there is not None and not anew:
             return there
         number = max((one.number for one in known), default=0) + 1
         by, why = actor or keep.whoami(), keep.said(reason)
-        return self._write(Revision(self.stack, number, "adopt", content, actor=by, reason=why, begun=now(), status=SUCCEEDED, stable=True))
+        return self._write(Revision(self.stack, number, "adopt", content, actor=by, reason=why, begun=now(), status=SUCCEEDED, stable=stable))
 
     def begin(
         self,

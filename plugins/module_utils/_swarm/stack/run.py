@@ -24,6 +24,7 @@ from ..record import records, revision
 from ..record.history import History
 from ..record.lock import Held
 from ..verdict.converge import Limits
+from ..verdict.health import counts
 from . import absent, result, salt, settled
 from .canary import Canary, open_as_wanted
 from .deploy import Forward
@@ -158,6 +159,10 @@ class _Deployment:
             salt.write(self.outer.engine, self.options.name, seen.salt)
         if live and not seen.revisions:
             self.history.adopt(revision.Content(live))
+        elif seen.past():
+            # Without it nobody could go back to what ran until now. Whether it is good is asked: `stable` has to be.
+            good = all(running >= wanted for wanted, running in (counts(service, seen.world.tasks) for service in seen.live.values()))
+            self.history.adopt(revision.Content(live), reason=f"changed past the history: {', '.join(seen.past())}", anew=True, stable=good)
         action = "canary" if self.options.state == "canary" else seen.action
         self.current = self.history.begin(
             action, seen.content(), live, reason=self.options.reason, vcs_ref=self.options.vcs_ref, operation=self.options.operation

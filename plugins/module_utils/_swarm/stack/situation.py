@@ -17,13 +17,19 @@ from ..model import STACK_LABEL, Desired, Json, StackPlan, World
 from ..plan import plan as plan_of
 from ..record import records
 from ..record.history import History
-from ..record.revision import Content, Revision, last, select, used_by
+from ..record.revision import PENDING, Content, Revision, last, select, used_by
+from ..run import drift
 from ..spec import pin
 from ..spec.names import Named, ids_of, named, new_salt, with_ids, without_ids
 from . import canary, preflight, salt
 from .options import Options, wrong_gates
 
 PLANNED = "Nothing was changed."
+
+# What a run that did not end well leaves is nobody else's change.
+_LEFT = (PENDING, "failed", "rollback_failed")
+# A count that a person or an autoscaler has set is no other version.
+_COUNT = ["Mode.Replicated.Replicas"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,23 @@ class Situation:
         """What the history keeps of what is wanted."""
         return content_of(self.desired)
 
+    def past(self) -> t.Tuple[str, ...]:
+        """Services that somebody has changed past the history, and that other content is written over now. With the same content it is drift."""
+        done = last(self.revisions)
+        if done is None or self.action != "deploy" or self.rollout is not None or done.content.digest() == self.content().digest():
+            return ()
+        if any(one.status in _LEFT for one in self.revisions if one.number > done.number):
+            return ()
+        networks = {str(item["Id"]): str(item["Name"]) for item in self.world.networks}
+        then = Content({}) if done.action == "remove" else done.content
+        found = drift(then, {name: service["Spec"] for name, service in self.live.items()}, networks)
+        written = {change.service for change in self.plan.changes if change.action != "none"}
+        return tuple(str(entry["service"]) for entry in found if entry["service"] in written and entry["fields"] != _COUNT) if self.live else ()
+
     def warnings(self) -> t.List[str]:
-        return [*self.desired.warnings, *self.plan.warnings, *(found.message for found in self.found if found.level == "warn")]
+        said = [f"Changed past the history since revision {self.revisions[-1].number}: {', '.join(past)}. That state is kept as a revision of its own."
+                for past in [self.past()] if past]  # fmt: skip
+        return [*said, *self.desired.warnings, *self.plan.warnings, *(found.message for found in self.found if found.level == "warn")]
 
     def refuse(self) -> None:
         """Raise FleetError with every finding that is no warning."""
