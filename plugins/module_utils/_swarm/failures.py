@@ -185,7 +185,7 @@ ADVICE = {
     ),
     "rollback_failed": Advice(
         "The state before does not come up either: an image is gone, a node is missing, or both versions meet the same fault.",
-        "Mend the cause that is named for each service, then run `swarm_stack` with `revision: stable`.",
+        "Mend the cause that is named for each service: what waits for a node then comes up by itself. `swarm_stack` with `revision: stable` does the rest.",
         LEFT,
     ),
     "rollback_missed": Advice(
@@ -252,7 +252,8 @@ ADVICE = {
     ),
     "unschedulable": Advice(
         "Constraints, resources, ports or platforms leave no node for the task; Swarm's own reason stands in the message.",
-        "Correct the constraint or the reservation, or add or label a node.",
+        "Correct the constraint or the reservation, or add or label a node. Where the place is there and the task still waits, its service was written "
+        "meanwhile, and Swarm does not look again: `swarm_service` with `redistribute`.",
         BACK,
     ),
     "update_paused": Advice(

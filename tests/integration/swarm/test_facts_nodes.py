@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""F8 to F10 of docs/swarm-facts.md: what a drain does and what Swarm refuses, with the cluster alone and as it was afterwards."""
+"""F8 to F10 and F16 of docs/swarm-facts.md: what a drain does and what Swarm refuses, with the cluster alone and as it was afterwards."""
 
 from __future__ import annotations
 
@@ -137,3 +137,29 @@ def test_f10_quorum_is_guarded_against_everything_but_a_drain(cluster, swarm_lab
     finally:
         program("start", third)
         swarm_lab.wait("all to be reachable", lambda: all(cluster.node(name)["ManagerStatus"]["Reachability"] == "reachable" for name in cluster.names), 90)
+
+
+def test_f16_a_task_that_waits_is_not_placed_once_its_service_has_a_newer_spec(cluster, swarm_lab, stack):
+    """swarmkit, manager/scheduler/scheduler.go, noSuitableNode: a task of an older spec is not queued again."""
+    first, _second, _third = cluster.names
+
+    def waiting(name: str) -> tuple[str, dict]:
+        spec = cluster.service(stack(name), [first])
+        spec["TaskTemplate"]["Placement"] = {"Constraints": ["node.labels.l-f16==here"]}
+        return swarm_lab.create(spec), spec
+
+    (touched, spec), (control, _spec) = waiting("l-f16a"), waiting("l-f16b")
+    for service in (touched, control):
+        swarm_lab.wait("its task to wait", lambda service=service: "no suitable node" in str(cluster.tasks(service)))
+    swarm_lab.update(touched, {**spec, "Labels": {**spec["Labels"], "by": "hand"}})
+    # Any event of a node makes it look once more, in vain; that is when the one of the older spec is dropped.
+    looked = cluster.tasks(control)[0]["Status"]["Timestamp"]
+    assert cluster.change(first, Labels={"l-f16": "elsewhere"})[0] == 200
+    swarm_lab.wait("a look in vain", lambda: cluster.tasks(control)[0]["Status"]["Timestamp"] > looked)
+    assert cluster.change(first, Labels={"l-f16": "here"})[0] == 200
+    swarm_lab.wait("the other one to run", lambda: swarm_lab.running(control))
+    (task,) = cluster.tasks(touched)
+    assert task["Status"]["State"] == "pending"
+    # A request to start its tasks anew is what helps: swarm_service has it as `redistribute`.
+    swarm_lab.update(touched, {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": 1}})
+    swarm_lab.wait("its task to run", lambda: swarm_lab.running(touched))

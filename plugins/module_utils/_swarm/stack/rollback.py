@@ -23,6 +23,10 @@ from .writer import Writer
 
 ROLLING = "rollback_started"
 
+# Verdicts about tasks that may still wait for a node. Swarm puts no such task on a node once its service has a newer spec, whatever is mended
+# (swarmkit, manager/scheduler/scheduler.go, noSuitableNode: only tasks of the present spec are tried again), so none is written then.
+_WAITING = ("unschedulable", "stuck", "timeout")
+
 
 def go_back(
     writer: Writer, baseline: t.Mapping[str, Json], waves: t.Mapping[str, int], limits: Limits, made: t.Mapping[str, t.Collection[str]]
@@ -57,14 +61,15 @@ def _wave(writer: Writer, baseline: t.Mapping[str, Json], limits: Limits) -> t.L
                 pending += [now] if name in writer.written else []
                 continue
             hit("R2")
-            pending.append(_first(writer, now, spec))
+            pending.append(_first(writer, now, spec, limits))
             hit("R3")
         except FleetError as error:
             _refuse_lost(error)
             lost.append(_lost(name, error.code, error.message))
     verdicts = _all(writer, pending, limits, tasks)
     lost += [_lost(verdict.service, verdict.code, verdict.message, verdict.evidence) for verdict in verdicts if verdict.code != "converged"]
-    for name in [str(service["Spec"]["Name"]) for service in pending]:
+    wait_on = {verdict.service for verdict in verdicts if verdict.code in _WAITING}
+    for name in sorted({str(service["Spec"]["Name"]) for service in pending} - wait_on):
         try:
             now = writer.live()[name]
             if now["Spec"] != baseline[name]:
@@ -104,8 +109,12 @@ def _moving(service: Json) -> bool:
     return (service.get("UpdateStatus") or {}).get("State") in ("updating", "paused", ROLLING, "rollback_paused")
 
 
-def _first(writer: Writer, now: t.Optional[Json], spec: Json) -> Json:
-    """Post ``spec`` at the pace of a rollback."""
+def _first(writer: Writer, now: t.Optional[Json], spec: Json, limits: Limits) -> Json:
+    """Post ``spec`` at the pace of a rollback. A service that was made anew in another mode is made anew once more: no mode is changed in place."""
+    if now is not None and mode_of(now["Spec"]) != mode_of(spec):
+        writer.remove(now)
+        writer.gone([str(now["ID"])], limits.wait_timeout)
+        now = None
     if now is None:
         return writer.create(spec)
     return writer.update(now, paced(spec))
