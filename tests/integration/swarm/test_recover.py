@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,26 @@ class Machines:
         children = {group: {"hosts": {name: self.hosts[name] for name in names}} for group, names in chosen.items()}
         self.inventory.write_text(json.dumps({"all": {"children": children}}), encoding="utf-8")
         words = [str(Path(sys.executable).parent / "ansible-playbook")]
-        words += ["-i", str(self.inventory), f"bowline.fleet.{playbook}", "-e", json.dumps(variables), "-vv", *(["--check"] if check else [])]
+        named = str(playbook) if isinstance(playbook, Path) else f"bowline.fleet.{playbook}"
+        words += ["-i", str(self.inventory), named, "-e", json.dumps(variables), "-vv", *(["--check"] if check else [])]
         done = subprocess.run(words, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}, cwd=self.folder,
                               capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
         return done.returncode, done.stdout + done.stderr
+
+    def steps(self, subject, *hooks, check=False):
+        """What each of the entry points of role swarm_cluster says of its step, run one after the other for one host."""
+        book, kept = self.folder / "hooks.yml", self.folder / "steps.json"
+        tasks = [task for hook in hooks for task in (
+            {"ansible.builtin.include_role": {"name": "bowline.fleet.swarm_cluster", "tasks_from": hook}},
+            {"ansible.builtin.set_fact": {"steps": "{{ steps | default([]) + [swarm_cluster_step] }}"}})]  # fmt: skip
+        tasks.append({"ansible.builtin.copy": {"content": "{{ steps | to_json }}", "dest": str(kept), "mode": "0600"}, "check_mode": False})
+        book.write_text(json.dumps([{
+            "hosts": subject, "gather_facts": False, "environment": {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""},
+            "vars": {"swarm_cluster_managers": "{{ groups['swarm_managers'] }}"}, "tasks": tasks,
+        }]), encoding="utf-8")  # fmt: skip
+        code, said = self.play(book, check=check)
+        assert code == 0, said
+        return json.loads(kept.read_text(encoding="utf-8"))
 
     def healthy(self):
         def whole():
@@ -91,6 +108,29 @@ def machines(swarm_lab, tmp_path_factory):
 def running(lab, stack, number=0):
     return sorted(task["ID"] for task in lab.api(number).tasks(filters={"label": f"com.docker.stack.namespace={stack}", "desired-state": "running"})
                   if task["Status"]["State"] == "running")  # fmt: skip
+
+
+def test_drain_hook_swarm_empties_a_node_and_lets_it_work_again(machines, swarm_lab, stack, tmp_path):
+    """The steps as a node's playbook calls them: each twice, the second time without a change, and first as a check that writes nothing."""
+    nodes, name = Nodes(swarm_lab, tmp_path / "nodes"), stack("n-hook")
+    compose = COMPOSE.format(image=swarm_lab.image("plain"), port=PORT + 1).replace("replicas: 2", "replicas: 1")
+    (tmp_path / "compose.yml").write_text(compose, encoding="utf-8")
+    swarm_lab.docker("stack", "deploy", "--resolve-image", "never", "-c", tmp_path / "compose.yml", name)
+    here = swarm_lab.wait("the task", lambda: nodes.holder(f"{name}_web"))
+    spec = swarm_lab.api().inspect_service(f"{name}_web")["Spec"]
+    try:
+        (foreseen,) = machines.steps(here, "drained", check=True)
+        assert (foreseen["changed"], nodes.all()[here]["Spec"]["Availability"], nodes.holder(f"{name}_web")) == (True, "active", here)
+        drained, again = machines.steps(here, "drained", "drained")
+        assert (drained["changed"], again["changed"]) == (True, False)
+        assert [(step["evidence"]["hook"], step["evidence"]["outcome"]) for step in (drained, again)] == [("swarm", "empty")] * 2
+        assert drained["bookmark"] == {"node": nodes.all()[here]["ID"]}
+        assert nodes.all()[here]["Spec"]["Availability"] == "drain" and nodes.holder(f"{name}_web") not in (here, None)
+        undone, again = machines.steps(here, "undone", "undone")
+        assert (undone["changed"], again["changed"], nodes.all()[here]["Spec"]["Availability"]) == (True, False, "active")
+        assert swarm_lab.api().inspect_service(f"{name}_web")["Spec"] == spec and nodes.records() == []
+    finally:
+        nodes.rest()
 
 
 @LONG
@@ -164,4 +204,32 @@ def test_a_member_leaves_without_a_dip_and_comes_again(machines, swarm_lab):
     api.leave_swarm(force=True)
     code, said = machines.play("swarm_cluster")
     assert code == 0 and "SWMTKN" not in said, said
+    machines.healthy()
+
+
+@LONG
+def test_a_manager_that_is_dead_for_good_is_removed_with_its_proof_and_comes_again(machines, swarm_lab, tmp_path):
+    """Without proof, or with one that does not say so, nothing is done. Its vote goes first (F10)."""
+    machines.healthy()
+    nodes, third = Nodes(swarm_lab, tmp_path / "nodes"), swarm_lab.managers[2]["name"]
+    proof = {"power": "off", "source": "the lab", "observed_at": str(time.time())}
+    failure = nodes.refused("not_proven_dead", third, state="absent", dead=True, dead_proof=proof)
+    assert "as ready" in failure["message"]
+    machines.engine.kill(machines.members(2)[0])
+    swarm_lab.wait("the others to notice", lambda: nodes.all()[third]["Status"]["State"] == "down", 90)
+    for wrong in (None, {**proof, "power": "on"}, {**proof, "observed_at": str(time.time() - 3600)}):
+        nodes.refused("not_proven_dead", third, state="absent", dead=True, dead_proof=wrong)
+    assert nodes.all()[third]["ManagerStatus"]["Reachability"] == "unreachable"
+    proof["observed_at"] = str(time.time())
+    foreseen = nodes.run(third, state="absent", dead=True, dead_proof=proof, check_mode=True)
+    done = nodes.done(third, state="absent", dead=True, dead_proof=proof)
+    assert [step["action"] for step in foreseen["plan"]] == [step["action"] for step in done["plan"]] == ["demote", "remove"]
+    assert third not in nodes.all() and done["node"] is None
+    assert nodes.run(third, state="absent", dead=True, dead_proof=proof)["changed"] is False
+    # Powered on again it still believes to be a member: told to leave, it is taken in as a new one.
+    machines.engine.start(machines.instance, machines.members(2)[0])
+    swarm_lab.wait("its engine", lambda: machines.engine.answers(machines.members(2)[0]), 60)
+    swarm_lab.api(2).leave_swarm(force=True)
+    code, said = machines.play("swarm_cluster")
+    assert code == 0, said
     machines.healthy()
