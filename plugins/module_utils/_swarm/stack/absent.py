@@ -24,24 +24,29 @@ from .writer import Writer
 def run(engine: t.Any, options: Options, check_mode: bool) -> t.Dict[str, t.Any]:
     """The result of the module. A canary that is open is not swept away: it is ended first."""
     records.refuse(engine, records.ROLLOUT, options.name)
-    plan = plan_of(engine.world(), options.name)
-    if not plan.writes() or check_mode:
-        return _result(options, plan, "converged" if plan.writes() else "unchanged", None)
+    history = History(engine, options.name)
+    plan, left = plan_of(engine.world(), options.name), revision.dead(history.revisions())
+    if check_mode or not (plan.writes() or left):
+        return _result(options, plan, "converged" if plan.writes() or left else "unchanged", None)
     with Held(engine, options.name, wait=options.lock_wait, ttl=options.lock_ttl, reason=options.reason or "absent", operation=options.operation) as lock:
         hit("A1")
         records.refuse(engine, records.ROLLOUT, options.name)
         for drain in records.every(engine, records.DRAIN):
             raise records.opened(drain)
         world = engine.world()
-        plan = plan_of(world, options.name)
-        if not plan.writes():
+        plan, left = plan_of(world, options.name), revision.dead(history.revisions())
+        if not (plan.writes() or left):
             return _result(options, plan, "unchanged", None)
-        writer, history = Writer(engine, options.name, lock.check), History(engine, options.name)
+        writer = Writer(engine, options.name, lock.check)
         live = {change.service: (change.before or {})["Spec"] for change in plan.changes}
         before = revision.last(history.revisions())
         waves = before.content.waves if before else {}
         content = revision.Content({name: without_ids(spec) for name, spec in live.items()}, waves=waves)
-        current = history.begin("remove", content, live, reason=options.reason, vcs_ref=options.vcs_ref, operation=options.operation)
+        if left and left.action == "remove" and not plan.writes():
+            # A run that died when all was gone: what it removed stands in its revision, and a deployment that fails must not go back to that.
+            current = left
+        else:
+            current = history.begin("remove", content, live, reason=options.reason, vcs_ref=options.vcs_ref, operation=options.operation)
         hit("A2")
         _remove(writer, plan, world, waves, options.limits.wait_timeout)
         hit("A7")
