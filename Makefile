@@ -29,7 +29,7 @@ stack: runtime ## Deploy a Swarm stack in the Swarm lab; a bad version goes out 
 stack-rollback: runtime ## Take a Swarm stack back to the version before (CHECK=1: only say what would be done)
 	@exec $(PYTHON) tests/lab/stack.py rollback $(CHECKING) $(ARGS)
 
-bench-swarm: dev ## Deployments of ours, the CLI and community.docker, side by side; half an hour (ARGS='--samples 2')
+bench-swarm: dev ## Deployments of ours, the CLI and community.docker, drains, locks; forty minutes (ARGS='--samples 2')
 	@scripts/packages && exec $(PYTHON) tests/bench/swarm.py $(ARGS)
 
 lab: runtime ## Start the lab: compose stack, target host, name servers, writers

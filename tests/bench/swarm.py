@@ -4,8 +4,9 @@
 
 """Deployments of a Swarm stack: swarm_stack, `docker stack deploy --detach=false` and community.docker.docker_stack, side by side.
 
-``make bench-swarm`` (or ``python tests/bench/swarm.py [--samples 10] [--rounds 3] [--ways ours cli community]``) writes build/bench/swarm.md
-and build/bench/swarm.json. It ends with 0, with 1 when a target was missed, with 2 when it was given up.
+``make bench-swarm`` (or ``python tests/bench/swarm.py [--samples 10] [--rounds 3] [--ways ours cli community] [--parts …]``) writes
+build/bench/swarm.md and build/bench/swarm.json. It ends with 0, with 1 when a target was missed, with 2 when it was given up. What it measures
+beside deployments (drains, the lock) is in swarm_more.py, the table in swarm_figures.py.
 
 Each way has a stack of its own, from the same file, in the Swarm lab; the ways take turns. What became of a deployment is asked from the
 engine, never from the way: a deployment that says success and does not run as it is wanted is a failed one that was reported as success.
@@ -18,7 +19,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,22 +26,22 @@ import threading
 import time
 import traceback
 import typing as t
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "lab")]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "lab"), str(ROOT / "tests" / "bench")]
 
 from project import collection_tree  # noqa: E402
 from rig.shell import wait  # noqa: E402
 from rig.swarm import engine, images, instance  # noqa: E402
+from swarm_figures import FAULTS, MONITOR, PENDING_TIMEOUT, WAYS, Row, Sample, Samples, markdown, rows  # noqa: E402
+from swarm_more import counted, drains, takeovers  # noqa: E402
 
 OUT = ROOT / "build" / "bench"
-WAYS = ("ours", "cli", "community")
+PARTS = ("deployments", "drains", "lock", "counted")
 # Seconds after which a way that waits is ended.
 PATIENCE = 120
-MONITOR = 3
-PENDING_TIMEOUT = 10
 REPLICAS = 2
 # Module and options beside the connection, name and files. A constraint is to be missed while the service is updated, so ours does not look for it
 # before; it would refuse it at once.
@@ -49,116 +49,6 @@ MODULES: dict[str, tuple[str, dict[str, t.Any]]] = {
     "ours": ("bowline.fleet.swarm_stack", {"pending_timeout": PENDING_TIMEOUT, "preflight": {"constraints": "skip", "placement": "skip"}}),
     "community": ("community.docker.docker_stack", {"state": "present", "detach": False, "validate_certs": True}),
 }
-# What goes wrong: tag of the new image, and a constraint.
-FAULTS: dict[str, tuple[str, str | None]] = {
-    "image that nobody has": ("nothing", None),
-    "crash loop": ("crash", None),
-    "never healthy": ("unhealthy", None),
-    "constraint that no node meets": ("2", "node.labels.bench == nowhere"),
-}
-
-# --- figures: nothing here knows a cluster ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One call. ``code`` is None when it had to be ended; ``good`` is what the engine says: every task as it was wanted."""
-
-    way: str
-    what: str
-    seconds: float
-    code: int | None
-    good: bool
-    moved: int = 0
-    restarted: int = 0
-    # Of a failed update: whether every spec is what it was before, seconds until the fault was known (to Swarm, for a way that leaves it to
-    # Swarm), and seconds of the way back.
-    restored: bool | None = None
-    detected: float | None = None
-    back: float | None = None
-    said: str = ""
-
-    @property
-    def reported_as_success(self) -> bool:
-        return self.code == 0 and not self.good
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; without a limit it is only shown."""
-
-    what: str
-    values: dict[str, t.Any]
-    ratio: float | None = None
-    limit: float | None = None
-
-    @property
-    def met(self) -> bool | None:
-        return None if self.limit is None else self.ratio is not None and self.ratio <= self.limit
-
-
-@dataclass
-class Samples:
-    """All samples of a run."""
-
-    all: list[Sample] = field(default_factory=list)
-
-    def of(self, way: str, what: str | None = None) -> list[Sample]:
-        return [one for one in self.all if one.way == way and (what is None or one.what == what)]
-
-    def median(self, way: str, what: str, figure: str = "seconds") -> float | None:
-        found = [getattr(one, figure) for one in self.of(way, what) if getattr(one, figure) is not None]
-        return statistics.median(found) if found else None
-
-
-def divided(one: float | None, other: float | None) -> float | None:
-    return None if one is None or not other else one / other
-
-
-def rows(samples: Samples, ways: t.Sequence[str]) -> list[Row]:
-    """The table of what these modules promise."""
-    def injected(way: str) -> list[Sample]:
-        return [one for one in samples.of(way) if one.what in FAULTS]
-
-    def counted(what: str, wrong: t.Callable[[Sample], bool], of: t.Callable[[str], list[Sample]] = injected, shown: t.Sequence[str] = ways) -> Row:
-        """How many of the samples are wrong; ours may have none."""
-        values = {way: f"{sum(wrong(one) for one in of(way))} of {len(of(way))}" for way in shown}
-        return Row(what, values, float(sum(wrong(one) for one in of("ours"))) if of("ours") else None, 0)
-
-    def timed(what: str, name: str, over: float | None, limit: float, figure: str = "seconds", shown: t.Sequence[str] = ways) -> Row:
-        """Medians of a figure, and ours over something else."""
-        return Row(what, {way: samples.median(way, name, figure) for way in shown}, divided(samples.median("ours", name, figure), over), limit)
-
-    first, *_others, last = FAULTS
-    converged = samples.median("cli", "good deploy")
-    return [
-        counted("failed updates reported as success", lambda one: one.reported_as_success),
-        counted("failed updates that never ended", lambda one: one.code is None),
-        counted("failed updates that left other specs than before", lambda one: not one.restored),
-        counted("second runs that moved a service's version", lambda one: one.moved > 0, lambda way: samples.of(way, "no-op")),
-        counted("adoptions of an unchanged CLI stack that restarted a task", lambda one: one.restarted > 0, lambda way: samples.of(way, "adoption"), ["ours"]),
-        timed("no-op run, s; ours / community", "no-op", samples.median("community", "no-op"), 1.5),
-        timed("good deploy to converged, s; ours / (CLI + monitor)", "good deploy", None if converged is None else converged + MONITOR, 1.2),
-        timed(f"{first}: known after, s; ours / Swarm", first, samples.median("cli", first, "detected"), 1.0, "detected"),
-        timed(f"{last}: known after, s; ours / pending_timeout", last, PENDING_TIMEOUT, 1.2, "detected"),
-        timed("crash loop: way back, s; ours / good deploy", "crash loop", samples.median("ours", "good deploy"), 1.2, "back", ["ours"]),
-    ]
-
-
-def markdown(found: t.Sequence[Row], ways: t.Sequence[str], machine: str) -> str:
-    """The table for people."""
-    def cell(value: t.Any) -> str:
-        return "–" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
-
-    lines = ["# Deployments of a Swarm stack, side by side", "", machine, "", f"| measure | {' | '.join(ways)} | ratio or count | target | met |",
-             "|---|" + "---|" * (len(ways) + 3)]
-    for row in found:
-        met = {None: "", True: "yes", False: "NO"}[row.met]
-        target = "" if row.limit is None else f"≤ {row.limit:g}" if row.limit else "0"
-        ratio = "–" if row.ratio is None else f"{row.ratio:.2f}" if row.limit else f"{row.ratio:.0f}"
-        lines.append(f"| {row.what} | {' | '.join(cell(row.values.get(way)) for way in ways)} | {ratio} | {target} | {met} |")
-    return "\n".join([*lines, ""])
-
 
 # --- the ways ---------------------------------------------------------------------------------------------------------------------
 
@@ -221,16 +111,22 @@ class Bench:
 
     def call(self, way: str, stack: str, path: Path) -> tuple[float, int | None, str]:
         """Deploy in one way: seconds, exit code (None: ended by us), and what it said."""
-        env = {name: value for name, value in os.environ.items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") and not name.startswith("DOCKER_")}
-        env.update(ANSIBLE_CONFIG=str(self.folder / "ansible.cfg"), ANSIBLE_COLLECTIONS_PATH=str(collection_tree(ROOT)), ANSIBLE_NOCOLOR="1")
         if way == "cli":
-            env.update(DOCKER_HOST=self.manager.docker_host, DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=str(self.certificates))
-            argv = ["docker", "stack", "deploy", "--detach=false", "-c", str(path), stack]
-        else:
-            name, more = MODULES[way]
-            arguments = json.dumps({**self.connection(), "name": stack, "compose": [str(path)], **more})
-            argv = [str(Path(sys.executable).with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local",
-                    "-e", f"ansible_python_interpreter={sys.executable}", "-m", name, "-a", arguments]
+            cli = {"DOCKER_HOST": self.manager.docker_host, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(self.certificates)}
+            return self._run(["docker", "stack", "deploy", "--detach=false", "-c", str(path), stack], cli)
+        name, more = MODULES[way]
+        return self.module(name, {"name": stack, "compose": [str(path)], **more})
+
+    def module(self, name: str, options: t.Mapping[str, t.Any]) -> tuple[float, int | None, str]:
+        """One task of Ansible, as `call`."""
+        argv = [str(Path(sys.executable).with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local",
+                "-e", f"ansible_python_interpreter={sys.executable}", "-m", name, "-a", json.dumps({**self.connection(), **options})]
+        paths = {"ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(collection_tree(ROOT))}
+        return self._run(argv, {**paths, "ANSIBLE_NOCOLOR": "1"})
+
+    def _run(self, argv: t.Sequence[str], more: t.Mapping[str, str]) -> tuple[float, int | None, str]:
+        env = {name: value for name, value in os.environ.items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") and not name.startswith("DOCKER_")}
+        env.update(more)
         began = time.monotonic()
         try:
             done = subprocess.run(argv, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -362,18 +258,33 @@ def measure(bench: Bench, ways: t.Sequence[str], samples: int, rounds: int) -> N
         bench.remove(f"bench-{way}")
 
 
+def measured(bench: Bench, parts: t.Collection[str], ways: t.Sequence[str], samples: int, rounds: int) -> list[Row]:
+    """The lines of the table, those of the chosen parts."""
+    found: list[Row] = []
+    if "deployments" in parts:
+        measure(bench, ways, samples, rounds)
+        found += rows(bench.samples, ways)
+    more: dict[str, t.Callable[[], list[Row]]] = {"drains": lambda: drains(bench), "lock": lambda: takeovers(bench, rounds), "counted": lambda: counted(bench)}
+    for part, work in more.items():
+        if part in parts and "ours" in ways:
+            sys.stderr.write(f"{part} …\n")
+            found += work()
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=10, help="good deployments and second runs of each way")
-    parser.add_argument("--rounds", type=int, default=3, help="failed updates of each kind and way")
+    parser.add_argument("--rounds", type=int, default=3, help="failed updates of each kind and way, and takeovers of a lock")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="what is measured; all of it by default")
     given = parser.parse_args()
     ways = [way for way in WAYS if way in given.ways]
     subprocess.run([sys.executable, str(ROOT / "tests" / "lab" / "swarm.py"), "up"], check=True, cwd=ROOT)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(instance.chosen(), Path(folder))
         try:
-            measure(bench, ways, given.samples, given.rounds)
+            found = measured(bench, given.parts, ways, given.samples, given.rounds)
         except KeyboardInterrupt:
             return 130
         except Exception:  # whatever it was, the exit code must not be that of a missed target
@@ -381,7 +292,6 @@ def main() -> int:
             sys.stderr.write("Given up: what is above stands in the way of measuring anything. Nothing was written.\n")
             return 2
         version = engine.docker(bench.manager, "version", "--format", "engine {{.Server.Version}}, docker CLI {{.Client.Version}}")
-    found = rows(bench.samples, ways)
     machine = f"{platform.system()} {platform.release()}, {os.cpu_count()} cores; {version}. Medians of {given.samples}; {given.rounds} of each failed update."
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "swarm.md").write_text(markdown(found, ways, machine), encoding="utf-8")

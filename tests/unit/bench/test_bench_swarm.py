@@ -17,6 +17,8 @@ bench = importlib.util.module_from_spec(SPEC)
 sys.modules["bowline_bench_swarm"] = bench
 SPEC.loader.exec_module(bench)
 
+more = sys.modules["swarm_more"]
+
 FIRST = next(iter(bench.FAULTS))
 
 
@@ -54,3 +56,35 @@ def test_details_of_a_failure_are_read_from_what_ansible_prints():
     said = 'localhost | FAILED! => {"failure": {"code": "crash_loop", "details": {"rollback_duration_s": 4.5}}}\nmore'
     assert bench._failure(said) == {"rollback_duration_s": 4.5}
     assert bench._failure("no JSON") == {}
+
+
+def test_failed_requests_of_a_drain_are_those_of_all_managers():
+    drained, quorum = more.of_drains({"ours": [0, 0, 0], "cli": [3, 0, 9]}, {"ours": 400, "cli": 410}, [])
+    assert (drained.values, drained.met) == ({"ours": "0 + 0 + 0 of 400", "cli": "3 + 0 + 9 of 410"}, True) and quorum.met is True
+    drained, quorum = more.of_drains({"ours": [0, 1, 0], "cli": []}, {"ours": 1, "cli": 0}, ["m1: no leader"])
+    assert (drained.met, quorum.met) == (False, False)
+    assert more.of_drains({"ours": [], "cli": []}, {"ours": 0, "cli": 0}, [])[0].met is False
+
+
+@pytest.mark.parametrize(("seconds", "met"), [([11.0, 12.9, 40.0], True), ([13.1], False), ([], False)])
+def test_a_takeover_over_the_ttl_of_the_lock(seconds, met):
+    assert more.of_takeovers(seconds).met is met
+
+
+@pytest.mark.parametrize(
+    ("report", "shown", "met"),
+    [
+        ('<testsuites><testsuite tests="4" failures="0" errors="0" skipped="1"/></testsuites>', "0 of 3", True),
+        ('<testsuites><testsuite tests="4" failures="1" errors="1" skipped="0"/></testsuites>', "2 of 4", False),
+        ('<testsuites><testsuite tests="2" failures="0" errors="0" skipped="2"/></testsuites>', "not run", False),
+        ("", "not run", False),
+    ],
+)
+def test_what_tests_count(report, shown, met):
+    found = more.of_report("x", report)
+    assert (found.values["ours"], found.met) == (shown, met)
+
+
+def test_the_tests_that_count_exist():
+    files = {name.partition("::")[0] for names in more.COUNTED.values() for name in names}
+    assert [name for name in files if not (more.TESTS / name).is_file()] == []
