@@ -97,8 +97,9 @@ def drains(bench: t.Any) -> list[Row]:
                     _set(bench, member.name, "active")
                 served[way] = load.served
     finally:
+        # What was broken off is taken back by who knows how.
         for member in bench.lab.members:
-            _set(bench, member.name, "active")
+            _node(bench, member.name, "active")
         bench.remove(STACK)
     return of_drains(failed, served, violations)
 
@@ -153,7 +154,8 @@ def _set(bench: t.Any, name: str, availability: str) -> None:
 
 def _node(bench: t.Any, name: str, state: str) -> None:
     _seconds, code, said = bench.module("bowline.fleet.swarm_node", {"node": name, "state": state})
-    if code:
+    # None: it had to be ended.
+    if code != 0:
         raise RuntimeError(f"swarm_node {name} {state}: {said[-600:]}")
 
 
