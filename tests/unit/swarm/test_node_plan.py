@@ -11,7 +11,7 @@ import copy
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.model import World
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.model import BLOCKERS, Asked, Move
-from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.plan import drain, local_data
+from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.plan import drain, holding, local_data
 from ansible_collections.bowline.fleet.plugins.module_utils._swarm.node.specs import LABEL, evacuated, evacuating, restored
 
 GIB = 1 << 30
@@ -176,3 +176,14 @@ def test_a_label_that_is_not_ours_is_no_drain(label):
     spec = {"Labels": {LABEL: label}, "TaskTemplate": {}}
     assert evacuating(spec) == ""
     assert restored(spec) is spec
+
+
+@pytest.mark.parametrize(
+    ("owner", "state", "holds"),
+    [("gone", "new", False), ("gone", "allocated", False), ("gone", "running", True), ("gone", "starting", True), ("web", "new", True), ("web", "complete", False)],
+)
+def test_a_task_of_a_removed_service_that_never_started_keeps_no_node(owner, state, holds):
+    """Docker 20.10 keeps such a task of a global job, as a pre-pull is one, for good: the node would never be empty."""
+    left = {"ID": "t1", "ServiceID": owner, "NodeID": "id1", "DesiredState": "complete", "Status": {"State": state}}
+    world = World("c1", {}, services=({"ID": "web", "Spec": {"Name": "web", "Mode": {"Replicated": {"Replicas": 1}}}},), tasks=(left,))
+    assert bool(holding(world, "id1", ())) is holds

@@ -20,6 +20,9 @@ _ROLLING = ("updating", "paused", "rollback_started", "rollback_paused")
 # An option of a local volume that says that its data is not on the node's disk: docs.docker.com, "Create a service which creates an NFS volume".
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs")
 
+# States in which a task is with no engine yet (swarmkit, api/types.proto, TaskState).
+_NOT_STARTED = ("new", "pending", "allocated")
+
 Ports = t.Mapping[str, t.FrozenSet[t.Tuple[str, int]]]
 
 
@@ -61,9 +64,12 @@ def live_on(node_id: str, tasks: t.Iterable[Json], service_id: str = "") -> t.Li
 
 def holding(world: World, node_id: str, accept: t.Collection[str]) -> t.List[Json]:
     """Tasks that keep a node from being empty. Of jobs none, where that was accepted: Docker 20.10 does not stop them for a drain, so they go on
-    until they end or the engine does."""
+    until they end or the engine does. A task that was never started and whose service is gone is none: Docker 20.10 keeps such tasks of a global
+    job for good (seen as ``new``, with a node and desired ``complete``), and nothing ever starts or ends them."""
+    known = {service["ID"] for service in world.services}
     jobs = {service["ID"] for service in world.services if placement.mode_of(service["Spec"]).endswith("-job")} if "job_running" in accept else set()
-    return [task for task in live_on(node_id, world.tasks) if task.get("ServiceID") not in jobs]
+    return [task for task in live_on(node_id, world.tasks) if task.get("ServiceID") not in jobs
+            and (task.get("ServiceID") in known or task["Status"]["State"] not in _NOT_STARTED)]  # fmt: skip
 
 
 def stack_of(service: Json) -> str:
