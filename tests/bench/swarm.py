@@ -44,9 +44,9 @@ PARTS = ("deployments", "drains", "lock", "counted")
 PATIENCE = 120
 REPLICAS = 2
 # Module and options beside the connection, name and files. A constraint is to be missed while the service is updated, so ours does not look for it
-# before; it would refuse it at once.
+# before; it would refuse it at once. The others pull nothing first either.
 MODULES: dict[str, tuple[str, dict[str, t.Any]]] = {
-    "ours": ("bowline.fleet.swarm_stack", {"pending_timeout": PENDING_TIMEOUT, "preflight": {"constraints": "skip", "placement": "skip"}}),
+    "ours": ("bowline.fleet.swarm_stack", {"pending_timeout": PENDING_TIMEOUT, "prepull": "none", "preflight": {"constraints": "skip", "placement": "skip"}}),
     "community": ("community.docker.docker_stack", {"state": "present", "detach": False, "validate_certs": True}),
 }
 

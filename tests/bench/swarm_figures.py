@@ -100,7 +100,7 @@ def rows(samples: Samples, ways: t.Sequence[str]) -> list[Row]:
         counted("second runs that moved a service's version", lambda one: one.moved > 0, lambda way: samples.of(way, "no-op")),
         counted("adoptions of an unchanged CLI stack that restarted a task", lambda one: one.restarted > 0, lambda way: samples.of(way, "adoption"), ["ours"]),
         timed("no-op run, s; ours / community", "no-op", samples.median("community", "no-op"), 1.5),
-        timed("good deploy to converged, s; ours / (CLI + monitor)", "good deploy", None if converged is None else converged + MONITOR, 1.2),
+        timed("good deploy to converged without pre-pull, s; ours / (CLI + monitor)", "good deploy", None if converged is None else converged + MONITOR, 1.2),
         timed(f"{first}: known after, s; ours / Swarm", first, samples.median("cli", first, "detected"), 1.0, "detected"),
         timed(f"{last}: known after, s; ours / pending_timeout", last, PENDING_TIMEOUT, 1.2, "detected"),
         timed("crash loop: way back, s; ours / good deploy", "crash loop", samples.median("ours", "good deploy"), 1.2, "back", ["ours"]),

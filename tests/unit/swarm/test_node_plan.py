@@ -180,7 +180,8 @@ def test_a_label_that_is_not_ours_is_no_drain(label):
 
 @pytest.mark.parametrize(
     ("owner", "state", "holds"),
-    [("gone", "new", False), ("gone", "allocated", False), ("gone", "running", True), ("gone", "starting", True), ("web", "new", True), ("web", "complete", False)],
+    [("gone", "new", False), ("gone", "allocated", False), ("gone", "running", True), ("gone", "starting", True), ("web", "new", True),
+     ("web", "complete", False)],
 )
 def test_a_task_of_a_removed_service_that_never_started_keeps_no_node(owner, state, holds):
     """Docker 20.10 keeps such a task of a global job, as a pre-pull is one, for good: the node would never be empty."""
