@@ -257,6 +257,43 @@ def test_a_drain_that_does_not_end_in_time_is_taken_back_kept_or_forced(ready, w
 
 
 @LONG
+def test_a_drain_is_forced_to_its_end_and_moves_two_services_at_once(ready, web, stack, tmp_path):
+    """One of two services comes up nowhere else, as its program ends at once there. Forced, the node is empty all the same; what is short is said."""
+    name, here = stack("n-force"), ready.holder(web)
+    compose = f"""\
+version: "3.8"
+services:
+  here:
+    image: {ready.lab.image("plain")}
+    environment: {{FAULT: "{{{{if eq .Node.Hostname \\"{here}\\"}}}}{{{{else}}}}crash{{{{end}}}}"}}
+    deploy: {{endpoint_mode: dnsrr, placement: {{constraints: ["node.hostname=={here}"]}}, restart_policy: {{delay: 100ms}}}}
+"""
+    (tmp_path / "compose.yml").write_text(compose, encoding="utf-8")
+    ready.lab.docker("stack", "deploy", "--resolve-image", "never", "-c", tmp_path / "compose.yml", name)
+    service = f"{name}_here"
+    ready.lab.wait("it to run", lambda: ready.holder(service) == here)
+    # Now it may run elsewhere; nothing is replaced by that (F7).
+    ready.lab.docker("service", "update", "--detach", "--no-resolve-image", "--constraint-rm", f"node.hostname=={here}", service)
+    before = spec(ready, web), spec(ready, service)
+    # Which of both comes first is a matter of how long the program takes to crash.
+    failure = ready.run(here, state="drained", max_parallel=2, wait_timeout=60)["failure"]
+    assert failure["code"] in ("crash_loop", "update_paused") and "taken back" in failure["message"], failure
+    assert {web, service} <= set(failure["details"]["moved"]), "both were on their way at once"
+    assert (spec(ready, web), spec(ready, service)) == before
+    assert ready.all()[here]["Spec"]["Availability"] == "active"
+    # What crashes runs for a moment beside the one that was there.
+    ready.lab.wait("both to run alone", lambda: ready.holder(service) == here and ready.holder(web))
+    # What crashes runs for a moment, too: it may be counted as there, or be missing at the deadline.
+    forced = ready.run(here, state="drained", max_parallel=2, wait_timeout=20, on_timeout="force")
+    assert forced["evidence"]["outcome"] == "empty" if "failure" not in forced else forced["failure"]["code"] == "drain_timeout", forced
+    assert ready.all()[here]["Spec"]["Availability"] == "drain" and (spec(ready, web), spec(ready, service)) == before
+    assert [task for task in ready.api.tasks(filters={"node": ready.all()[here]["ID"]}) if task["Status"]["State"] == "running"] == []
+    ready.lab.wait("the other one to run", lambda: ready.holder(web) not in (here, None))
+    ready.lab.remove(name)
+    assert ready.done(here, state="drained")["evidence"]["outcome"] == "empty"
+
+
+@LONG
 def test_role_and_labels(ready, web):
     name = next(name for name in sorted(ready.all()) if name != ready.holder(web) and not ready.all()[name].get("ManagerStatus", {}).get("Leader"))
     foreseen = ready.run(name, role="worker", labels={"disk": "ssd"}, check_mode=True)

@@ -128,8 +128,9 @@ class Drain:
                 self.seen.note(f"service {move.service}")
             limits = replace(self._limits, wait_timeout=max(1.0, min(self._limits.wait_timeout, self._deadline.remaining())))
             verdicts = watch.wait(_Counting(self._engine, self.seen.lowest), applied, dict.fromkeys(applied, limits), before=before, beat=self._check)
+            # The wait ends with the first that failed; of several at once the others still wait, which is no reason.
             for verdict in verdicts:
-                if verdict.code != "converged":
+                if verdict.code not in ("converged", "waiting"):
                     raise _failed(verdict, self._name)
 
     def _post(self, service_id: str, change: t.Callable[[Json], Json]) -> Json:
