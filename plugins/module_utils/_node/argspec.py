@@ -66,3 +66,20 @@ INFO: t.Dict[str, t.Any] = {
     "lookback_hours": {"type": "int", "default": 24},
     "limit": {"type": "int", "default": 50},
 }
+
+SWEEP: t.Dict[str, t.Any] = {
+    "store": {"type": "str"},
+    "receiver": {"type": "str", "default": "sweep"},
+    "interval": {"type": "float", "default": 60},
+    "statuses": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "node": {"type": "str", "required": True},
+            "reached": {"type": "bool", "default": True},
+            "text": {"type": "str", "default": ""},
+            "message": {"type": "str", "default": ""},
+        },
+    },
+}

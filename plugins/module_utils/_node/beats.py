@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 
 from .._core.redact import redact
 from .._core.result import plain
-from .._store.database import Database
+from .._store.database import Database, Transaction
 from .migrations import MIGRATIONS
 from .model import Heartbeat, Receiver
 from .rows import heartbeat_of
@@ -32,29 +32,45 @@ class Beats:
 
     def heard(self, given: Heartbeat) -> Heartbeat:
         """Keep what a machine said. Its moment is the one of its receipt here; one that is older than the last of the same boot changes nothing."""
+        with self._database.transaction() as transaction:
+            return self._keep(transaction, given, self._now())
+
+    def swept(self, receiver: t.Optional[str], gap: float, given: t.Sequence[Heartbeat]) -> t.List[Heartbeat]:
+        """Keep what all machines said that ``receiver`` has asked, and its own sign of life, in one transaction.
+
+        The receiver has listened without a break when its last sign of life is no older than ``gap`` seconds. None has not listened.
+        """
         now = self._now()
         with self._database.transaction() as transaction:
-            rows = transaction.execute("SELECT * FROM node_heartbeat WHERE instance = ?", (given.instance,))
-            last = heartbeat_of(rows[0]) if rows else None
-            if last is not None and last.boot_id == given.boot_id and given.sequence <= last.sequence:
-                return last
-            ready = given.boot_id if given.good() or (last is not None and last.ready_boot == given.boot_id) else ""
-            kept = replace(given, received_at=now, ready_boot=ready)
-            values = {**asdict(kept), **{name: json.dumps(plain(redact(getattr(kept, name)))) for name in ("failed_units", "runtimes", "document")}}
-            values.update({name: int(values[name]) for name in ("enrolled", "modules_active", "services_ready")})
-            columns = [name for name in values if name != "instance"]
-            transaction.execute(
-                f"INSERT INTO node_heartbeat ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) ON CONFLICT (instance) DO UPDATE SET "
-                + ", ".join(f"{name} = excluded.{name}" for name in columns),
-                list(values.values()),
-            )
-            gap = now - last.received_at if last is not None else 0.0
-            transaction.execute(
-                "INSERT INTO node_heartbeat_hour (instance, hour, heartbeats, largest_gap) VALUES (?, ?, 1, ?) ON CONFLICT (instance, hour) DO UPDATE"
-                " SET heartbeats = node_heartbeat_hour.heartbeats + 1, largest_gap ="
-                " CASE WHEN excluded.largest_gap > node_heartbeat_hour.largest_gap THEN excluded.largest_gap ELSE node_heartbeat_hour.largest_gap END",
-                (given.instance, int(now // _HOUR), gap),
-            )
+            kept = [self._keep(transaction, one, now) for one in given]
+            if receiver is not None:
+                rows = transaction.execute("SELECT started, last_alive FROM node_receiver WHERE id = ?", (receiver,))
+                unbroken = bool(rows) and 0 <= now - rows[0]["last_alive"] <= gap
+                self._alive(transaction, receiver, rows[0]["started"] if unbroken else now, now)
+        return kept
+
+    def _keep(self, transaction: Transaction, given: Heartbeat, now: float) -> Heartbeat:
+        rows = transaction.execute("SELECT * FROM node_heartbeat WHERE instance = ?", (given.instance,))
+        last = heartbeat_of(rows[0]) if rows else None
+        if last is not None and last.boot_id == given.boot_id and given.sequence <= last.sequence:
+            return last
+        ready = given.boot_id if given.good() or (last is not None and last.ready_boot == given.boot_id) else ""
+        kept = replace(given, received_at=now, ready_boot=ready)
+        values = {**asdict(kept), **{name: json.dumps(plain(redact(getattr(kept, name)))) for name in ("failed_units", "runtimes", "document")}}
+        values.update({name: int(values[name]) for name in ("enrolled", "modules_active", "services_ready")})
+        columns = [name for name in values if name != "instance"]
+        transaction.execute(
+            f"INSERT INTO node_heartbeat ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) ON CONFLICT (instance) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in columns),
+            list(values.values()),
+        )
+        gap = now - last.received_at if last is not None else 0.0
+        transaction.execute(
+            "INSERT INTO node_heartbeat_hour (instance, hour, heartbeats, largest_gap) VALUES (?, ?, 1, ?) ON CONFLICT (instance, hour) DO UPDATE"
+            " SET heartbeats = node_heartbeat_hour.heartbeats + 1, largest_gap ="
+            " CASE WHEN excluded.largest_gap > node_heartbeat_hour.largest_gap THEN excluded.largest_gap ELSE node_heartbeat_hour.largest_gap END",
+            (given.instance, int(now // _HOUR), gap),
+        )
         return kept
 
     def last(self, instance: str) -> t.Optional[Heartbeat]:
@@ -73,11 +89,14 @@ class Beats:
     def listens(self, receiver: str, started: float) -> None:
         """A sign of life of a receiver that listens since ``started`` without a break."""
         with self._database.transaction() as transaction:
-            transaction.execute(
-                "INSERT INTO node_receiver (id, started, last_alive) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET started = excluded.started,"
-                " last_alive = excluded.last_alive",
-                (receiver, started, self._now()),
-            )
+            self._alive(transaction, receiver, started, self._now())
+
+    def _alive(self, transaction: Transaction, receiver: str, started: float, now: float) -> None:
+        transaction.execute(
+            "INSERT INTO node_receiver (id, started, last_alive) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET started = excluded.started,"
+            " last_alive = excluded.last_alive",
+            (receiver, started, now),
+        )
 
     def receivers(self) -> t.Tuple[Receiver, ...]:
         with self._database.transaction() as transaction:

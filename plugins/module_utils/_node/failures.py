@@ -121,6 +121,11 @@ ADVICE = {
         "Read the journal of the unit that is named on the machine, mend it, and run the same command again.",
         CONTINUED,
     ),
+    "status_unreadable": Advice(
+        "The agent is not installed, does not run, is of another version, or somebody else writes its file.",
+        "Run role node_agent on the machine, then `/usr/libexec/bowline/bowline-node.pyz heartbeat` there, which says what it cannot do.",
+        "What the machine said before stays; nothing of the unreadable document was kept.",
+    ),
     "self_management": Advice(
         "The playbook runs on the machine that it is to stop or remove, and could not see the job to its end.",
         "Run it from another controller.",

@@ -82,6 +82,7 @@ FAILURES: dict[str, str] = {
     "services_not_ready": "Modules or services of the machine were not ready in the time that they have; those that fail are named.",
     "token_bound": "The token came with another key before; nothing was signed.",
     "token_expired": "The token is over, was replaced, or nobody has issued it; nothing was signed.",
+    "status_unreadable": "What the machine says of itself is missing, damaged, or not in the form that its agent writes.",
     "template_in_use": "Nodes are of this template, so it stays; they are named.",
     "template_unknown": "No template has this name; the nearest one is named.",
 }

@@ -23,7 +23,7 @@ RUNTIME_UNITS: t.Mapping[str, str] = {"docker.service": "docker", "k3s.service":
 # A file system with less than this share, and less than this many bytes, is full: what writes there fails.
 FULL_SHARE, FULL_BYTES = 0.01, 64 * 1024 * 1024
 
-_MOST = 200
+_MOST = 100
 _WORKING = ("active", "reloading", "refreshing")
 
 
