@@ -2,11 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filter of the playbook sweep: what hosts answered, as documents of nodes."""
+"""Filters of nodes: what machines say of themselves."""
 
 from __future__ import annotations
 
 import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils._core.errors import FleetError
+from ..module_utils._node.status import read
 
 
 def node_statuses(hosts: t.Iterable[t.Mapping[str, t.Any]], register: str) -> list[dict[str, t.Any]]:
@@ -22,6 +27,16 @@ def node_statuses(hosts: t.Iterable[t.Mapping[str, t.Any]], register: str) -> li
     return found
 
 
+def node_status(text: str, wanted: t.Iterable[str] = ()) -> dict[str, t.Any]:
+    """The document of one machine as the option ``status`` of node_instance takes it. ``wanted`` are names of modules that have to be there."""
+    try:
+        beat = read(text).heartbeat(wanted)
+    except FleetError as error:
+        raise AnsibleFilterError(f"[{error.code}] {error.message} Remedy: {error.remedy}") from error
+    names = ("boot_id", "sequence", "enrolled", "modules_active", "services_ready", "certificate_not_after")
+    return {**{name: getattr(beat, name) for name in names}, "failed_units": list(beat.failed_units), "runtimes": list(beat.runtimes)}
+
+
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"node_statuses": node_statuses}
+        return {"node_status": node_status, "node_statuses": node_statuses}

@@ -83,3 +83,18 @@ SWEEP: t.Dict[str, t.Any] = {
         },
     },
 }
+
+ENROLMENT: t.Dict[str, t.Any] = {
+    "store": {"type": "str"},
+    "state": {"type": "str", "choices": ["authority", "enrolled", "absent"], "default": "enrolled"},
+    "name": {"type": "str"},
+    "authority": {"type": "path"},
+    "addresses": {"type": "list", "elements": "str", "default": []},
+    "port": {"type": "int", "default": 22},
+    "host_key": {"type": "str", "no_log": False},
+    "expected_host_key": {"type": "str", "default": "", "no_log": False},
+    "scan": {"type": "bool", "default": True},
+    "csr": {"type": "str", "default": ""},
+    "certificate": {"type": "str", "default": ""},
+    "days": {"type": "int", "default": 90},
+}

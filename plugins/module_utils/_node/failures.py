@@ -16,6 +16,16 @@ ADVICE = {
         "Look at the plan (`--check --diff`), then give the name of the node in `confirm`.",
         NOTHING_WRITTEN,
     ),
+    "authority_missing": Advice(
+        "No CA was made for this fleet yet, this is another controller than the one that has it, or its file was lost.",
+        "Once for a fleet: role node_enrol, `tasks_from: authority`. Where the store knows one, copy its file from the controller that made it.",
+        "Everything: without the CA nothing is signed, and certificates that are out there stay good.",
+    ),
+    "csr_invalid": Advice(
+        "The key on the machine is damaged or of another kind, or somebody else answers in its name.",
+        "Remove `/etc/bowline/node/key.pem` there and enrol it again.",
+        NOTHING_WRITTEN,
+    ),
     "drain_blocked": Advice(
         "A hook found work that cannot move (no room elsewhere, data of this machine), or the machine does not answer, which is never taken for empty.",
         "Make room, or use the override that stands beside the blocker. `state: absent` with `force` goes on with a machine that cannot be reached.",
@@ -45,6 +55,12 @@ ADVICE = {
         "The machine runs something (Docker, Swarm, k3s) that nobody would move away before it goes.",
         "Add the hook to `hooks` of the node, or say `accept_undrained: true` where losing that work is right.",
         NOTHING_WRITTEN,
+    ),
+    "host_key_changed": Advice(
+        "The machine was made anew behind our back, its keys were replaced by hand, another machine has its address, or somebody stands between.",
+        "Compare the key on its console (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`) with the pin. If the change is meant, run role node_enrol, "
+        "`tasks_from: absent`, for the node and enrol it again.",
+        "Everything: no key was pinned, no certificate signed.",
     ),
     "identity_mismatch": Advice(
         "A provider gives ids of machines that are gone to new ones, or somebody made the machine anew by hand.",

@@ -63,6 +63,17 @@ class NodeStore:
             transaction.execute("INSERT INTO node_fleet (one, name, ca_fingerprint) VALUES (1, ?, '') ON CONFLICT (one) DO NOTHING", (uuid.uuid4().hex[:12],))
             return str(transaction.execute("SELECT name FROM node_fleet")[0]["name"])
 
+    def ca_fingerprint(self) -> str:
+        """SHA-256 of the certificate of the fleet's CA; empty before it was made."""
+        self.fleet()
+        with self.database.transaction() as transaction:
+            return str(transaction.execute("SELECT ca_fingerprint FROM node_fleet")[0]["ca_fingerprint"])
+
+    def keep_ca_fingerprint(self, fingerprint: str) -> None:
+        """The fleet has this CA from now on; one that it has stays."""
+        with self.database.transaction() as transaction:
+            transaction.execute("UPDATE node_fleet SET ca_fingerprint = ? WHERE ca_fingerprint = ''", (fingerprint,))
+
     # --- templates and nodes ------------------------------------------------------------------------------------------------------
 
     def template(self, name: str) -> t.Optional[Template]:

@@ -102,7 +102,7 @@ class Machine:
         }  # fmt: skip
         host = {"ansible_host": self.address, "ansible_user": "root", "ansible_ssh_private_key_file": str(self.folder / "id"),
                 "ansible_ssh_extra_args": " ".join(self.options), "ansible_python_interpreter": "/usr/bin/python3"}
-        (self.folder / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"edge-1": host}}}))
+        (self.folder / "inventory.yml").write_text(yaml.safe_dump({"all": {"children": {"nodes": {"hosts": {"edge-1": host}}}}}))
         play = {"hosts": "edge-1", "gather_facts": False, "vars": variables, "tasks": [*tasks, *([tell] if facts else [])]}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         return self.playbook(str(self.folder / "play.yml"), *options, fails=fails), json.loads(said.read_text()) if said.exists() else None

@@ -13,7 +13,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from ansible_collections.bowline.fleet.plugins.filter.node import node_statuses
+from ansible.errors import AnsibleFilterError
+from ansible_collections.bowline.fleet.plugins.filter.node import node_status, node_statuses
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.agent import document
 from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
@@ -227,3 +228,12 @@ def test_hosts_become_documents():
              {"inventory_hostname": "b", "node_name": "bee", "r": {"unreachable": True, "msg": "m"}}, {"inventory_hostname": "d", "r": {"rc": 1, "stdout": "1.00 2.00"}}]  # fmt: skip
     assert node_statuses(hosts, "r") == [{"node": "a", "reached": True, "text": "x"}, {"node": "bee", "reached": False, "message": "m"},
                                          {"node": "d", "reached": True, "text": "1.00 2.00"}]  # fmt: skip
+
+
+def test_a_status_as_node_instance_takes_it():
+    given = node_status(text(), ["web"])
+    assert given == {"boot_id": "b-1", "sequence": 1000, "enrolled": True, "modules_active": True, "services_ready": True, "certificate_not_after": 2e9,
+                     "failed_units": [], "runtimes": ["native"]}  # fmt: skip
+    assert not node_status(text(), ["worker"])["modules_active"]
+    with pytest.raises(AnsibleFilterError, match="status_unreadable"):
+        node_status("{")
