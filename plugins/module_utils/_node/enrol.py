@@ -72,6 +72,8 @@ def _authority(store: NodeStore, authority: Authority, check_mode: bool) -> Json
     after = before if before or check_mode else authority.make()
     if after and not check_mode:
         store.keep_ca_fingerprint(after)
+        # Another controller may have been faster with one of its own.
+        _refuse_other(store, after)
     return result(steps, before=before, after=after, ca=authority.certificate() if after else "")
 
 

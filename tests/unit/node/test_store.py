@@ -88,6 +88,14 @@ def test_a_store_of_yesterday_is_opened_again(kept, edge):
     again.database.close()
 
 
+def test_the_fleet_has_one_ca(kept):
+    """Written once by whoever comes first, so it needs no lease."""
+    assert kept.nodes.ca_fingerprint() == ""
+    kept.nodes.keep_ca_fingerprint("a")
+    kept.nodes.keep_ca_fingerprint("b")
+    assert kept.nodes.ca_fingerprint() == "a"
+
+
 def test_every_write_proves_the_lease(kept, edge):
     instance = made(kept, edge)
     kept.now += 61
@@ -106,7 +114,8 @@ def test_every_write_proves_the_lease(kept, edge):
         "alive": lambda: nodes.alive(edge),
     }
     wanted = {name for name in vars(NodeStore) if not name.startswith("_")} - {
-        "fleet", "template", "templates", "node", "nodes", "live", "known", "instances", "conditions", "actions", "steps", "events"}  # fmt: skip
+        "fleet", "ca_fingerprint", "keep_ca_fingerprint", "template", "templates", "node", "nodes", "live", "known", "instances", "conditions", "actions",
+        "steps", "events"}  # fmt: skip
     assert set(writes) == wanted, "a write that no test looks at"
     for write in writes.values():
         assert "No provider" not in str(refused("lease_lost", write))

@@ -111,6 +111,15 @@ def test_a_second_ca_is_not_made_where_the_first_is_lost(fleet, tmp_path):
     refused("authority_missing", fleet.run)
 
 
+def test_two_controllers_that_make_a_ca_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("ansible_collections.bowline.fleet.plugins.module_utils._core.lock.home", lambda: str(tmp_path / "locks"))
+    fleet = Fleet(tmp_path)
+    make = fleet.authority.make
+    monkeypatch.setattr(fleet.authority, "make", lambda: (fleet.store.keep_ca_fingerprint("f" * 64), make())[1])
+    assert "is another one" in refused("authority_missing", lambda: fleet.run(state="authority")).message
+    assert fleet.store.ca_fingerprint() == "f" * 64
+
+
 # --- what is signed ---------------------------------------------------------------------------------------------------------------
 
 
