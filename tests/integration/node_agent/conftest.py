@@ -61,7 +61,7 @@ class Machine:
         link = f"ve-{self.name}"
         wait(lambda: _run("ip", "address", "add", f"{self.gateway}/30", "dev", link, check=False).returncode == 0, "its link")
         _run("ip", "link", "set", link, "up")
-        wait(lambda: self.shell("systemctl is-system-running") in ("running", "degraded"), "its boot", 60)
+        wait(lambda: self._ssh("systemctl is-system-running").stdout.strip() in ("running", "degraded"), "its boot", 60)
 
     def new_host_key(self) -> None:
         for path in (self.root / "etc/ssh").glob("ssh_host_*"):
@@ -83,11 +83,16 @@ class Machine:
     @property
     def options(self) -> list[str]:
         return ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes",
-                "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=2"]
+                "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=15"]
 
     def shell(self, command: str) -> str:
-        """What ``command`` prints there, past all roles."""
-        return _run("ssh", "-i", str(self.folder / "id"), *self.options, f"root@{self.address}", command, check=False).stdout.strip()
+        """What ``command`` prints there, past all roles, however it ends."""
+        done = self._ssh(command)
+        assert done.returncode != 255, f"ssh itself failed: {done.stderr}"
+        return done.stdout.strip()
+
+    def _ssh(self, command: str) -> subprocess.CompletedProcess[str]:
+        return _run("ssh", "-i", str(self.folder / "id"), *self.options, f"root@{self.address}", command, check=False)
 
     def status(self) -> dict[str, t.Any]:
         return json.loads(self.shell("cat /run/bowline/status.json"))

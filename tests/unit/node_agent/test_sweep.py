@@ -225,7 +225,8 @@ def test_a_thousand_machines_in_one_sweep(tmp_path):
 
 def test_hosts_become_documents():
     hosts = [{"inventory_hostname": "a", "r": {"stdout": "x", "rc": 0}}, {"inventory_hostname": "c"},
-             {"inventory_hostname": "b", "node_name": "bee", "r": {"unreachable": True, "msg": "m"}}, {"inventory_hostname": "d", "r": {"rc": 1, "stdout": "1.00 2.00"}}]  # fmt: skip
+             {"inventory_hostname": "b", "node_name": "bee", "r": {"unreachable": True, "msg": "m"}},
+             {"inventory_hostname": "d", "r": {"rc": 1, "stdout": "1.00 2.00"}}]  # fmt: skip
     assert node_statuses(hosts, "r") == [{"node": "a", "reached": True, "text": "x"}, {"node": "bee", "reached": False, "message": "m"},
                                          {"node": "d", "reached": True, "text": "1.00 2.00"}]  # fmt: skip
 
