@@ -22,7 +22,7 @@ options:
       name: {description: Name of the machine at its provider; default is that of the node., type: str}
       spec_hash: {description: Not compared., type: str}
       generation: {description: Not compared., type: int, default: 1}
-  fleet: {description: Only machines of this fleet., type: str}
+  fleet: {description: Only machines of this fleet; beside O(identity) they are C(others)., type: str}
   console_lines: {description: How many of the last lines of the console of O(identity) to read., type: int, default: 0}
 """
 EXAMPLES = r"""
@@ -47,6 +47,12 @@ machines:
   type: list
   elements: dict
   sample: [{provider_id: nspawn://host-1/web-1, power: 'on', identity: {node: web-1}, addresses: [10.0.0.21], details: {name: web-1}}]
+others:
+  description: The other machines of O(fleet).
+  returned: when O(identity) is given
+  type: list
+  elements: dict
+  sample: [{provider_id: nspawn://host-1/web-2, power: 'on', identity: {node: web-2}, addresses: [], details: {name: web-2}}]
 busy:
   description: Whether a run works on the machine now, so that it may come to be, or go, in the next moment.
   returned: success

@@ -55,9 +55,9 @@ class FleetAction(ActionBase):
         return self.READS or bool(self._task.check_mode)
 
     @contextlib.contextmanager
-    def database(self, dsn: str | None) -> t.Iterator[Database]:
-        """The store of the fleet as tables, for a room that has rows of its own. In check mode nothing that is written to it is kept, and a place
-        that the run would refuse is refused as well: a green check is a promise."""
+    def database(self, dsn: str | None, copy: bool = False) -> t.Iterator[Database]:
+        """The store of the fleet as tables, for a room that has rows of its own. In check mode, and in a ``copy``, nothing that is written to
+        it is kept; a place that the run would refuse is refused there as well: a green check is a promise."""
         inventories = [source for source in context.CLIARGS.get("inventory") or () if "," not in source]
         where = place(dsn, os.environ, inventories)
         unused = None if dsn else left_behind(where, os.environ, inventories)
@@ -65,7 +65,7 @@ class FleetAction(ActionBase):
             self._display.warning(f"The store beside the inventory is used; {unused} is not. Runs that were recorded there are not seen, nor their locks.")
         if not self.READS:
             refuse_unfit(where, os.environ)
-        database = open_copy(where) if self.check_mode else open_for_writing(where)
+        database = open_copy(where) if copy or self.check_mode else open_for_writing(where)
         try:
             yield database
         finally:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .model import ARCHITECTURES, GUARDS, LIFECYCLES
+from .machine.model import KINDS
+from .model import ARCHITECTURES, GUARDS, LIFECYCLES, STATES
 
 _MODULES: t.Dict[str, t.Any] = {
     "type": "list",
@@ -97,4 +98,43 @@ ENROLMENT: t.Dict[str, t.Any] = {
     "csr": {"type": "str", "default": ""},
     "certificate": {"type": "str", "default": ""},
     "days": {"type": "int", "default": 90},
+}
+
+STATUS: t.Dict[str, t.Any] = {
+    "boot_id": {"type": "str", "required": True},
+    "sequence": {"type": "int"},
+    "enrolled": {"type": "bool", "default": False},
+    "modules_active": {"type": "bool", "default": False},
+    "services_ready": {"type": "bool", "default": False},
+    "failed_units": {"type": "list", "elements": "str", "default": []},
+    "runtimes": {"type": "list", "elements": "str", "default": []},
+    "certificate_not_after": {"type": "float"},
+}
+EVIDENCE: t.Dict[str, t.Any] = {
+    "hook": {"type": "str", "required": True},
+    "outcome": {"type": "str", "required": True, "choices": ["empty", "released", "blocked"]},
+    "observed_at": {"type": "str"},
+    "blockers": {"type": "list", "elements": "dict", "default": []},
+    "changed": {"type": "list", "elements": "str", "default": []},
+}
+INSTANCE: t.Dict[str, t.Any] = {
+    **_RECORD,
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": list(STATES), "default": "running"},
+    "provider": {"type": "str", "choices": list(KINDS)},
+    "provider_options": {"type": "dict", "default": {}},
+    "mode": {"type": "str"},
+    "instance_type": {"type": "str"},
+    "image": {"type": "str"},
+    "status": {"type": "dict", "options": STATUS},
+    "evidence": {"type": "list", "elements": "dict", "options": EVIDENCE, "default": []},
+    "drain": {"type": "dict", "options": {"enabled": {"type": "bool", "default": True}}, "default": {"enabled": True}},
+    "wait_for": {"type": "str", "choices": ["infrastructure", "contacted"], "default": "infrastructure"},
+    "boot_factor": {"type": "float", "default": 1.0},
+    "on_immutable_change": {"type": "str", "choices": ["fail", "replace"], "default": "fail"},
+    "force": {"type": "bool", "default": False},
+    "skip_finalizers": {"type": "list", "elements": "str", "default": []},
+    "adopt": {"type": "bool", "default": False},
+    "accept_undrained": {"type": "bool", "default": False},
+    "confirm": {"type": "str"},
 }

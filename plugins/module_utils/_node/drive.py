@@ -20,10 +20,12 @@ from .._core.wait import Deadline
 from .contradiction import refuse
 from .finalizers import NAMES, in_order, stands_before
 from .health import conditions, grade, shown
-from .machine.model import Identity, NotFound, Observed, Sighting, Unknown
-from .model import ActionStep, Evidence, Instance, Node, Skip
+from .machine.faults import hit
+from .machine.model import Identity, NotFound, Observed, Unknown
+from .model import ActionStep, Instance, Node, Skip
 from .phase import VANISHED_AFTER, Clocks, Facts, is_ours, phase, seen
 from .plan import Desired, LifeStep, View, create_verdict, destroy_verdict, plan
+from .protocols import Provider, Work
 from .store import Held, NodeStore
 from .transitions import BY_ID, limit
 
@@ -34,41 +36,6 @@ _POLL = 2.0
 _CALLS = 2
 # Seconds in which a machine may do what it was asked for before it is asked once more, then without asking it.
 _PATIENCE = 120.0
-
-
-class Provider(t.Protocol):
-    """What makes machines. No answer of a call is believed: it is read afterwards what there is."""
-
-    def read(self, identity: Identity) -> Sighting:
-        """The machine with this tag; one of another tag that has its name; or what is known instead."""
-
-    def list(self, identity: Identity) -> t.Sequence[Observed]:
-        """Machines that carry the tag of this node in this fleet, or the name of its machine. Raises FleetError ``provider_unavailable``."""
-
-    def create(self, identity: Identity, spec: t.Mapping[str, t.Any]) -> Sighting:
-        """Ask for a machine, with its tag in the same call."""
-
-    def power(self, identity: Identity, to: str) -> Sighting:
-        """Switch it on or off; ``hard`` is off without asking it."""
-
-    def destroy(self, identity: Identity) -> Sighting:
-        """Delete the machine with this tag, and no other."""
-
-
-class Work(t.Protocol):
-    """What is done elsewhere: on the machine, by hooks, by name servers. ``evidence`` is what hooks have seen so far."""
-
-    def evidence(self, node: Node) -> t.Sequence[Evidence]:
-        """The last words of the hooks of a node."""
-
-    def reachable(self, node: Node) -> bool:
-        """Whether the hooks of a node can be asked."""
-
-    def probe(self, step: LifeStep, instance: Instance) -> str:
-        """done, not or unknown."""
-
-    def apply(self, step: LifeStep, instance: Instance) -> None:
-        """Do it. Raises FleetError when that cannot be."""
 
 
 class Life:
@@ -89,14 +56,19 @@ class Life:
             "sweep": self._sweep, "enrol": self._elsewhere, "drain": self._elsewhere, "undo": self._elsewhere,
         }  # fmt: skip
 
-    def run(self, node: Node, desired: Desired) -> t.List[LifeStep]:
-        """Bring ``node`` to ``desired.state``; the steps that were done. Raises FleetError, with everything that is left, when it does not get there."""
+    def foresee(self, node: Node, desired: Desired) -> t.Tuple[View, t.Tuple[LifeStep, ...]]:
+        """What is known of ``node``, and the steps that `run` would do now. Raises FleetError with everything that stands in the way."""
         self._node, self._desired = node, desired
         view = self.look()
         refuse(view, desired)
+        return view, plan(view, desired)
+
+    def run(self, node: Node, desired: Desired) -> t.List[LifeStep]:
+        """Bring ``node`` to ``desired.state``; the steps that were done. Raises FleetError, with everything that is left, when it does not get there."""
+        _view, steps = self.foresee(node, desired)
         done: t.List[LifeStep] = []
         failed: t.Dict[str, FleetError] = {}
-        for step in plan(view, desired):
+        for step in steps:
             if failed and not self._may(step, failed):
                 continue
             try:
@@ -106,6 +78,7 @@ class Life:
                 if error.code == "lease_lost" or step.action not in _ENDING or desired.state not in ("absent", "present", "running"):
                     raise
                 failed[step.subject if step.action in ("finish", "skip") else "drain"] = error
+        hit("I5")
         self._note()
         if failed:
             raise self._pending(failed)
@@ -204,7 +177,9 @@ class Life:
 
     def _do(self, step: LifeStep) -> None:
         started, instance = self._store.now(), self._store.live(self._node.name)
+        hit("I1")
         self._does[step.action](step)
+        hit("I4")
         instance = instance or self._store.live(self._node.name)
         if instance is not None:
             name = f"{step.action} {step.subject}".strip()

@@ -21,6 +21,11 @@ ADVICE = {
         "Once for a fleet: role node_enrol, `tasks_from: authority`. Where the store knows one, copy its file from the controller that made it.",
         "Everything: without the CA nothing is signed, and certificates that are out there stay good.",
     ),
+    "confirm_mismatch": Advice(
+        "A command was copied from another node, or a loop hands the wrong name on.",
+        "Give the name of the node itself in `confirm`, after a look at the plan (`--check --diff`).",
+        NOTHING_WRITTEN,
+    ),
     "csr_invalid": Advice(
         "The key on the machine is damaged or of another kind, or somebody else answers in its name.",
         "Remove `/etc/bowline/node/key.pem` there and enrol it again.",

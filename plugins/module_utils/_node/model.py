@@ -49,13 +49,13 @@ Reason = t.Literal[
     "immutable_class", "lease_lost", "locked", "modules_not_active", "name_clash", "never_seen", "no_address", "no_contact", "no_machine", "node_has_instance",
     "not_enrolled", "not_requested", "observer_down", "power_off", "provider_disabled", "provider_timeout", "provider_unavailable", "queue_or_quota",
     "quorum_risk", "rate_limit", "self_management", "service_failed", "services_not_ready", "silent", "spec_differs", "token_bound", "token_expired",
-    "vanished",
-    "waiting_for_contact",
+    "vanished", "confirm_mismatch", "waiting_for_contact",
 ]  # fmt: skip
 REASONS: t.Tuple[str, ...] = t.get_args(Reason)
 
 FAILURES: dict[str, str] = {
     "conflict": "The row was changed by another run since it was read; nothing was written over it.",
+    "confirm_mismatch": "`confirm` is not the name of the node, so nobody has confirmed it; nothing was changed.",
     "approval_required": "Policy wants somebody's word for this step, by the name of the node; nothing was changed.",
     "authority_missing": "The fleet's CA is not where it was looked for, or is not the one that the store knows; nothing was signed.",
     "csr_invalid": "What a machine sent is no request for a certificate that it has signed itself; nothing was signed.",

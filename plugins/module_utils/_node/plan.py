@@ -37,7 +37,8 @@ class Desired:
     """What is asked for. ``approved`` says that somebody confirmed the node by its name, or approved the action.
 
     ``spec`` holds no secrets; ``spec_hash`` is ``v1:<sha256>`` over it. ``skip`` names finalizers to pass over; ``replace`` allows a new machine
-    where what it is made with has changed.
+    where what it is made with has changed; ``contacted`` has it on in state present, and waits until it has
+    spoken.
     """
 
     state: str
@@ -52,6 +53,7 @@ class Desired:
     accept_undrained: bool = False
     replace: bool = False
     approved: bool = False
+    contacted: bool = False
     actor: str = ""
     reason: str = ""
 
@@ -108,7 +110,7 @@ def plan(view: View, desired: Desired) -> t.Tuple[LifeStep, ...]:
         after = View(view.node, Facts(view.facts.now), view.fleet)
         return (*_end(view, desired), *plan(after, desired))
     ways: t.Dict[str, t.Callable[[View, Desired], t.Iterator[LifeStep]]] = {
-        "present": _made, "running": _running, "cordoned": _cordoned, "drained": _drained, "stopped": _stopped,
+        "present": _present, "running": _running, "cordoned": _cordoned, "drained": _drained, "stopped": _stopped,
     }  # fmt: skip
     return tuple(ways[desired.state](view, desired))
 
@@ -172,6 +174,23 @@ def _made(view: View, desired: Desired) -> t.Iterator[LifeStep]:
         yield LifeStep("create_machine", f"{desired.provider or 'its provider'} has no machine of {view.node.name}", probe="the machine, by its tag")
 
 
+def _present(view: View, desired: Desired) -> t.Iterator[LifeStep]:
+    born = tuple(_made(view, desired))
+    yield from born
+    if not desired.contacted:
+        return
+    off = not born and view.facts.power() == "off"
+    if off:
+        yield LifeStep("power_on", "its power is off", probe="power is on")
+    if born or off or not _fresh(view.facts):
+        yield LifeStep("await_contact", "it boots" if born or off else "it has not spoken", probe="a word of the machine")
+
+
+def _fresh(facts: Facts) -> bool:
+    """Whether the machine has spoken since it was switched on, and not too long ago."""
+    return facts.in_contact() and facts.now - (facts.contacted_at() or 0.0) < facts.clocks.silent
+
+
 def _running(view: View, desired: Desired) -> t.Iterator[LifeStep]:
     born = tuple(_made(view, desired))
     yield from born
@@ -179,7 +198,7 @@ def _running(view: View, desired: Desired) -> t.Iterator[LifeStep]:
     off = not born and facts.power() == "off"
     if off:
         yield LifeStep("power_on", "its power is off", probe="power is on")
-    fresh = facts.in_contact() and facts.now - (facts.contacted_at() or 0.0) < facts.clocks.silent
+    fresh = _fresh(facts)
     if born or off or not fresh:
         yield LifeStep("await_contact", "it has not spoken" if not fresh else "it boots", probe="a word of the machine")
     if born or facts.heartbeat is None or not facts.heartbeat.enrolled:

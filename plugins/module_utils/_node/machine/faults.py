@@ -5,7 +5,8 @@
 """Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
 
 ``BOWLINE_FAULT=M1`` kills the process before the first call that changes something on the host, ``M1.3`` before the third one, ``M2`` after one,
-``M3`` between the start of a machine's process and its program. ``M1:stop`` stops the process there.
+``M3`` between the start of a machine's process and its program. ``M1:stop`` stops the process there. On the controller: ``I1`` before a step of a life,
+``I2`` before and ``I3`` after a call to the host, ``I4`` after a step and before it is recorded, ``I5`` after all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import os
 import signal
 
-POINTS = ("M1", "M2", "M3")
+POINTS = ("M1", "M2", "M3", "I1", "I2", "I3", "I4", "I5")
 _WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
 _POINT, _, _TURN = _WANTED.partition(".")
 _seen = [0]

@@ -82,8 +82,9 @@ def info(params: Params, make: Factory, environment: t.Mapping[str, str]) -> t.D
     _refuse_disabled(mode)
     identity = identity_of(params["identity"]) if params.get("identity") else None
     hypervisor = make(mode)
+    all_of_them = [] if identity is not None and not params.get("fleet") else hypervisor.machines()
+    machines = [one for one in all_of_them if not params.get("fleet") or (one.identity and one.identity.fleet == params["fleet"])]
     if identity is None:
-        machines = [one for one in hypervisor.machines() if not params.get("fleet") or (one.identity and one.identity.fleet == params["fleet"])]
         return {"changed": False, "mode": mode, "machines": [asdict(one) for one in machines], "console": [], "busy": False}
     # Before it is read: what a run makes that ends meanwhile is seen, then.
     busy = _busy(_place(params, identity.name))
@@ -95,6 +96,7 @@ def info(params: Params, make: Factory, environment: t.Mapping[str, str]) -> t.D
         "changed": False,
         "mode": mode,
         "machines": [] if found is None else [asdict(found)],
+        "others": [asdict(one) for one in machines if found is None or one.provider_id != found.provider_id],
         "console": hypervisor.console(identity, lines) if ours and lines else [],
         "busy": busy,
     }
