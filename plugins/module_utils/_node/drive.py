@@ -23,7 +23,7 @@ from .health import conditions, grade, shown
 from .machine.faults import hit
 from .machine.model import Identity, NotFound, Observed, Unknown
 from .model import ActionStep, Instance, Node, Skip
-from .phase import VANISHED_AFTER, Clocks, Facts, is_ours, phase, seen
+from .phase import VANISHED_AFTER, Clocks, Facts, came_true, is_ours, phase, seen
 from .plan import Desired, LifeStep, View, create_verdict, destroy_verdict, plan
 from .protocols import Provider, Work
 from .store import Held, NodeStore
@@ -130,6 +130,10 @@ class Life:
             return Facts(self._store.now(), clocks=self._clocks)
         now = self._store.now()
         facts = Facts(now, seen(known.instance, sighting, now), sighting, known.heartbeat, known.receivers, known.actions, clocks=self._clocks)
+        # A run that was killed behind its call has left it open; what came of it is there to see.
+        for verb in came_true(facts):
+            self._store.over(self._held, found.id, verb)
+        facts = replace(facts, actions=tuple(action for action in facts.actions if action.verb not in came_true(facts)))
         return replace(facts, instance=self._kept(known.instance, facts, reason=phase(facts).reason))
 
     def _identity(self, instance: Instance) -> Identity:

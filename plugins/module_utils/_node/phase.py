@@ -165,6 +165,15 @@ def is_ours(sighting: t.Optional[Sighting], instance: Instance) -> bool:
     return not known or instance.machine_created_at == sighting.created_at
 
 
+def came_true(facts: Facts) -> t.Tuple[str, ...]:
+    """Verbs of open actions whose end the provider shows now."""
+    sighting, instance = facts.sighting, facts.instance
+    if instance is None or not isinstance(sighting, Observed) or not is_ours(sighting, instance):
+        return ()
+    ends = {"create": ("on", "off"), "start": ("on",), "stop": ("off",)}
+    return tuple(verb for verb, powers in ends.items() if sighting.power in powers and facts.opened(verb))
+
+
 def seen(instance: Instance, sighting: t.Optional[Sighting], now: float) -> Instance:
     """``instance`` with what its provider said at ``now``. A foreign machine and an answer that cannot be relied on change nothing."""
     if isinstance(sighting, NotFound):

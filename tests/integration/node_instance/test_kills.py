@@ -37,6 +37,7 @@ def agree(fleet: Fleet, wanted: int) -> None:
     ]
     for row in fleet.rows():
         assert row.terminated_at is None or row.finalizers == ()
+    assert [action.verb for action in fleet.open_actions() if action.verb != "drain"] == []
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -50,7 +51,8 @@ def test_killed_and_again(folder, life, point):
         for earlier in before:
             fleet.run(earlier, evidence=EVIDENCE)
         cut = fleet.killed(f"{point}.{turn}", state, **given)
-        fleet.run(state, **given)
+        done = fleet.run(state, **given)
+        assert done["instance"]["phase"] == {"absent": "no_instance"}.get(state, state)
         agree(fleet, 0 if state == "absent" else 1)
         assert fleet.run(state, **given)["plan"] == []
         if not cut:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.model import NotFound, Unknown
-from ansible_collections.bowline.fleet.plugins.module_utils._node.phase import ROWS, Facts, Verdict, is_ours, phase, seen
+from ansible_collections.bowline.fleet.plugins.module_utils._node.phase import ROWS, Facts, Verdict, came_true, is_ours, phase, seen
 from ansible_collections.bowline.fleet.plugins.module_utils._node.transitions import TRANSITIONS
 from node_objects import ID, NOW, beat, facts, instance, machine, opened
 
@@ -156,3 +156,15 @@ def test_the_page_shows_the_tables():
         reason = f"`{way.reason}`" if way.reason else "–"
         assert f"| {way.id} | {', '.join(way.source)} | {way.event} | {way.guard or '–'} | {way.target} | {limit} | {reason} |" in text, way.id
     assert ID not in text
+
+
+def test_an_action_that_a_killed_run_left_open_has_come_true():
+    """By what the provider shows of our machine, and by nothing else."""
+    def said(verb, **changed):
+        return came_true(facts(actions=(opened(verb),), **changed))
+
+    assert said("create") == ("create",) and said("create", sighting=machine(power="off")) == ("create",)
+    for sighting in (machine(power="building"), machine(instance_id="other"), NotFound(True)):
+        assert said("create", sighting=sighting) == ()
+    assert said("start") == ("start",) and said("start", sighting=machine(power="off")) == ()
+    assert said("stop", sighting=machine(power="off")) == ("stop",) and said("stop") == said("drain") == said("destroy") == ()
