@@ -9,7 +9,7 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback cancel stack stack-rollback lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite faults bench-pg bench-swarm build docs lock dev runtime clean
+.PHONY: help cutover rollback cancel stack stack-rollback node node-smoke lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite faults bench-pg bench-swarm build docs lock dev runtime clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ stack: runtime ## Deploy a Swarm stack in the Swarm lab; a bad version goes out 
 
 stack-rollback: runtime ## Take a Swarm stack back to the version before (CHECK=1: only say what would be done)
 	@exec $(PYTHON) tests/lab/stack.py rollback $(CHECKING) $(ARGS)
+
+node: runtime ## The life of a node on this host: provision, running, drain, terminate, in seconds (root; ARGS='--count 3')
+	@exec $(PYTHON) tests/lab/node.py nspawn $(ARGS)
+
+node-smoke: runtime ## The same over a recorder: offline, without any right
+	@exec $(PYTHON) tests/lab/node.py recorder $(ARGS)
 
 bench-swarm: dev ## Deployments of ours, the CLI and community.docker, drains, locks; forty minutes (ARGS='--samples 2')
 	@scripts/packages && exec $(PYTHON) tests/bench/swarm.py $(ARGS)

@@ -6,29 +6,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
+from controller import Controller, until
 from fleet import Fleet
 
-PLAY = """\
-- name: A machine
-  hosts: localhost
-  gather_facts: false
-  module_defaults:
-    group/bowline.fleet.node: {store: 'sqlite://%(folder)s/state/store.db?ephemeral=true'}
-  tasks:
-%(tasks)s
-    - name: Keep
-      ansible.builtin.copy: {content: "{{ {'shown': shown | default({}), 'done': done | default({})} | to_json }}", dest: %(folder)s/results, mode: "0600"}
-      check_mode: false
-"""
 INSTANCE = """
     - name: Foresee
       bowline.fleet.node_instance: {name: web-1, state: %(state)s, mode: recorder}
@@ -42,37 +26,9 @@ INSTANCE = """
 """
 
 
-class Controller:
-    """ansible-playbook on the store and the host of a `Fleet`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def start(self, tasks: str, fault: str = "", **values: str) -> subprocess.Popen:
-        book = self.folder / f"play-{time.monotonic_ns()}.yml"
-        book.write_text(PLAY % {"folder": self.folder, "tasks": tasks % {"folder": self.folder, **values}})
-        argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"]
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "BOWLINE_FAULT": fault, "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp")}
-        return subprocess.Popen([*argv, str(book)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-
-    def run(self, tasks: str, **values: str) -> dict:
-        process = self.start(tasks, **values)
-        said = process.communicate(timeout=300)[0]
-        assert process.returncode == 0, said
-        return json.loads((self.folder / "results").read_text())
-
-
 @pytest.fixture
 def controller(folder):
     return Controller(folder)
-
-
-def until(condition, what: str, seconds: float = 120):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.05)
-    return found
 
 
 def test_a_life_in_plays(controller, fleet):
