@@ -48,7 +48,7 @@ class Fleet:
         self.path = folder / "state" / "store.db"
         self.asked: list[tuple[str, str]] = []
         self.answers = None
-        self.host, self.reached, self.real = "hv-1", True, False
+        self.host, self.reached, self.real, self.runner = "hv-1", True, False, None
         self.row(TEMPLATE, run_template, name="small", defaults={**TEMPLATE_OF_ALL, "folder": str(folder / "host"), **defaults})
 
     # --- commands -----------------------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Fleet:
         if said is not None:
             return said
         params = typed(MACHINE if name == "node_machine" else MACHINE_INFO, dict(given))
-        make = machine.factory(params, None)
+        make = machine.factory(params, self.runner)
         try:
             done = machine.run(params, make, {}) if name == "node_machine" else machine.info(params, make, {})
         except FleetError as error:
