@@ -44,12 +44,12 @@ CONDITIONS = (
 
 # Reasons of phases and conditions, and codes of failures, are one list: what is shown of a node is what a failure says.
 Reason = t.Literal[
-    "", "approval_required", "as_asked", "auth", "budget_exhausted", "building", "cordoned_by_drain", "cordoned_by_operator", "delete_requested",
-    "drain_blocked", "duplicate_machine", "evidence_missing", "finalizers_pending", "held", "hook_missing", "identity_mismatch", "immutable_change",
-    "immutable_class", "lease_lost", "locked", "modules_not_active", "name_clash", "never_seen", "no_address", "no_contact", "no_machine", "node_has_instance",
-    "not_enrolled", "not_requested", "observer_down", "power_off", "provider_disabled", "provider_timeout", "provider_unavailable", "queue_or_quota",
-    "quorum_risk", "rate_limit", "self_management", "service_failed", "services_not_ready", "silent", "spec_differs", "token_bound", "token_expired",
-    "vanished", "confirm_mismatch", "waiting_for_contact",
+    "", "approval_required", "as_asked", "auth", "authority_missing", "budget_exhausted", "building", "confirm_mismatch", "cordoned_by_drain",
+    "cordoned_by_operator", "csr_invalid", "delete_requested", "drain_blocked", "duplicate_machine", "evidence_missing", "finalizers_pending", "held",
+    "hook_missing", "host_key_changed", "identity_mismatch", "immutable_change", "immutable_class", "lease_lost", "locked", "modules_not_active",
+    "name_clash", "never_seen", "no_address", "no_contact", "no_machine", "node_has_instance", "not_enrolled", "not_requested", "observer_down", "power_off",
+    "provider_disabled", "provider_timeout", "provider_unavailable", "queue_or_quota", "quorum_risk", "rate_limit", "self_management", "service_failed",
+    "services_not_ready", "silent", "spec_differs", "status_unreadable", "token_bound", "token_expired", "vanished", "waiting_for_contact",
 ]  # fmt: skip
 REASONS: t.Tuple[str, ...] = t.get_args(Reason)
 
