@@ -106,7 +106,8 @@ def image() -> str:
     """A root file system of Debian; it is built once."""
     print("--- The image; the first build takes a minute.", flush=True)
     arguments = json.dumps({"name": "lab", "kind": "local_nspawn", "image_base": str(IMAGES), "machines_folder": str(PLACE / "machines")})
-    done = run([BIN / "ansible", "localhost", *words(), "-m", "bowline.fleet.node_image", "-a", arguments], timeout=900, env=environment(), cwd=ROOT)
+    env = {**environment(), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    done = run([BIN / "ansible", "localhost", *words(), "-m", "bowline.fleet.node_image", "-a", arguments], timeout=900, env=env, cwd=ROOT)
     return str(json.loads(done.stdout.partition("=>")[2])["image"]["image"])
 
 
