@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,11 +53,30 @@ class Controller:
         assert process.returncode == 0, said
         return json.loads((self.folder / "results").read_text())
 
+    @staticmethod
+    def kill(process: subprocess.Popen) -> None:
+        """kill -9 of the run and of all that it has started; its workers have sessions of their own."""
+        for pid in (process.pid, *descendants(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
     def playbook(self, name: str, **variables) -> subprocess.Popen:
         """A playbook of the collection; every role of nodes works on this store, with machines of a recorder."""
         roles = ("node_provision", "node_drain", "node_terminate")
         given = {**{f"{role}_store": STORE % {"folder": self.folder} for role in roles}, **{f"{role}_machine": {"mode": "recorder"} for role in roles}}
         return self.ansible(f"bowline.fleet.{name}", "-e", json.dumps({**given, **variables}))
+
+
+def descendants(pid: int) -> list[int]:
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, its in parents.items() if its == parent]
+    return found[1:]
 
 
 def until(condition, what: str, seconds: float = 120):

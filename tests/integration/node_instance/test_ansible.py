@@ -6,9 +6,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 from controller import Controller, until
 from fleet import Fleet
@@ -52,8 +49,7 @@ def test_two_controllers_at_one_node(controller, fleet: Fleet):
         assert failure["details"]["age"] > 0 and failure["details"]["holder"] == holder["holder"]
         assert fleet.machines() == []
     finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
+        controller.kill(first)
     fleet.host, fleet.skew = "localhost", 120.0  # what was asked for has not come
     fleet.run("running")
     assert len(fleet.machines()) == 1 and len(fleet.rows()) == 1

@@ -6,9 +6,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 from controller import Controller, until
 from fleet import Fleet
@@ -31,14 +28,14 @@ def names(fleet: Fleet) -> list[str]:
     return sorted(machine["identity"]["node"] for machine in fleet.machines())
 
 
+@pytest.mark.slow
 def test_twelve_are_cut_off_at_the_fifth_and_asked_for_again(controller, fleet):
     wanted = {**WEB, "node_provision_count": ALL, "node_provision_state": "present"}
     first = controller.playbook("provision", **wanted)
     try:
         until(lambda: len(fleet.machines()) >= 5, "the fifth machine", 600)
     finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
+        controller.kill(first)
     before = {machine["identity"]["instance_id"] for machine in fleet.machines()}
     assert 5 <= len(before) < ALL
     code, said = done(controller.playbook("provision", **wanted))
