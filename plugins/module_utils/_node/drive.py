@@ -130,11 +130,14 @@ class Life:
             return Facts(self._store.now(), clocks=self._clocks)
         now = self._store.now()
         facts = Facts(now, seen(known.instance, sighting, now), sighting, known.heartbeat, known.receivers, known.actions, clocks=self._clocks)
-        # A run that was killed behind its call has left it open; what came of it is there to see.
-        for verb in came_true(facts):
+        # A run that was killed behind its call has left it open; what came of it is there to see. It is written down before the call is over:
+        # between the two, nobody would know that there is a machine.
+        over = came_true(facts)
+        facts = replace(facts, actions=tuple(action for action in facts.actions if action.verb not in over))
+        facts = replace(facts, instance=self._kept(known.instance, facts, reason=phase(facts).reason))
+        for verb in over:
             self._store.over(self._held, found.id, verb)
-        facts = replace(facts, actions=tuple(action for action in facts.actions if action.verb not in came_true(facts)))
-        return replace(facts, instance=self._kept(known.instance, facts, reason=phase(facts).reason))
+        return facts
 
     def _identity(self, instance: Instance) -> Identity:
         return Identity(self._fleet, instance.id, instance.node, instance.node, instance.spec_hash, instance.generation)
@@ -232,6 +235,8 @@ class Life:
             return verdict
 
         def ask() -> None:
+            # What was not found before a call says nothing of what the call makes.
+            self._keep(missing_since=None)
             instance = self._live()
             self._store.attempt(self._held, instance.id, "create", self._desired.actor)
             self._provider.create(self._identity(instance), instance.spec)

@@ -178,7 +178,7 @@ def seen(instance: Instance, sighting: t.Optional[Sighting], now: float) -> Inst
     """``instance`` with what its provider said at ``now``. A foreign machine and an answer that cannot be relied on change nothing."""
     if isinstance(sighting, NotFound):
         since = instance.missing_since if instance.missing_since is not None else now
-        return replace(instance, missing_since=since) if instance.provider_id else instance
+        return replace(instance, missing_since=since)
     if not isinstance(sighting, Observed) or not is_ours(sighting, instance):
         return instance
     return replace(

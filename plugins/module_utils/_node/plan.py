@@ -136,8 +136,7 @@ def create_verdict(facts: Facts) -> str:
         return "done" if facts.instance is not None and is_ours(facts.sighting, facts.instance) else "foreign"
     if not isinstance(facts.sighting, NotFound):
         return "unknown"
-    asked = max((action.attempted_at for action in facts.actions if action.verb == "create" and action.attempted_at is not None), default=None)
-    return "not" if facts.sighting.final or asked is None or facts.now - asked >= VANISHED_AFTER else "unknown"
+    return "not" if facts.sighting.final or _asked(facts) is None or _missing(facts) else "unknown"
 
 
 def destroy_verdict(facts: Facts) -> str:
@@ -152,12 +151,20 @@ def destroy_verdict(facts: Facts) -> str:
             return "foreign"
     elif sighting.final:
         return "done"
-    asked = max((action.attempted_at for action in facts.actions if action.verb == "create" and action.attempted_at is not None), default=None)
-    if asked is not None and facts.now - asked < VANISHED_AFTER:
-        return "unknown"
-    if not instance.provider_id:
+    if _asked(facts) is None and not instance.provider_id:
         return "done"
-    return "done" if instance.missing_since is not None and facts.now - instance.missing_since >= VANISHED_AFTER else "unknown"
+    return "done" if _missing(facts) else "unknown"
+
+
+def _asked(facts: Facts) -> t.Optional[float]:
+    """When the machine was last asked for, by a call of which nobody has seen what came of it."""
+    return max((action.attempted_at for action in facts.actions if action.verb == "create" and action.attempted_at is not None), default=None)
+
+
+def _missing(facts: Facts) -> bool:
+    """Whether it was looked for all this while and not found. The age of a call is not enough: a provider may show its machine, and hide it for a moment."""
+    since, asked = facts.instance.missing_since if facts.instance else None, _asked(facts)
+    return since is not None and (asked is None or since >= asked) and facts.now - since >= VANISHED_AFTER
 
 
 # --- ways -------------------------------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def test_what_is_kept_of_a_sighting():
     assert seen(missed, machine(), NOW + 30).missing_since is None
     for nothing in (None, Unknown("auth", "x"), machine(instance_id=None), machine(node="edge-2")):
         assert seen(on, nothing, NOW + 40) == on
-    assert seen(fresh, NotFound(), NOW) == fresh
+    assert seen(fresh, NotFound(), NOW) == replace(fresh, missing_since=NOW), "looked for, which counts once it was asked for"
 
 
 def test_the_page_shows_the_tables():
