@@ -16,11 +16,11 @@ import uuid
 from dataclasses import replace
 
 from .._core.errors import FleetError
+from .._core.faults import hit
 from .._core.wait import Deadline
 from .contradiction import refuse
 from .finalizers import NAMES, in_order, stands_before
 from .health import conditions, grade, shown
-from .machine.faults import hit
 from .machine.model import Identity, NotFound, Observed, Unknown
 from .model import ActionStep, Instance, Node, Skip
 from .phase import VANISHED_AFTER, Clocks, Facts, came_true, is_ours, phase, seen

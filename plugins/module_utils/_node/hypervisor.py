@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from .._core.errors import FleetError
-from .machine.faults import hit
+from .._core.faults import hit
 from .machine.model import Identity, NotFound, Observed, Sighting, Unknown
 from .provider.model import observed, unavailable
 from .wanted import PLACED

@@ -11,8 +11,8 @@ import json
 import typing as t
 
 from .._store import process
-from .._store.model import Owner
 from .._store.database import Database
+from .._store.model import Owner
 from .._store.store import StateStore
 from .store import Held
 

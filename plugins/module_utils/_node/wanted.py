@@ -21,9 +21,9 @@ from .._core.finding import Finding, failure
 from .machine.argspec import HOST, SPEC
 from .machine.model import KINDS
 from .machine.options import asked as machine_asked
-from .provider.local import TYPES
 from .model import Instance, Json, Node, Template
 from .plan import Desired
+from .provider.local import TYPES
 
 Params = t.Mapping[str, t.Any]
 

@@ -14,11 +14,11 @@ import re
 import typing as t
 
 from .._core.errors import FleetError
+from .._core.faults import hit
 from .._core.result import Step
 from . import contradiction, facts, one_sided, plan
 from .engines import choice as engine
 from .engines.physical import seed as physical
-from .faults import hit
 from .model import FORWARD, REVERSE, Facts, SideFacts
 from .replication import identities, pair, reading
 from .server import barrier, fence, freeze, helper, link_account, target_database

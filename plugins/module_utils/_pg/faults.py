@@ -2,34 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
+"""Points of this room at which a test may end or stop the process; see `_core.faults`.
 
-``BOWLINE_FAULT=W3`` kills the process after step W3, ``W3:0.004`` four milliseconds later, inside what comes next, and ``W3:stop`` stops it
-there. The points are A1 to A3 (arming), W0 to W8 (window), F1 to F4 (afterwards), L1 to L3 (an accepted loss), Y1 to Y5 (absent), and D1
-(dry restore); each name stands in the
-code exactly once for each engine, so one direction or the other is chosen by what is run.
+A1 to A3 (arming), W0 to W8 (window), F1 to F4 (afterwards), L1 to L3 (an accepted loss), Y1 to Y5 (absent), and D1 (dry restore). Each name stands in
+the code exactly once for each engine, so one direction or the other is chosen by what is run.
 """
 
 from __future__ import annotations
-
-import os
-import signal
-import threading
 
 POINTS = ("A1", "A2", "A3", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "F1", "F2", "F3", "F4")
 LOSS_POINTS = ("L1", "L2", "L3")
 ABSENT_POINTS = ("Y1", "Y2", "Y3", "Y4", "Y5")
 SEED_POINTS = ("D1",)
-_WANTED, _, _MODE = os.environ.get("BOWLINE_FAULT", "").partition(":")
-
-
-def hit(point: str) -> None:
-    """End or stop this process when the environment asks for it at ``point``."""
-    if not _WANTED or point != _WANTED:
-        return
-    if _MODE not in ("", "stop"):
-        later = threading.Timer(float(_MODE), os.kill, (os.getpid(), signal.SIGKILL))
-        later.daemon = True
-        later.start()
-        return
-    os.kill(os.getpid(), signal.SIGSTOP if _MODE == "stop" else signal.SIGKILL)

@@ -2,16 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Named points at which a test may end or stop this process. Off, and free of cost, unless the environment names one.
-
-``BOWLINE_FAULT=S6`` kills the process at point S6, ``S6:stop`` stops it there. A number behind the name, as in ``S6.2``, means the second time that
-the point is reached, for points that come once a service or wave. The points of `POINTS` stand each in the code exactly once.
+"""Points of this room at which a test may end or stop the process; see `_core.faults`. Each stands in the code exactly once; those that come once a
+service or wave are chosen by their turn, as in ``S6.2``.
 """
 
 from __future__ import annotations
-
-import os
-import signal
 
 # Deploying: locked, before and after the pending revision, after the pre-pull, networks, configs and secrets; before and after each service is
 # written, after each wave converged; after services and objects were removed; before and after the revision is marked; before the lock is released.
@@ -28,15 +23,3 @@ DRAIN_POINTS = ("N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8")
 # One service: locked, the revision is pending, the service is written, it has converged, the revision is marked.
 SERVICE_POINTS = ("E1", "E2", "E3", "E4", "E5")
 POINTS = DEPLOY_POINTS + ROLLBACK_POINTS + ABSENT_POINTS + DRAIN_POINTS + SERVICE_POINTS
-_WANTED, _, _MANNER = os.environ.get("BOWLINE_FAULT", "").partition(":")
-_POINT, _, _TURN = _WANTED.partition(".")
-_seen = [0]
-
-
-def hit(point: str) -> None:
-    """End or stop this process when the environment asks for it at ``point``."""
-    if not _POINT or point != _POINT:
-        return
-    _seen[0] += 1
-    if _seen[0] == int(_TURN or 1):
-        os.kill(os.getpid(), signal.SIGSTOP if _MANNER == "stop" else signal.SIGKILL)

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.bowline.fleet.plugins.module_utils._core import faults
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.argspec import INSTANCE, NODE, TEMPLATE
 from ansible_collections.bowline.fleet.plugins.module_utils._node.instance import World, run_instance
 from ansible_collections.bowline.fleet.plugins.module_utils._node.lease import Leases
-from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import faults
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import run as machine
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.argspec import MACHINE, MACHINE_INFO
 from ansible_collections.bowline.fleet.plugins.module_utils._node.run import run_node, run_template
@@ -78,8 +78,7 @@ class Fleet:
         """The command in a process of its own, ended at ``fault`` as by kill -9; False when it never came there."""
         pid = os.fork()
         if pid == 0:
-            faults._POINT, _dot, faults._TURN = fault.partition(".")
-            faults._seen[0] = 0
+            faults.arm(fault)
             code = 1
             with contextlib.suppress(BaseException):
                 self.run(state, **given)

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import pytest
-
-from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import faults, process
+from ansible_collections.bowline.fleet.plugins.module_utils._core import faults
+from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import process
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +118,7 @@ def killed(rig, point: str, turn: int, given) -> bool:
     """A run in a process of its own that is killed at this point; false when it ended before."""
     pid = os.fork()
     if pid == 0:
-        faults._POINT, faults._TURN, faults._MANNER, faults._seen[0] = point, str(turn), "", 0
+        faults.arm(f"{point}.{turn}")
         try:
             rig.drive([given])
         finally:

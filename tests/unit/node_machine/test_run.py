@@ -12,13 +12,12 @@ import os
 import random
 
 import pytest
-from machines import IDS, NSPAWN, QEMU, Host, actions, params
-
+from ansible_collections.bowline.fleet.plugins.module_utils._core import faults
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._core.lock import locked
-from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import faults
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import run as room
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.run import info, run
+from machines import IDS, NSPAWN, QEMU, Host, actions, params
 
 KINDS = ("local_qemu", "local_nspawn")
 LIFE = ("present", "running", "stopped", "running", "absent")
@@ -183,7 +182,7 @@ def killed(host, point: str, turn: int, **given) -> bool:
     """Run it in a process of its own that is killed at the point; false when the run ended before."""
     pid = os.fork()
     if pid == 0:
-        faults._POINT, faults._TURN, faults._MANNER, faults._seen[0] = point, str(turn), "", 0
+        faults.arm(f"{point}.{turn}")
         try:
             host.run(**given)
         finally:

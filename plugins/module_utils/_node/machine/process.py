@@ -14,7 +14,7 @@ import typing as t
 
 from ..._core import private
 from ..._core.errors import FleetError
-from .faults import hit
+from ..._core.faults import hit
 
 
 def identity(pid: int) -> t.Optional[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.wait import Deadline, wait_for
-from .faults import hit
 from .model import Hypervisor, Identity, Machine, Observed, World
 from .plan import owned
 

@@ -15,9 +15,9 @@ import re
 import typing as t
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.finding import Finding
 from ..._core.runner import Runner
-from ..faults import hit
 from ..model import Options
 from ..server import catalog, database, fence, freeze, helper, materialized_views, owner_code, restore_errors, schema, target_database
 from ..server.postgres import Server, Session, ident

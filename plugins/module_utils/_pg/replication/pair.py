@@ -15,8 +15,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.wait import Deadline
-from ..faults import hit
 from ..model import FORWARD, REVERSE, Link
 from ..server import catalog
 from ..server.postgres import Server, ident, literal

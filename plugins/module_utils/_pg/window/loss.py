@@ -17,10 +17,10 @@ import time
 import typing as t
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.result import Step
 from ..._core.wait import Deadline
 from ..facts import Half
-from ..faults import hit
 from ..model import FORWARD, REVERSE, Endpoint, Facts, Options
 from ..plan import ABANDONED, ABANDONED_FENCED, ABANDONING
 from ..replication import pair, sync

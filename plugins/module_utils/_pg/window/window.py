@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.wait import Deadline, wait_for
-from ..faults import hit
 from ..model import Options
 from ..replication import pair
 from ..replication.pair import Direction

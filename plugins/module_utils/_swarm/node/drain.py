@@ -11,9 +11,9 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.wait import Deadline, wait_for
 from ..client.engine import Engine, OutOfSequence
-from ..faults import hit
 from ..model import Json, Verdict, World
 from ..verdict import watch
 from ..verdict.converge import Limits

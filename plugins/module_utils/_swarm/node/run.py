@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.result import Step, result
 from ..._core.wait import Deadline, wait_for
 from ..client.engine import Engine
-from ..faults import hit
 from ..model import Json, World
 from ..record import records
 from ..record.lock import Held, Lock

@@ -10,11 +10,11 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.result import diff_text
 from ..._core.wait import Deadline
 from .. import gather
 from ..client.engine import Engine, Gone
-from ..faults import hit
 from ..findings import wrong_options
 from ..model import Change, Json, World
 from ..record import records, revision

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._core.faults import hit
 from ..._core.result import diff_text
-from ..faults import hit
 from ..model import Change, Json, StackPlan, World
 from ..record import records, revision
 from ..record.history import History

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from ..._core.checkers import CHECKERS
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.gates import Tools
 from ..._core.samples import gate_findings, run_gate
 from ..checkers import checkers
-from ..faults import hit
 from ..model import Change, Desired, Json, StackPlan
 from ..spec.names import ids_of, with_ids
 from ..verdict.converge import Limits

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import replace
 
 from ..._core.errors import FleetError
-from ..faults import hit
+from ..._core.faults import hit
 from ..model import Json, Verdict
 from ..record.revision import used_by
 from ..spec.placement import mode_of

@@ -12,13 +12,13 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ..._core.errors import FleetError
+from ..._core.faults import hit
 from ..._core.finding import Finding
 from ..._core.gates import Tools
 from ..._core.result import diff_text
 from ..._core.wait import Deadline
 from ..client.engine import Engine
 from ..client.wire import OutOfSequence
-from ..faults import hit
 from ..model import Json
 from ..record import records, revision
 from ..record.history import History

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ...._core.errors import FleetError
-from ...faults import hit
+from ...._core.faults import hit
 from ...model import MAINTENANCE, Link
 from ...replication import pair
 from ...server.process import CLEAN

@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import partial
 
 from ...._core.errors import FleetError
+from ...._core.faults import hit
 from ...._core.wait import Deadline, wait_for
-from ...faults import hit
 from ...model import FORWARD, OTHER, REVERSE, Link
 from ...replication import pair
 from ...server import link_account
