@@ -13,7 +13,7 @@ from ..._core.errors import FleetError
 from ..._core.runner import Completed
 from ..model import Endpoint, Options
 from . import freeze, helper, owner_code
-from .postgres import Server, Session
+from .postgres import Server, Session, ident
 from .programs import Programs
 
 # The schema pgcut is made on each side, so that the freeze is there before anything else is.
@@ -38,6 +38,25 @@ def without_public(legacy: Session, new: Session) -> None:
     free = there[:-1] + " AND NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = pg_namespace.oid))"
     if not legacy.value(there) and new.value(free):
         new.run("DROP SCHEMA public")
+
+
+# Rights that a schema had when the database was made, and has still; those of an extension's schema are its script's.
+_INITIAL = """
+SELECT n.nspname, x.privilege_type, x.is_grantable, CASE x.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(x.grantee) END AS grantee
+FROM pg_init_privs i JOIN pg_namespace n ON n.oid = i.objoid CROSS JOIN LATERAL aclexplode(i.initprivs) x
+WHERE i.classoid = 'pg_namespace'::regclass AND n.nspname NOT IN ('public', 'information_schema') AND n.nspname !~ '^pg_'
+AND EXISTS (SELECT FROM aclexplode(n.nspacl) w WHERE (w.grantor, w.grantee, w.privilege_type, w.is_grantable)
+  = (x.grantor, x.grantee, x.privilege_type, x.is_grantable))
+AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_namespace'::regclass AND e.objid = n.oid AND e.deptype = 'e') ORDER BY 1, 2, 4
+"""
+
+
+def initial_rights(source: Session, target: Session) -> None:
+    """Behind a restore: the schema public has rights from initdb on, which a dump leaves out although the schema was given another name."""
+    for row in source.rows(_INITIAL):
+        grantee = "PUBLIC" if row["grantee"] is None else ident(row["grantee"])
+        granted = f"GRANT {row['privilege_type']} ON SCHEMA {ident(row['nspname'])} TO {grantee}"
+        target.run(granted + (" WITH GRANT OPTION" if row["is_grantable"] else ""))
 
 
 def encoding(session: Session, *, names: bool = False) -> str:

@@ -96,6 +96,7 @@ class Copy:
             archive, lines = schema.dump(tools, source)
             self._restore(tools, archive, lines, ["--section=pre-data"], None)
         large_objects.carry(source.db, target.db)
+        schema.initial_rights(source.db, target.db)
         target_database.stage(target, OUTLINE)
 
     def ready(self) -> None:

@@ -222,6 +222,7 @@ class Seed:
                 details={"objects": different},
             )
         large_objects.carry(self._legacy.db, self._new.db)
+        schema.initial_rights(self._legacy.db, self._new.db)
         carry.carry_unlogged(self._legacy.db, self._new.db, catalog.unlogged(self._legacy.db), self._options.accept_owner_code)
         materialized_views.refresh_views(self._legacy, self._new)
         schema.analyze(self._new)
