@@ -66,7 +66,7 @@ def _provider(view: View, desired: Desired) -> t.Iterator[Finding]:
                      "Mend what it names, then run again; nothing is made twice.", level=level)  # fmt: skip
     elif isinstance(sighting, NotFound) and instance is not None and instance.provider_id and not view.vanished() and not _ends(view, desired):
         yield _fails("provider_unavailable", view, f"The provider does not find {instance.provider_id} now, which may be late news.",
-                     "Run again in a minute: what is not found twice, 60 s apart, is gone.")  # fmt: skip
+                     "Run again in a minute: what is not found in any look for 60 s is gone.")  # fmt: skip
 
 
 def _identity(view: View, desired: Desired) -> t.Iterator[Finding]:

@@ -236,7 +236,7 @@ class Life:
 
         def ask() -> None:
             # What was not found before a call says nothing of what the call makes.
-            self._keep(missing_since=None)
+            self._keep(missing_since=None, missed_at=None)
             instance = self._live()
             self._store.attempt(self._held, instance.id, "create", self._desired.actor)
             self._provider.create(self._identity(instance), instance.spec)

@@ -129,7 +129,7 @@ ADVICE = {
     ),
     "provider_unavailable": Advice(
         "Its address does not answer, its credentials are refused, it asks for patience, or it does not find a machine that it has shown before.",
-        "Mend what the message names and run again. A machine that is not found twice, 60 s apart, is taken for gone.",
+        "Mend what the message names and run again. A machine that is not found in any look for 60 s is taken for gone.",
         CONTINUED,
     ),
     "quorum_risk": Advice(

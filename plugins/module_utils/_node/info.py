@@ -25,7 +25,7 @@ from .store import Known, NodeStore
 Params = t.Mapping[str, t.Any]
 
 # Moments in a result are UTC text.
-_MOMENTS = ("created_at", "phase_since", "machine_created_at", "powered_at", "contacted_at", "missing_since", "drained_at", "delete_requested_at")
+_MOMENTS = ("created_at", "phase_since", "machine_created_at", "powered_at", "contacted_at", "missing_since", "missed_at", "drained_at", "delete_requested_at")
 
 
 def info(params: Params, store: NodeStore, beats: Beats) -> Json:

@@ -30,7 +30,7 @@ MIGRATIONS: t.Tuple[t.Tuple[str, ...], ...] = (
             id TEXT PRIMARY KEY, node TEXT NOT NULL, provider TEXT NOT NULL, generation INTEGER NOT NULL, spec TEXT NOT NULL, spec_hash TEXT NOT NULL,
             created_at DOUBLE PRECISION NOT NULL, desired TEXT NOT NULL, phase TEXT NOT NULL, phase_since DOUBLE PRECISION NOT NULL,
             provider_id TEXT NOT NULL, machine_created_at DOUBLE PRECISION, power TEXT NOT NULL, powered_at DOUBLE PRECISION,
-            contacted_at DOUBLE PRECISION, missing_since DOUBLE PRECISION, cordoned_by TEXT NOT NULL, drained_at DOUBLE PRECISION,
+            contacted_at DOUBLE PRECISION, missing_since DOUBLE PRECISION, missed_at DOUBLE PRECISION, cordoned_by TEXT NOT NULL, drained_at DOUBLE PRECISION,
             delete_requested_at DOUBLE PRECISION, finalizers TEXT NOT NULL, skipped TEXT NOT NULL, terminated_at DOUBLE PRECISION,
             lease_number INTEGER NOT NULL, UNIQUE (node, generation))
         """,

@@ -164,7 +164,7 @@ class Instance:
     ``id`` is a UUID that is chosen before the machine is asked for; ``generation`` counts the node's machines from 1. ``provider_id`` and
     ``machine_created_at`` are what the provider said when the machine was first seen; ``power`` is what it said last, empty before that, and
     ``powered_at`` when that became on; ``contacted_at`` is when a controller last reached it. ``missing_since`` is
-    when the provider first said, without a break, that there is no such machine. ``cordoned_by`` is operator or drain, empty when it takes new work.
+    when the provider first said, without a break, that there is no such machine, and ``missed_at`` when it last did. ``cordoned_by`` is operator or drain, empty when it takes new work.
     ``finalizers`` are those that are left, in order, once ``delete_requested_at`` is set. ``lease_number`` is that of the last writer.
     """
 
@@ -184,6 +184,7 @@ class Instance:
     powered_at: t.Optional[float] = None
     contacted_at: t.Optional[float] = None
     missing_since: t.Optional[float] = None
+    missed_at: t.Optional[float] = None
     cordoned_by: str = ""
     drained_at: t.Optional[float] = None
     delete_requested_at: t.Optional[float] = None
@@ -191,6 +192,11 @@ class Instance:
     skipped: t.Tuple[Skip, ...] = ()
     terminated_at: t.Optional[float] = None
     lease_number: int = 0
+
+    @property
+    def missing_for(self) -> float:
+        """Seconds for which it was looked for again and again, and never found."""
+        return 0.0 if self.missing_since is None or self.missed_at is None else self.missed_at - self.missing_since
 
     @property
     def scheduling(self) -> str:

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, replace
 from .machine.model import NotFound, Observed, Sighting
 from .model import Action, Heartbeat, Instance, Reason, Receiver
 
-# A machine that its provider does not find twice, so many seconds apart, is gone.
+# A machine that its provider does not find for so many seconds is gone. Looks that are further apart than the second figure do not count together:
+# a provider may forget a machine for a moment, and for another moment later.
 VANISHED_AFTER = 60.0
+LOOKS_APART = 30.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _vanished(facts: Facts, instance: Instance) -> bool:
         return False
     if isinstance(facts.sighting, NotFound) and facts.sighting.final:
         return True
-    return instance.missing_since is not None and facts.now - instance.missing_since >= VANISHED_AFTER
+    return instance.missing_for >= VANISHED_AFTER
 
 
 def _powered_off(facts: Facts, _instance: Instance) -> t.Tuple[str, Reason]:
@@ -131,7 +133,7 @@ ROWS: t.Tuple[Row, ...] = (
     Row(2, "its end is asked for", "terminating", lambda _f, i: i.delete_requested_at is not None, _always("terminating", "delete_requested")),
     Row(3, "no machine was ever seen, none is asked for", "pending", lambda f, i: not i.provider_id and not f.opened("create")
         and not isinstance(f.sighting, Observed), _always("pending", "not_requested")),
-    Row(4, "it was seen, and its provider has it no more: finally, or twice 60 s apart", "terminated (vanished)", _vanished, _always("terminated", "vanished")),
+    Row(4, "it was seen, and its provider has it no more: finally, or in every look for 60 s", "terminated (vanished)", _vanished, _always("terminated", "vanished")),
     Row(5, "it is asked for, or being built", "provisioning", lambda f, _i: f.opened("create") or f.power() == "building", _always("provisioning", "building")),
     Row(6, "its power is off", "starting, stopping or stopped", lambda f, _i: f.power() == "off", _powered_off),
     Row(7, "it has not spoken since it was switched on", "starting or provisioning", lambda f, _i: not f.in_contact(), _silent_since_power_on),
@@ -177,8 +179,8 @@ def came_true(facts: Facts) -> t.Tuple[str, ...]:
 def seen(instance: Instance, sighting: t.Optional[Sighting], now: float) -> Instance:
     """``instance`` with what its provider said at ``now``. A foreign machine and an answer that cannot be relied on change nothing."""
     if isinstance(sighting, NotFound):
-        since = instance.missing_since if instance.missing_since is not None else now
-        return replace(instance, missing_since=since)
+        goes_on = instance.missed_at is not None and now - instance.missed_at <= LOOKS_APART
+        return replace(instance, missing_since=instance.missing_since if goes_on else now, missed_at=now)
     if not isinstance(sighting, Observed) or not is_ours(sighting, instance):
         return instance
     return replace(
@@ -188,4 +190,5 @@ def seen(instance: Instance, sighting: t.Optional[Sighting], now: float) -> Inst
         power=sighting.power,
         powered_at=now if sighting.power == "on" and instance.power != "on" else instance.powered_at,
         missing_since=None,
+        missed_at=None,
     )

@@ -27,6 +27,9 @@ EVIDENCE_FRESH = 300.0
 class LifeStep(Step):
     """One step of a life. ``subject`` is the hook or finalizer it is about, ``probe`` what proves it, ``done_by`` who does it."""
 
+    action: str
+    reason: str
+    disruptive: bool = False
     subject: str = ""
     probe: str = ""
     done_by: str = "node_instance"
@@ -163,8 +166,9 @@ def _asked(facts: Facts) -> t.Optional[float]:
 
 def _missing(facts: Facts) -> bool:
     """Whether it was looked for all this while and not found. The age of a call is not enough: a provider may show its machine, and hide it for a moment."""
-    since, asked = facts.instance.missing_since if facts.instance else None, _asked(facts)
-    return since is not None and (asked is None or since >= asked) and facts.now - since >= VANISHED_AFTER
+    instance, asked = facts.instance, _asked(facts)
+    since = instance.missing_since if instance is not None else None
+    return instance is not None and since is not None and (asked is None or since >= asked) and instance.missing_for >= VANISHED_AFTER
 
 
 # --- ways -------------------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from .migrations import MIGRATIONS
 # Rooms and tests of theirs name the protocol from here.
 __all__ = ["Database", "Row", "SqliteCopy", "SqliteDatabase", "Transaction", "open_copy", "open_for_writing"]
 
+
 class _SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -138,8 +138,8 @@ def test_a_machine_that_may_come_late(fleet):
 
 
 def test_the_words_of_the_host_end_the_run(fleet):
-    fleet.answers = lambda name, given: {"failed": True, "failure": {"code": "no_space", "message": "12 GiB are missing", "remedy": "Make room.",
-                                                                    "details": {}}} if name == "node_machine" else None  # fmt: skip
+    failure = {"code": "no_space", "message": "12 GiB are missing", "remedy": "Make room.", "details": {}}
+    fleet.answers = lambda name, given: {"failed": True, "failure": failure} if name == "node_machine" else None
     error = fleet.refused("no_space", "running")
     assert (error.message, error.remedy) == ("12 GiB are missing", "Make room.")
     fleet.answers = None

@@ -366,7 +366,6 @@ def test_a_play_keeps_its_operation_there(place, server, tmp_path):
     assert '"outcome": "succeeded"' in play("ansible", "localhost", "-m", "bowline.fleet.operation_info", "-a", given)
 
 
-
 def test_a_pooler_that_hands_each_transaction_to_another_session_changes_nothing(place, server, start):
     """PgBouncer in transaction mode with three sessions for eight controllers."""
     home, port = server.home / f"bouncer-{place.name}", rig.free_port()

@@ -12,6 +12,9 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.cancel import 
 IN = {"edge": {"inserted": True, "running": True, "hold": 0, "route": "local"}}
 
 
+UNREADABLE = {"code": "edge_state_unreadable", "message": "edge.json is no JSON.", "remedy": "Put the file back."}
+
+
 def looks(legacy: dict, new: dict, edge: dict | None = None) -> list[dict]:
     return [{"side": "legacy", "pair": legacy, "edge": IN if edge is None else edge, "error": ""},
             {"side": "new", "pair": new, "edge": IN, "error": ""}]  # fmt: skip
@@ -54,8 +57,7 @@ def test_a_move_is_given_up_while_legacy_serves(seen, expected):
     pytest.param(looks(pair("nobody"), pair("nobody"), {}), "unreachable",
                  "Make the host of legacy's edge answer; then run ansible-playbook -i inventories/mine bowline.fleet.cancel again",
                  id="window, edge not asked"),
-    pytest.param(looks(pair("legacy"), pair("legacy"), {"failed": True, "failure": {
-                     "code": "edge_state_unreadable", "message": "edge.json is no JSON.", "remedy": "Put the file back."}}), "edge_state_unreadable",
+    pytest.param(looks(pair("legacy"), pair("legacy"), {"failed": True, "failure": UNREADABLE}), "edge_state_unreadable",
                  "Put the file back; then run ansible-playbook -i inventories/mine bowline.fleet.cancel again", id="edge without a state"),
 ])  # fmt: skip
 def test_it_is_refused_with_what_to_type(seen, code, remedy):

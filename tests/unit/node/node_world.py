@@ -33,12 +33,15 @@ BEFORE_DELETION = ("guards", "drain", "hooks", "memberships", "dns", "volumes", 
 OUTSIDE = ("hooks", "memberships", "dns", "volumes", "credentials", "traces")
 
 
-def fresh(kept: list[sqlite3.Connection] = []) -> SqliteDatabase:  # noqa: B006
+_KEPT: list[sqlite3.Connection] = []
+
+
+def fresh() -> SqliteDatabase:
     """A store in memory with the template of edge-1; it is made once and copied."""
-    if not kept:
-        kept.append(_connection())
+    if not _KEPT:
+        _KEPT.append(_connection())
     connection = sqlite3.connect(":memory:")
-    kept[0].backup(connection)
+    _KEPT[0].backup(connection)
     return SqliteDatabase(connection, "memory")
 
 
@@ -311,7 +314,10 @@ class Controllers:
         self.pid += 1
         owner = Owner("ann", "ann", f"host-{self.pid}", self.pid, "m", "b", "n", str(self.pid))
         world = self.world
-        presence = lambda other, _me: "gone" if other.pid in world.dead else "unknown"  # noqa: E731
+
+        def presence(other: Owner, _me: Owner) -> str:
+            return "gone" if other.pid in world.dead else "unknown"
+
         self._state_last = StateStore(world.database, owner, presence, lambda: world.now)
         return self._state_last
 
@@ -325,7 +331,10 @@ class Controllers:
 
     def life(self, held: Held) -> Life:
         world = self.world
-        new_id = lambda: f"{world.random.getrandbits(64):016x}"  # noqa: E731
+
+        def new_id() -> str:
+            return f"{world.random.getrandbits(64):016x}"
+
         return Life(Ticking(world), held, Provider(world), Work(world), world.pause, new_id=new_id, own_host=self.own_host)
 
     def command(self, desired: Desired) -> tuple[str, list[LifeStep]]:

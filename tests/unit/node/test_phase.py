@@ -90,12 +90,20 @@ def test_a_machine_that_is_off(changed, wanted):
     pytest.param(Unknown("transient", "x"), None, False, id="no answer is no answer"),
     pytest.param(machine(), NOW - 600, False, id="found again"),
 ])  # fmt: skip
-def test_what_is_not_found_twice_has_vanished(sighting, missing_since, gone):
-    assert (phase(facts(sighting=sighting, instance=instance(missing_since=missing_since))).reason == "vanished") is gone
+def test_what_is_not_found_for_a_while_has_vanished(sighting, missing_since, gone):
+    known = instance(missing_since=missing_since, missed_at=None if missing_since is None else NOW)
+    assert (phase(facts(sighting=sighting, instance=known)).reason == "vanished") is gone
+
+
+def test_looks_that_are_far_apart_do_not_count_together():
+    """A provider may forget a machine for a moment, and for another one later."""
+    missed = seen(seen(instance(), NotFound(), NOW), NotFound(), NOW + 30)
+    assert missed.missing_for == 30
+    assert seen(missed, NotFound(), NOW + 61).missing_for == 0
 
 
 def test_what_was_never_seen_cannot_vanish():
-    known = instance(provider_id="", power="", missing_since=NOW - 600)
+    known = instance(provider_id="", power="", missing_since=NOW - 600, missed_at=NOW)
     assert phase(facts(instance=known, sighting=NotFound(final=True), actions=(opened("create"),), heartbeat=None)).phase == "provisioning"
 
 
@@ -143,7 +151,7 @@ def test_what_is_kept_of_a_sighting():
     assert seen(missed, machine(), NOW + 30).missing_since is None
     for nothing in (None, Unknown("auth", "x"), machine(instance_id=None), machine(node="edge-2")):
         assert seen(on, nothing, NOW + 40) == on
-    assert seen(fresh, NotFound(), NOW) == replace(fresh, missing_since=NOW), "looked for, which counts once it was asked for"
+    assert seen(fresh, NotFound(), NOW) == replace(fresh, missing_since=NOW, missed_at=NOW), "looked for, which counts once it was asked for"
 
 
 def test_the_page_shows_the_tables():

@@ -141,7 +141,7 @@ def test_the_database_itself_holds_one_live_machine_a_node(kept, edge):
     first = made(kept, edge)
     assert made(kept, edge, id="i-2") == first, "whoever comes second gets the one that lives"
     copy = "INSERT INTO node_instance SELECT 'i-2', node, provider, 9, spec, spec_hash, created_at, desired, phase, phase_since, '', machine_created_at,"
-    copy += " power, powered_at, contacted_at, missing_since, cordoned_by, drained_at, delete_requested_at, finalizers, skipped, {}, lease_number"
+    copy += " power, powered_at, contacted_at, missing_since, missed_at, cordoned_by, drained_at, delete_requested_at, finalizers, skipped, {}, lease_number"
     copy += " FROM node_instance WHERE id = 'i-1'"
 
     def insert(ended):

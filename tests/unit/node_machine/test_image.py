@@ -135,7 +135,7 @@ def test_a_digest_sees_every_kind_of_change(tmp_path):
     (tmp_path / "a" / "l").symlink_to("f")
     seen = {tree.digest(str(tmp_path))}
     changes = [lambda: (tmp_path / "a" / "f").write_text("2", encoding="utf-8"), lambda: (tmp_path / "a" / "f").chmod(0o600),
-               lambda: (tmp_path / "a").chmod(0o700), lambda: (tmp_path / "b").mkdir(),
+               lambda: (tmp_path / "a").chmod(0o700), (tmp_path / "b").mkdir,
                lambda: (tmp_path / "a" / "f").rename(tmp_path / "b" / "f")]  # fmt: skip
     for change in changes:
         change()

@@ -118,7 +118,7 @@ def test_a_life(provider, controller):
     assert provider.validate(spec_of(provider)) == ()
     assert controller(provider.read(ME)) == NotFound(final=True)
     assert controller(provider.list("lab")) == ()
-    for _ in range(2):
+    for _turn in range(2):
         made = controller(provider.create(ME, spec_of(provider)))
         assert isinstance(made, Observed) and made.identity == ME, made
     assert controller(provider.read(ME)).provider_id == made.provider_id
@@ -130,7 +130,7 @@ def test_a_life(provider, controller):
             assert provider.name == "static" and call.code == "unsupported"
         else:
             assert controller(call).power == controller(provider.read(ME)).power == power
-    for _ in range(2):
+    for _turn in range(2):
         assert controller(provider.destroy(ME)) == NotFound(final=True)
         assert controller(provider.read(ME)) == NotFound(final=True)
     assert controller(provider.list("lab")) == ()

@@ -217,7 +217,7 @@ def test_no_sequence_makes_two_machines_of_one(host, seed):
     chance = random.Random(seed)
     host.stranger("web-3")
     stranger = host.records()[0]
-    for _ in range(25):
+    for _turn in range(25):
         given = {"node": chance.choice(["web-1", "web-2", "web-3"]), "instance": chance.choice(IDS[:3]),
                  "state": chance.choice(["present", "running", "stopped", "absent"])}  # fmt: skip
         try:

@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import asyncio.subprocess
 import json
 import os
-import subprocess
 import time
 import typing as t
 from dataclasses import dataclass
@@ -43,16 +44,22 @@ Asked = t.Callable[[t.Sequence[str]], str]
 
 def ask(argv: t.Sequence[str]) -> str:
     """What a program prints. Raises OSError when it is missing, fails, or says nothing for `PATIENCE` seconds."""
+    code, out, err = asyncio.run(_ended(argv))
+    if code:
+        raise OSError(f"{' '.join(argv[:2])} ended with {code}: {err.strip()[:200]}")
+    return out
+
+
+async def _ended(argv: t.Sequence[str]) -> t.Tuple[int, str, str]:
+    quiet, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "SYSTEMD_PAGER": ""}
+    process = await asyncio.create_subprocess_exec(*argv, stdin=quiet, stdout=pipe, stderr=pipe, env=env)
     try:
-        done = subprocess.run(
-            list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False,
-            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "SYSTEMD_PAGER": ""},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    except asyncio.TimeoutError:
+        process.kill()
         raise OSError(f"{' '.join(argv[:2])} said nothing for {PATIENCE:g} s") from None
-    if done.returncode:
-        raise OSError(f"{' '.join(argv[:2])} ended with {done.returncode}: {done.stderr.strip()[:200]}")
-    return done.stdout
+    return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
 
 
 def look(places: Places, agent: str, asked: Asked = ask) -> document.Host:

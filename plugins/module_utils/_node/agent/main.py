@@ -29,23 +29,30 @@ def main(argv: t.Sequence[str], archive: str, places: host.Places = host.Places(
     """Run the verb of ``argv``; ``archive`` is the file that runs."""
     verb = argv[0] if len(argv) == 1 else ""
     if verb not in ("heartbeat", "show", "digest"):
-        print("bowline-node: one of heartbeat, show, digest", file=sys.stderr)
+        sys.stderr.write("bowline-node: one of heartbeat, show, digest\n")
         return 2
     signal.alarm(LIMIT)
+    try:
+        return _run(verb, archive, places, asked)
+    finally:
+        signal.alarm(0)
+
+
+def _run(verb: str, archive: str, places: host.Places, asked: host.Asked) -> int:
     digest = digest_of(archive)
     if verb == "digest":
-        print(digest)
+        sys.stdout.write(f"{digest}\n")
         return 0
     status = document.document(host.look(places, digest, asked))
     for problem in status["problems"]:
-        print(f"bowline-node: {problem}", file=sys.stderr)
+        sys.stderr.write(f"bowline-node: {problem}\n")
     if verb == "show":
         sys.stdout.write(document.as_bytes(status).decode())
     else:
         try:
             write(places.path(places.status), document.as_bytes(status))
         except OSError as error:
-            print(f"bowline-node: {places.status} was not written: {error}", file=sys.stderr)
+            sys.stderr.write(f"bowline-node: {places.status} was not written: {error}\n")
             return 3
     return 1 if status["problems"] else 0
 

@@ -16,7 +16,7 @@ from ..._core.errors import FleetError
 from ..._core.finding import Finding
 from ..machine.model import POWERS, Identity, Observed, Sighting, Unknown
 
-T = t.TypeVar("T", covariant=True)
+T_co = t.TypeVar("T_co", covariant=True)
 Result = t.Mapping[str, t.Any]
 
 FAILURES: t.Dict[str, str] = {
@@ -35,12 +35,12 @@ _CLASSES = {
 
 
 @dataclass(frozen=True)
-class Call(t.Generic[T]):
+class Call(t.Generic[T_co]):
     """One task. ``module`` is a module by its full name, or ``role`` with the arguments of include_role; ``parse`` turns its result into the answer."""
 
     module: str
     arguments: t.Mapping[str, t.Any]
-    parse: t.Callable[[Result], T]
+    parse: t.Callable[[Result], T_co]
     host: str = "provider"
 
 
