@@ -133,7 +133,8 @@ ROWS: t.Tuple[Row, ...] = (
     Row(2, "its end is asked for", "terminating", lambda _f, i: i.delete_requested_at is not None, _always("terminating", "delete_requested")),
     Row(3, "no machine was ever seen, none is asked for", "pending", lambda f, i: not i.provider_id and not f.opened("create")
         and not isinstance(f.sighting, Observed), _always("pending", "not_requested")),
-    Row(4, "it was seen, and its provider has it no more: finally, or in every look for 60 s", "terminated (vanished)", _vanished, _always("terminated", "vanished")),
+    Row(4, "it was seen, and its provider has it no more: finally, or in every look for 60 s", "terminated (vanished)", _vanished,
+        _always("terminated", "vanished")),
     Row(5, "it is asked for, or being built", "provisioning", lambda f, _i: f.opened("create") or f.power() == "building", _always("provisioning", "building")),
     Row(6, "its power is off", "starting, stopping or stopped", lambda f, _i: f.power() == "off", _powered_off),
     Row(7, "it has not spoken since it was switched on", "starting or provisioning", lambda f, _i: not f.in_contact(), _silent_since_power_on),
