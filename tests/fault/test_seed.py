@@ -79,8 +79,8 @@ def test_a_slot_without_subscription_is_made_again(empty):
     with Writers(world) as clients, Watch(world) as watch:
         holder = world.new.connect("postgres", autocommit=False)
         process = world.spawn("seeded")
-        # The link has been tried with subscriptions of its own when the database appears.
-        bench.wait(lambda: world.new.rows("SELECT 1 FROM pg_database WHERE datname = 'hub'", dbname="postgres"), 60, "the database")
+        # The link has been tried with subscriptions of its own when legacy is frozen.
+        bench.wait(lambda: world.legacy.rows("SELECT 1 FROM pg_event_trigger WHERE evtname LIKE 'pgcut%'"), 60, "the freeze")
         holder.execute("LOCK TABLE pg_catalog.pg_subscription IN EXCLUSIVE MODE")
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE SUBSCRIPTION \"pgcut_fwd\"%%' AND wait_event_type = 'Lock'"
         bench.wait(lambda: slot_exists(world) and world.new.value(waiting, dbname="postgres"), 60, "CREATE SUBSCRIPTION")

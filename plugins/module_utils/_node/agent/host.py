@@ -58,6 +58,7 @@ async def _ended(argv: t.Sequence[str]) -> t.Tuple[int, str, str]:
         out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     except asyncio.TimeoutError:
         process.kill()
+        await process.wait()
         raise OSError(f"{' '.join(argv[:2])} said nothing for {PATIENCE:g} s") from None
     return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
 
