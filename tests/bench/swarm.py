@@ -150,7 +150,8 @@ class Bench:
             moved=sum(one["Version"]["Index"] != before.get(name, {}).get("Version", {}).get("Index") for name, one in after.items()),
             restarted=len(set(tasks) - set(self.tasks(stack))),
             restored=self._restored(stack, before) if what in FAULTS else None,
-            detected=seconds - details["rollback_duration_s"] if "rollback_duration_s" in details else watch.seconds if way != "ours" else None,
+            # Ours says so when it is back, or at once where nothing was changed; the others leave it to Swarm.
+            detected=watch.seconds if way != "ours" else seconds - details.get("rollback_duration_s", 0.0) if code else None,
             back=details.get("rollback_duration_s"),
         )
 

@@ -152,13 +152,14 @@ def test_a_kill_before_and_after_every_call(rig, image, machines, point):
     assert kills == 6
 
 
-def test_a_process_that_dies_before_its_program_is_told_and_made_good(rig, image, machines, monkeypatch):
+def test_a_process_that_dies_before_its_program_is_told_and_made_good(rig, image, machines):
     """Between the record and systemd-nspawn: the run says so, the next one starts the machine."""
     given = rig.params("local_nspawn", machines, spec={"image": image, "volatile": True})
-    monkeypatch.setattr(faults, "_POINT", "M3")
-    monkeypatch.setattr(faults, "_seen", [0])
-    assert rig.drive([given])["results"][0]["failure"] == "machine_ended"
-    monkeypatch.setattr(faults, "_POINT", "")
+    faults.arm("M3")
+    try:
+        assert rig.drive([given])["results"][0]["failure"] == "machine_ended"
+    finally:
+        faults.arm("")
     assert [step["action"] for step in rig.drive([given])["results"][0]["plan"]] == ["start"]
 
 
