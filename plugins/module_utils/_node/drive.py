@@ -155,13 +155,13 @@ class Life:
     def _gone(self) -> FleetError:
         return FleetError("no_machine", f"{self._node.name} has no machine any more.", "Run the same command again.")
 
-    def _keep(self, event: str = "", reason: str = "", **changed: t.Any) -> None:
+    def _keep(self, event: str = "", reason: str = "", **changed: t.Any) -> Instance:
         known = self._store.known(self._node.name)
         if known.instance is None:
             raise self._gone()
         instance = replace(known.instance, **changed)
         facts = Facts(self._store.now(), instance, None, known.heartbeat, known.receivers, known.actions, clocks=self._clocks)
-        self._kept(known.instance, facts, event, reason)
+        return self._kept(known.instance, facts, event, reason)
 
     def _kept(self, before: Instance, facts: Facts, event: str = "", reason: str = "") -> Instance:
         """The instance of ``facts`` with the phase that they give, written when that or anything else is new."""
@@ -236,8 +236,7 @@ class Life:
 
         def ask() -> None:
             # What was not found before a call says nothing of what the call makes.
-            self._keep(missing_since=None, missed_at=None)
-            instance = self._live()
+            instance = self._keep(missing_since=None, missed_at=None)
             self._store.attempt(self._held, instance.id, "create", self._desired.actor)
             self._provider.create(self._identity(instance), instance.spec)
 

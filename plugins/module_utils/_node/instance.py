@@ -17,8 +17,8 @@ from .._core.errors import FleetError
 from .._core.finding import failure
 from .._core.result import plain, result
 from .._store import process
+from .._store.database import Database
 from .._store.model import Owner, utc
-from .._store.sqlite import Database
 from .._store.store import StateStore
 from .beats import Beats
 from .contradiction import contradiction

@@ -15,11 +15,8 @@ from pathlib import Path
 from .._core import private
 from .._core.errors import FleetError
 from .._core.wait import Deadline
-from .database import BUSY_SECONDS, Backend, Database, Migrations, Row, Transaction
+from .database import BUSY_SECONDS, Backend, Migrations, Row, Transaction
 from .migrations import MIGRATIONS
-
-# Rooms and tests of theirs name the protocol from here.
-__all__ = ["Database", "Row", "SqliteCopy", "SqliteDatabase", "Transaction", "open_copy", "open_for_writing"]
 
 
 class _SqliteTransaction:

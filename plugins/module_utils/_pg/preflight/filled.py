@@ -52,9 +52,13 @@ _SETTINGS = {"enable_indexscan": "on", "enable_indexonlyscan": "on", "enable_bit
 
 
 def look(session: Session, closed: set[str]) -> tuple[list[Finding], list[str]]:
-    """Findings, and the names of views that were not tried. ``closed`` are tables whose owner's code would be run by a query over them."""
+    """Findings, and the names of views that were not tried. ``closed`` are tables whose owner's code would be run by a query over them.
+
+    The session keeps the settings of this look.
+    """
     found: list[Finding] = []
     untried: list[str] = []
+    session.settings(_SETTINGS)
     for row in session.rows(_VIEWS):
         name = f"materialized view {row['shown']}"
         if row["closed"] or closed.intersection(row["places"]) or not session.restricts:
@@ -74,8 +78,6 @@ def _fails(session: Session, row: Row) -> t.Optional[FleetError]:
     try:
         with session.block():
             session.run("SET TRANSACTION READ ONLY")
-            for setting, value in _SETTINGS.items():
-                session.run("SELECT set_config(%s, %s, true)", setting, value)
             session.run(f"SELECT FROM ({query}) v WHERE textin(record_out(v)) IS NULL LIMIT 1")
     except FleetError as error:
         if error.code not in ("sql_error", "privileges") or session.closed:
