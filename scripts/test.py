@@ -3,15 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the tests: ``scripts/test.py [STAGE] [-- arguments for pytest]``; without a stage all of them, which is what CI does.
 
-Every stage is run even when one before it failed. The static ones run beside the start of the lab; the ones that measure time have the
-machine to themselves. Logs stand in build/test/. The last line is the sum of all pytest runs; a stage that fails without a failed test
-(lint, sanity, build, a crash of pytest itself) counts as one failure there, so the line never looks better than the run.
+Every stage is run even when one before it failed. Stages that wait more than they work run beside each other, as their facts in `STAGES`
+allow (schedule.py); the ones that measure time have the machine to themselves. Logs stand in build/test/. The last line is the sum of all
+pytest runs; a stage that fails without a failed test (lint, sanity, build, a crash of pytest itself) counts as one failure there, so the
+line never looks better than the run.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -27,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from project import collection_tree, tracked  # noqa: E402
+from schedule import following  # noqa: E402
 
 BUILD = ROOT / "build"
 LOGS = BUILD / "test"
@@ -48,7 +51,7 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *words]))
 
 @dataclass
 class Stage:
-    """What a stage runs. ``prepare`` returns the commands; ``budget`` is in seconds and ends a hanging stage."""
+    """What a stage runs. ``prepare`` returns the commands; ``budget`` is in seconds and ends a hanging stage. The other facts: schedule.py."""
 
     name: str
     title: str
@@ -56,6 +59,10 @@ class Stage:
     budget: float
     pytest: bool = False
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    cores: float = 1.0
+    alone: bool = False
 
 
 @dataclass
@@ -240,16 +247,13 @@ def build(_arguments: list[str]) -> list[Command]:
     return commands
 
 
+# In the order in which they are begun. ``cores`` is what a stage kept busy when it ran by itself on 2 cores.
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("lint", "lint: ansible-lint, yamllint, mypy, shellcheck, changelog, docs", lint, 1200),
-        Stage("sanity", "ansible-test sanity", sanity, 1200),
-        Stage("unit", "unit tests", pytest("unit", "tests/unit"), 600, pytest=True),
-        Stage("oldest", f"unit tests with Python {OLDEST}", oldest, 600, pytest=True),
-        Stage("build", "collection built, installed and loaded elsewhere", build, 300),
-        Stage("lab", "lab started", lab, 900),
-        Stage("swarm-lab", "Swarm lab started", swarm_lab, 300),
+        # Both may install packages of Debian.
+        Stage("lab", "lab started", lab, 900, holds=("lab", "packages"), cores=1.0),
+        Stage("swarm-lab", "Swarm lab started", swarm_lab, 300, holds=("swarm-lab", "packages"), cores=1.0),
         Stage(
             "swarm",
             "the room _swarm against three real managers",
@@ -257,14 +261,34 @@ STAGES = {
             1800,
             pytest=True,
             needs=("swarm-lab",),
+            holds=("swarm-lab",),
+            cores=1.0,
         ),
-        Stage("swarm-nodes", "nodes of the same cluster drained, killed and lost", swarm_nodes, 1200, pytest=True, needs=("swarm-lab",)),
+        Stage(
+            "swarm-nodes",
+            "nodes of the same cluster drained, killed and lost",
+            swarm_nodes,
+            1200,
+            pytest=True,
+            needs=("swarm-lab",),
+            after=("swarm",),
+            holds=("swarm-lab",),
+            cores=1.0,
+        ),
+        Stage("lint", "lint: ansible-lint, yamllint, mypy, shellcheck, changelog, docs", lint, 1200, cores=1.0),
+        Stage("sanity", "ansible-test sanity", sanity, 1200, cores=1.0),
+        Stage("unit", "unit tests", pytest("unit", "tests/unit"), 600, pytest=True, cores=1.0),
+        Stage("oldest", f"unit tests with Python {OLDEST}", oldest, 600, pytest=True, cores=1.0),
+        Stage("build", "collection built, installed and loaded elsewhere", build, 300, cores=1.0),
         Stage(
             "integration",
             "rooms against real servers, some of them the lab's",
             pytest("integration", "tests/integration", "--ignore=tests/integration/swarm", beside=True),
             2400,
             pytest=True,
+            after=("lab",),
+            holds=("lab",),
+            cores=1.0,
         ),
         Stage(
             "fault",
@@ -272,13 +296,23 @@ STAGES = {
             pytest("fault", "tests/fault/test_kills.py", "tests/fault/test_fuzz.py"),
             1500,
             pytest=True,
+            alone=True,
         ),
-        Stage("suite", "cutovers and rollbacks of two stacks in the lab", pytest("suite", "tests/cutover", "tests/second"), 3000, pytest=True, needs=("lab",)),
+        Stage(
+            "suite",
+            "cutovers and rollbacks of two stacks in the lab",
+            pytest("suite", "tests/cutover", "tests/second"),
+            3000,
+            pytest=True,
+            needs=("lab",),
+            holds=("lab",),
+            alone=True,
+        ),
     )
 }
-BESIDE_THE_LAB = ("lint", "sanity", "unit", "oldest", "build")
-LABS = ("lab", "swarm-lab")
+CORES = max(2.0, float(os.cpu_count() or 1))
 LIVE: set[subprocess.Popen[bytes]] = set()
+INTERRUPTED = threading.Event()
 
 
 # --- running them -----------------------------------------------------------------------------------------------------------------
@@ -336,6 +370,9 @@ def run_stage(stage: Stage, arguments: list[str], stream: bool) -> Outcome:
         except (OSError, subprocess.CalledProcessError) as error:
             return Outcome(stage, False, time.monotonic() - started, note=f"not started: {error}")
         for command in commands:
+            if INTERRUPTED.is_set():
+                notes.append("interrupted")
+                break
             words = " ".join([Path(command.argv[0]).name, *(word for word in command.argv[1:2] if not word.startswith("-"))])
             log.write(f"$ {' '.join(command.argv)}\n".encode())
             log.flush()
@@ -383,35 +420,40 @@ def show(outcome: Outcome, done: int, total: int) -> None:
     sys.stdout.flush()
 
 
+def kept(stage: Stage, arguments: list[str]) -> Outcome:
+    """Run one stage beside others: whatever goes wrong here is its outcome, since nobody waits for the thread itself."""
+    try:
+        return run_stage(stage, arguments, stream=False)
+    except Exception as error:
+        return Outcome(stage, False, 0.0, note=f"the driver failed: {error!r}")
+
+
 def run_all(arguments: list[str]) -> list[Outcome]:
-    """All stages that exist in this clone, static ones beside the start of the labs."""
+    """All stages that exist in this clone; each begins as soon as its facts and those of the running ones allow it."""
     with_lab = (ROOT / "tests" / "lab" / "lab.py").is_file()
     absent = {**dict.fromkeys(("lab", "swarm-lab", "swarm", "swarm-nodes"), not with_lab), "suite": not (ROOT / "tests" / "cutover").is_dir()}
-    names = [name for name in STAGES if not absent.get(name)]
+    waiting = [stage for name, stage in STAGES.items() if not absent.get(name)]
+    total = len(waiting)
+    running: list[Stage] = []
     outcomes: list[Outcome] = []
-    lock = threading.Lock()
+    ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
 
-    def one(name: str) -> None:
-        stage = STAGES[name]
-        with lock:
-            missing = [outcome.stage.name for outcome in outcomes if outcome.stage.name in stage.needs and not outcome.ok]
+    def begin(stage: Stage) -> None:
+        missing = [outcome.stage.name for outcome in outcomes if outcome.stage.name in stage.needs and not outcome.ok]
         if missing:
-            outcome = Outcome(stage, False, 0.0, note=f"not run: {missing[0]} failed")
+            ended.put(Outcome(stage, False, 0.0, note=f"not run: {missing[0]} failed"))
         else:
-            outcome = run_stage(stage, arguments, stream=False)
-        with lock:
-            outcomes.append(outcome)
-            show(outcome, len(outcomes), len(names))
+            threading.Thread(target=lambda: ended.put(kept(stage, arguments)), daemon=True).start()
 
-    def each(chosen: list[str]) -> None:
-        for name in chosen:
-            one(name)
-
-    beside = threading.Thread(target=each, args=([name for name in names if name in BESIDE_THE_LAB],), daemon=True)
-    beside.start()
-    each([name for name in names if name in LABS])
-    beside.join()
-    each([name for name in names if name not in (*BESIDE_THE_LAB, *LABS)])
+    while waiting or running:
+        while (stage := following(waiting, running, CORES)) is not None:
+            waiting.remove(stage)
+            running.append(stage)
+            begin(stage)
+        outcome = ended.get()
+        running.remove(outcome.stage)
+        outcomes.append(outcome)
+        show(outcome, len(outcomes), total)
     return outcomes
 
 
@@ -463,6 +505,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
+        INTERRUPTED.set()
         for leftover in list(LIVE):
             end(leftover)
         sys.stdout.write("\ninterrupted; what was started has been ended\n")

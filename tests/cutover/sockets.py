@@ -7,13 +7,18 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import subprocess
 import threading
 import typing as t
+from pathlib import Path
 
 # An edge is in the path for most of a run; one look costs two processes and one round trip.
 LOOK_EVERY = 1.0
+_PROXIES = ("haproxy", "docker-proxy")
+# What programs of a move are started with names this folder: the configuration of an edge, whoever runs it.
+_FOLDER = "/var/lib/bowline/"
 # The edge ends a connection of a stranger before it reads, so that a byte of an answer is a way in.
 _KNOCK = """
 import socket, sys
@@ -38,8 +43,29 @@ class Listener(t.NamedTuple):
     program: str
 
 
+def leads_to_an_edge(pid: int, subnets: t.Collection[ipaddress.IPv4Network]) -> bool:
+    """Whether a proxy on this machine is one of a move, or publishes a port of a container in ``subnets``; one that has ended is neither.
+
+    Others may come and go here: those of other tests, or of whoever works on this machine. The engine names the container by its address:
+    ``newProxyCommand`` of libnetwork's portmapper, option ``-container-ip``.
+    """
+    try:
+        words = (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    if any(word.startswith(_FOLDER) for word in words):
+        return True
+    if "-container-ip" not in words:
+        return False
+    address = ipaddress.ip_address(words[words.index("-container-ip") + 1])
+    return any(address in subnet for subnet in subnets)
+
+
 class Sockets:
-    """A context; ``new`` holds every listener that was met inside it and not before, ``answered`` what strangers got an answer from."""
+    """A context; ``new`` holds every listener that was met inside it and not before, ``answered`` what strangers got an answer from.
+
+    Of the proxies on this machine, only those are met that lead to an edge of the lab.
+    """
 
     def __init__(self, world: t.Any) -> None:
         self.world = world
@@ -49,6 +75,7 @@ class Sockets:
         self._container = f"{world.lab['compose']['project']}-edge"
         self._ssh = ["ssh", *world.lab["target"]["ssh"]["options"], f"root@{world.lab['target']['address']}"]
         self._before: set[Listener] = set()
+        self._subnets = self._networks()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -81,16 +108,22 @@ class Sockets:
         shown = subprocess.run(["docker", "inspect", "-f", "{{.State.Pid}}", container], capture_output=True, text=True, check=False)
         return ["nsenter", "-t", shown.stdout.strip(), "-n"] if shown.stdout.strip() not in ("", "0") else []
 
-    @staticmethod
-    def _parsed(host: str, words: list[str]) -> set[Listener]:
+    def _networks(self) -> list[ipaddress.IPv4Network]:
+        shape = "{{range .IPAM.Config}}{{println .Subnet}}{{end}}"
+        words = ["docker", "network", "inspect", "-f", shape, *self.world.lab["compose"]["networks"].values()]
+        return [ipaddress.IPv4Network(word) for word in subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()]
+
+    def _parsed(self, host: str, words: list[str]) -> set[Listener]:
         if words[0] == "ss" and host == "edge":
             return set()
         lines = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20).stdout.splitlines()
         found = set()
         for line in lines:
             fields = line.split()
-            program = re.search(r'users:\(\("([^"]+)"', line)
+            program = re.search(r'users:\(\("([^"]+)",pid=(\d+)', line)
             name = program.group(1) if program else ""
+            if program and host == "legacy" and name in _PROXIES and not leads_to_an_edge(int(program.group(2)), self._subnets):
+                continue
             # Only root sees whose it is; a socket of Docker's own network namespaces has none.
             if fields[:1] == ["tcp"]:
                 found.add(Listener(host, fields[4], name))

@@ -66,7 +66,7 @@ def assert_nobody_else_reaches_an_edge(sockets: Sockets) -> None:
     assert all(path.startswith("run/") for path in paths), paths
     assert sockets.knocked >= edges
     assert sockets.answered == set()
-    # Other programs of this machine may come and go.
+    # Programs that are no proxies may come and go.
     assert not {found for found in sockets.new if found.host == "legacy" and found.program in ("haproxy", "docker-proxy")}
 
 

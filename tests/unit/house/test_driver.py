@@ -137,6 +137,29 @@ def test_what_needs_a_failed_stage_is_not_run_and_counts_as_failed(driver, tmp_p
     assert not (tmp_path / "ran").exists()
 
 
+def test_stages_that_allow_it_run_beside_each_other_and_one_that_measures_time_alone(driver, tmp_path, monkeypatch):
+    """The first two end only when both of them run."""
+    meet = "touch here-{0}; until [ -e here-{1} ]; do :; done; [ ! -e alone ]"
+    stages = [
+        stage(driver, ["sh", "-c", meet.format("a", "b")], name="a", cores=0.5),
+        stage(driver, ["sh", "-c", "touch alone; test -e ended"], name="suite", alone=True),
+        stage(driver, ["sh", "-c", f"{meet.format('b', 'a')} && touch ended"], name="b", cores=0.5),
+    ]
+    (tmp_path / "tests" / "cutover").mkdir(parents=True)
+    monkeypatch.setattr(driver, "STAGES", {item.name: item for item in stages})
+    outcomes = driver.run_all([])
+    assert [(outcome.stage.name, outcome.note) for outcome in sorted(outcomes, key=lambda outcome: outcome.stage.name)] == [("a", ""), ("b", ""), ("suite", "")]
+    assert outcomes[-1].stage.name == "suite"
+
+
+def test_a_fault_of_the_driver_is_the_outcome_of_its_stage(driver, monkeypatch):
+    def broken(_arguments):
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(driver, "STAGES", {"x": driver.Stage("x", "x", broken, 30.0)})
+    assert [(outcome.ok, outcome.note) for outcome in driver.run_all([])] == [(False, "the driver failed: ValueError('a fault')")]
+
+
 def test_shims_are_not_on_the_path_of_the_tools(driver, monkeypatch):
     monkeypatch.setenv("PATH", "/opt/pyenv/shims:/usr/bin")
     folders = driver.environment()["PATH"].split(os.pathsep)

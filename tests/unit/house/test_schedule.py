@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What `make test` runs beside what: every stage once, no two that share a lab, nothing beside one that measures time."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from pathlib import Path
+
+import pytest
+import schedule
+
+ROOT = Path(__file__).resolve().parents[3]
+MEASURES = {"fault", "suite"}
+LABS = {"lab": {"lab", "integration", "suite"}, "swarm-lab": {"swarm-lab", "swarm", "swarm-nodes"}, "packages": {"lab", "swarm-lab"}}
+
+
+@pytest.fixture(scope="module")
+def stages():
+    spec = importlib.util.spec_from_file_location("bowline_stages", ROOT / "scripts" / "test.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return list(module.STAGES.values())
+
+
+def moments(stages, cores, pick=None):
+    """What runs at each moment, from the first beginning to the last end; ``pick`` chooses which stage ends next."""
+    waiting, running, seen = list(stages), [], []
+    while waiting or running:
+        while (stage := schedule.following(waiting, running, cores)) is not None:
+            waiting.remove(stage)
+            running.append(stage)
+        assert running, f"nothing runs and these wait: {[stage.name for stage in waiting]}"
+        seen.append([stage.name for stage in running])
+        running.remove(pick.choice(running) if pick else running[0])
+    return seen
+
+
+@pytest.mark.parametrize("cores", [2.0, 4.0, 64.0])
+def test_every_stage_runs_and_no_two_that_disturb_each_other(stages, cores):
+    """In whatever order they end, on small and on large machines."""
+    facts = {stage.name: stage for stage in stages}
+    for seed in range(200):
+        seen = moments(stages, cores, random.Random(seed))
+        order = list(dict.fromkeys(name for names in seen for name in names))
+        assert sorted(order) == sorted(facts)
+        for names in seen:
+            together = {name for name in names if MEASURES & {name}}
+            assert not together or len(names) == 1, f"{together} measure time beside {names}"
+            assert [names for users in LABS.values() if len(users & set(names)) > 1] == []
+            assert len(names) == 1 or sum(facts[name].cores for name in names) <= cores
+        for stage in stages:
+            for before in (*stage.needs, *stage.after):
+                last = max(number for number, names in enumerate(seen) if before in names)
+                assert last < min(number for number, names in enumerate(seen) if stage.name in names), f"{stage.name} began before the end of {before}"
+
+
+def test_what_a_stage_waits_for_exists_and_everything_waits_for_the_lab_it_uses(stages):
+    names = {stage.name for stage in stages}
+    assert {word for stage in stages for word in (*stage.needs, *stage.after)} <= names
+    assert {name for name in MEASURES if not {stage.name: stage for stage in stages}[name].alone} == set()
+    for lab in ("lab", "swarm-lab"):
+        for stage in stages:
+            if stage.name in LABS[lab] - {lab}:
+                assert lab in (*stage.needs, *stage.after) and lab in stage.holds
+
+
+def test_the_static_stages_wait_for_no_lab(stages):
+    assert all(stage.needs == stage.after == stage.holds == () for stage in stages if stage.name in ("lint", "sanity", "unit", "oldest", "build"))
+
+
+def test_a_stage_that_wants_more_than_there_is_gets_the_machine(stages):
+    (lint,) = [stage for stage in stages if stage.name == "lint"]
+    assert schedule.beside(lint, [], 0.1) and not schedule.beside(lint, [lint], 0.1)
