@@ -291,7 +291,15 @@ STAGES = {
             cores=1.0,
         ),
         # What it shares with the lab (bridge, name servers, images) stays as it is.
-        Stage("second", "a stack as people run it, there, back and there again", pytest("second", "tests/second"), 1500, pytest=True, needs=("lab",), cores=1.0),
+        Stage(
+            "second",
+            "a stack as people run it, there, back and there again",
+            pytest("second", "tests/second"),
+            1500,
+            pytest=True,
+            needs=("lab",),
+            cores=1.0,
+        ),
         Stage(
             "fault",
             "kills at every step and generated databases between two real PostgreSQL servers, a sample",

@@ -14,7 +14,7 @@ from ..module_utils._core.errors import FleetError
 from ..module_utils._core.finding import Finding, sentence
 from ..module_utils._core.result import plain
 from ..module_utils._native.gates import health_gates, smoke_gates, unit_gates
-from ..module_utils._native.inputs import changed_paths, inputs_by_service
+from ..module_utils._native.inputs import inputs_by_service, placed
 from ..module_utils._native.locales import line, missing
 from ..module_utils._native.packages import missing_packages
 from ..module_utils._native.plan import wanted_states
@@ -78,7 +78,7 @@ class FilterModule:
             "native_modules": native_modules,
             "native_missing_packages": _with_words(missing_packages),
             "native_inputs": _with_words(inputs_by_service),
-            "native_changed_paths": _with_words(changed_paths),
+            "native_placed": _with_words(placed),
             "native_health_gates": _with_words(health_gates),
             "native_unit_gates": _with_words(unit_gates),
             "native_smoke_gates": _with_words(smoke_gates),

@@ -24,6 +24,11 @@ ADVICE = {
         "Correct every path that is named; they come all at once.",
         NOTHING_WRITTEN,
     ),
+    "no_space": Advice(
+        "The file system of a file that the stack reads is full, on the host of the stack.",
+        "`df -h` on that host says which one; make room, then run the same playbook again.",
+        "The file that was there: a new one gets its name only when it is whole. " + STEP,
+    ),
     "not_owner": Advice(
         "A unit of this name exists and carries another stack's mark, or none.",
         "Rename the stack (`native_stack_name`), or remove the other unit after looking at it.",

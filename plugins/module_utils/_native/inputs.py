@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which files a service reads at its start, and which of them a run changes. Pure."""
+"""Which files a service reads at its start, and how they are put in place. Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def inputs_by_service(
     return inputs
 
 
-def changed_paths(results: t.Sequence[t.Mapping[str, t.Any]], credentials_directory: str) -> list[str]:
-    """Destinations of the changed ones among loop results of ``copy``.
-
-    The item tells the path, because the result has no ``dest`` in check mode: ``path`` of a file, ``key`` of a credential.
-    """
-    changed = [result["item"] for result in results if result.get("changed")]
-    return [item["path"] if "path" in item else f"{credentials_directory}/{item['key']}" for item in changed]
+def placed(
+    files: t.Sequence[t.Mapping[str, t.Any]], credentials: t.Optional[t.Mapping[str, str]] = None, credentials_directory: str = ""
+) -> list[dict[str, t.Any]]:
+    """Entries of ``native_files``: a credential for each source of ``credentials``, then the files without what only units need to know."""
+    secrets = [
+        {"path": f"{credentials_directory}/{name}", "source": source, "mode": "0600", "secret": True} for name, source in (credentials or {}).items()
+    ]
+    return [*secrets, *({key: value for key, value in item.items() if key != "notify"} for item in files)]

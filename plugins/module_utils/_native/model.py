@@ -15,6 +15,7 @@ FAILURES: dict[str, str] = {
     "capability_conflict": "Two modules provide the same capability, a required one is missing, or two modules exclude each other.",
     "unit_invalid": "systemd refuses the text of a unit that would be written; the old unit is untouched.",
     "locale_unknown": "Debian has no locale of this name, so no cluster can be made with it.",
+    "no_space": "The file system of a file of the stack is full; the file that was there is as it was.",
     "unit_failed": "A unit did not reach its condition; its state and last log lines are in the details.",
     "unsafe_path": "Others could write in the folder of the units, which root runs; no unit was written there.",
     "status_unreadable": "systemd did not answer a question about a unit; an unreadable answer is never taken for 'not running'.",

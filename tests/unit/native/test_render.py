@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._native.gates import health_gates, smoke_gates, unit_gates
-from ansible_collections.bowline.fleet.plugins.module_utils._native.inputs import changed_paths, inputs_by_service
+from ansible_collections.bowline.fleet.plugins.module_utils._native.inputs import inputs_by_service, placed
 from ansible_collections.bowline.fleet.plugins.module_utils._native.manifest import digest_of
 from ansible_collections.bowline.fleet.plugins.module_utils._native.postgresql import configuration
 from ansible_collections.bowline.fleet.plugins.module_utils._native.recorder import recorded
@@ -289,10 +289,9 @@ def test_inputs_leave_out_files_that_someone_else_edits():
     assert inputs_by_service(files, {"db": ["/d"]}) == {"web": ["/a"], "db": ["/d"]}
 
 
-def test_changed_paths_come_from_the_items():
-    results = [
-        {"changed": True, "item": {"path": "/a"}},
-        {"changed": False, "item": {"path": "/b"}},
-        {"changed": True, "item": {"key": "token", "value": "/x"}},
-    ]
-    assert changed_paths(results, "/c") == ["/a", "/c/token"]
+def test_credentials_are_for_root_alone_and_files_go_without_what_only_units_need():
+    files = [{"path": "/a", "content": "x", "notify": ["web"]}, {"path": "/b", "source": "b", "replace": False}]
+    assert placed(files, {"token": "secrets/token"}, "/c") == [
+        {"path": "/c/token", "source": "secrets/token", "mode": "0600", "secret": True}, {"path": "/a", "content": "x"},
+        {"path": "/b", "source": "b", "replace": False}]
+    assert placed([]) == []
