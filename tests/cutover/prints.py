@@ -55,13 +55,15 @@ def prints(world) -> dict[str, str]:
     name, ask = world.lab["dns"]["name"], ["kdig", f"@{world.lab['dns']['servers'][0]['address']}", "+noall", "+answer"]
     here = [path for path in ("/etc/bowline", "/var/lib/bowline", "/usr/libexec/bowline", world.lab["snapshots"]) if Path(path).exists()]
     nginx = Path(world.lab["legacy"]["nginx_directory"])
+    # Of the images that the inventory names; containers of others come and go on this machine.
+    containers = subprocess.run(["docker", "ps", "-a", "--format", "{{.ID}} {{.Image}}"], check=True, capture_output=True, text=True).stdout.splitlines()
     return {
         "next transaction": str(world.ask("legacy", "select pg_snapshot_xmax(pg_current_snapshot())")),
         "objects": str(world.ask("legacy", "select array_agg(oid order by oid) from pg_class")),
         "target": hashlib.sha256(subprocess.run([*ssh, walk], check=True, capture_output=True).stdout).hexdigest(),
         "legacy": "\n".join(f"{root} {sorted(files)}" for path in here for root, _dirs, files in os.walk(path)),
         "proxy": "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(nginx.iterdir()) if path.is_file()),
-        "containers": subprocess.run(["docker", "ps", "-aq"], check=True, capture_output=True, text=True).stdout,
+        "containers": str([line for line in containers if line.split()[1].startswith(f"{world.lab['compose']['project']}/")]),
         "zone": subprocess.run([*ask, name, "A", f"_bowline-a.{name}", "TXT"], check=True, capture_output=True, text=True).stdout,
         "journal": str(sorted((path.name, path.stat().st_size) for path in (ROOT / "build" / "state").glob("*"))),
     }
