@@ -9,7 +9,7 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback cancel stack stack-rollback node node-smoke lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite second faults bench-pg bench-swarm build docs lock dev runtime clean
+.PHONY: help cutover rollback cancel stack stack-rollback node node-smoke lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite asks second faults bench-pg bench-swarm build docs lock dev runtime clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ swarm: dev ## Tests of Swarm against three real managers; ARGS goes to pytest
 
 suite: dev ## Cutovers and rollbacks in the lab; ARGS goes to pytest
 	@exec $(PYTHON) scripts/test.py suite -- $(ARGS)
+
+asks: dev ## Inventories with things wrong, asked of the lab; ARGS goes to pytest
+	@exec $(PYTHON) scripts/test.py asks -- $(ARGS)
 
 second: dev ## A stack as people run it, there, back and there again, in the lab; ARGS goes to pytest
 	@exec $(PYTHON) scripts/test.py second -- $(ARGS)

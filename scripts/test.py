@@ -218,6 +218,10 @@ def swarm_lab(_arguments: list[str]) -> list[Command]:
 ALONE = tuple(f"tests/integration/swarm/test_{name}.py" for name in ("node", "facts_nodes", "recover", "cluster"))
 
 
+# They write nothing, and nothing in them is timed.
+ASKS = tuple(sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "cutover").glob("test_0_*.py")))
+
+
 def swarm_nodes(arguments: list[str]) -> list[Command]:
     """The tests start the Swarm lab unless it runs. It is stopped when all of them have run: what comes next measures time."""
     commands = pytest("swarm-nodes", *ALONE)(arguments)
@@ -247,8 +251,8 @@ def build(_arguments: list[str]) -> list[Command]:
     return commands
 
 
-# In the order in which they are begun. ``cores`` is what a stage keeps busy on 2 cores, daemons that it started included. The Swarm stages wait for
-# engines most of the time, so what needs neither of the labs, and the second stack, goes on beside them; two workers of pytest are a machine full.
+# In the order in which they are begun. ``cores`` is what a stage keeps busy on 2 cores, daemons that it started included. Stages that hold "workers"
+# run two workers of pytest, with kills and deadlines in them: two such stages at a time would be a load of four.
 STAGES = {
     stage.name: stage
     for stage in (
@@ -262,7 +266,8 @@ STAGES = {
             1800,
             pytest=True,
             needs=("swarm-lab",),
-            holds=("swarm-lab",),
+            holds=("swarm-lab", "workers"),
+            cores=0.8,
         ),
         Stage(
             "swarm-nodes",
@@ -272,15 +277,27 @@ STAGES = {
             pytest=True,
             needs=("swarm-lab",),
             after=("swarm",),
-            holds=("swarm-lab",),
+            holds=("swarm-lab", "workers"),
+            cores=0.8,
         ),
         Stage("lint", "lint: ansible-lint, yamllint, mypy, shellcheck, changelog, docs", lint, 1200),
-        # What it shares with the lab (bridge, name servers, images) stays as it is.
-        Stage("second", "a stack as people run it, there, back and there again", pytest("second", "tests/second"), 1500, pytest=True, needs=("lab",)),
         Stage("sanity", "ansible-test sanity", sanity, 1200),
         Stage("unit", "unit tests", pytest("unit", "tests/unit"), 600, pytest=True),
         Stage("oldest", f"unit tests with Python {OLDEST}", oldest, 600, pytest=True),
         Stage("build", "collection built, installed and loaded elsewhere", build, 300),
+        # These compare which containers there are before and after.
+        Stage("asks", "inventories with things wrong, asked of the lab", pytest("asks", *ASKS), 900, pytest=True, needs=("lab",), holds=("lab", "containers")),
+        # What it shares with the lab (bridge, name servers, images) stays as it is.
+        Stage(
+            "second",
+            "a stack as people run it, there, back and there again",
+            pytest("second", "tests/second"),
+            1500,
+            pytest=True,
+            needs=("lab",),
+            holds=("containers",),
+            cores=0.8,
+        ),
         Stage(
             "integration",
             "rooms against real servers, some of them the lab's",
@@ -288,8 +305,8 @@ STAGES = {
             2400,
             pytest=True,
             after=("lab",),
-            holds=("lab",),
-            cores=2.0,
+            holds=("lab", "workers"),
+            cores=1.2,
         ),
         Stage(
             "fault",
@@ -302,10 +319,12 @@ STAGES = {
         Stage(
             "suite",
             "cutovers and rollbacks in the lab",
-            pytest("suite", "tests/cutover"),
+            pytest("suite", "tests/cutover", *(f"--ignore={path}" for path in ASKS)),
             2000,
             pytest=True,
             needs=("lab",),
+            # It looks for secrets in what the questions left as well.
+            after=("asks",),
             holds=("lab",),
             alone=True,
         ),
@@ -433,7 +452,7 @@ def run_all(arguments: list[str]) -> list[Outcome]:
     """All stages that exist in this clone; each begins as soon as its facts and those of the running ones allow it."""
     with_lab = (ROOT / "tests" / "lab" / "lab.py").is_file()
     absent = dict.fromkeys(("lab", "swarm-lab", "swarm", "swarm-nodes"), not with_lab)
-    absent.update({name: not (ROOT / folder).is_dir() for name, folder in (("suite", "tests/cutover"), ("second", "tests/second"))})
+    absent.update({name: not (ROOT / folder).is_dir() for name, folder in (("asks", "tests/cutover"), ("suite", "tests/cutover"), ("second", "tests/second"))})
     waiting = [stage for name, stage in STAGES.items() if not absent.get(name)]
     total = len(waiting)
     running: list[Stage] = []
@@ -483,7 +502,7 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     collection_tree(ROOT)
     started = time.monotonic()
-    if chosen in (None, "lint", "integration", "swarm", "swarm-nodes", "second", "fault", "suite"):
+    if chosen in (None, "lint", "integration", "swarm", "swarm-nodes", "asks", "second", "fault", "suite"):
         if subprocess.run([str(ROOT / "scripts" / "packages")], check=False).returncode != 0:
             return 1
     if chosen:

@@ -233,7 +233,7 @@ def plain(check: dict) -> str:
 def asked(world, tmp_path_factory):
     cases = Asked(tmp_path_factory.mktemp("spoilt"), world.lab)
     words, environment = cases.run()
-    log = ROOT / "build" / "test" / "cutover" / "spoilt.log"
+    log = world.logs / "spoilt.log"
     with unchanged(world), log.open("w", encoding="utf-8") as out:
         done = subprocess.run(words, cwd=ROOT, env=environment, stdout=out, stderr=out, timeout=600, check=False)
     assert done.returncode == 0, log.read_text(encoding="utf-8")[-3000:]

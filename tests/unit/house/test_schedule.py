@@ -16,15 +16,25 @@ import schedule
 
 ROOT = Path(__file__).resolve().parents[3]
 MEASURES = {"fault", "suite"}
-LABS = {"lab": {"lab", "integration", "suite"}, "swarm-lab": {"swarm-lab", "swarm", "swarm-nodes"}, "packages": {"lab", "swarm-lab"}}
+# What only one stage may have at a time. "workers": two workers of pytest each; "containers": one makes what the other one must not meet.
+SHARED = {
+    "lab": {"lab", "asks", "integration", "suite"},
+    "swarm-lab": {"swarm-lab", "swarm", "swarm-nodes"},
+    "packages": {"lab", "swarm-lab"},
+    "containers": {"asks", "second"},
+    "workers": {"swarm", "swarm-nodes", "integration"},
+}
+# Only `make faults` runs these.
+FAULTS = {f"tests/fault/test_{name}.py" for name in ("network", "rivals", "seed", "servers")}
 
 
 @pytest.fixture(scope="module")
-def stages():
+def stages(tmp_path_factory):
     spec = importlib.util.spec_from_file_location("bowline_stages", ROOT / "scripts" / "test.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
+    module.LOGS = tmp_path_factory.mktemp("logs")
     return list(module.STAGES.values())
 
 
@@ -52,7 +62,7 @@ def test_every_stage_runs_and_no_two_that_disturb_each_other(stages, cores):
         for names in seen:
             together = {name for name in names if MEASURES & {name}}
             assert not together or len(names) == 1, f"{together} measure time beside {names}"
-            assert [names for users in LABS.values() if len(users & set(names)) > 1] == []
+            assert [names for users in SHARED.values() if len(users & set(names)) > 1] == []
             assert len(names) == 1 or sum(facts[name].cores for name in names) <= cores
         for stage in stages:
             for before in (*stage.needs, *stage.after):
@@ -66,8 +76,22 @@ def test_what_a_stage_waits_for_exists_and_everything_waits_for_the_lab_it_uses(
     assert {name for name in MEASURES if not {stage.name: stage for stage in stages}[name].alone} == set()
     for lab in ("lab", "swarm-lab"):
         for stage in stages:
-            if stage.name in LABS[lab] - {lab}:
+            if stage.name in SHARED[lab] - {lab}:
                 assert lab in (*stage.needs, *stage.after) and lab in stage.holds
+
+
+def test_every_file_of_tests_is_run_by_one_stage(stages):
+    """Of the unit tests, those of the house are run once, and all others with the oldest Python as well."""
+    runs = {str(path.relative_to(ROOT)): [] for path in sorted((ROOT / "tests").glob("**/test_*.py"))}
+    for stage in stages:
+        for command in stage.prepare([]) if stage.pytest and stage.name != "oldest" else []:
+            words = [word for word in command.argv if word.startswith("tests/") and "pytest" in command.argv]
+            left = tuple(word.partition("=")[2] for word in command.argv if word.startswith("--ignore="))
+            for path, names in runs.items():
+                below = [word for word in words if path == word or path.startswith(f"{word}/")]
+                if below and not any(path == word or path.startswith(f"{word}/") for word in left):
+                    names.append(stage.name)
+    assert {path: names for path, names in runs.items() if len(names) != 1} == {path: [] for path in FAULTS}
 
 
 def test_the_static_stages_wait_for_no_lab(stages):
