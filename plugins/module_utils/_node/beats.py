@@ -18,6 +18,7 @@ from .migrations import MIGRATIONS
 from .model import Heartbeat, Receiver
 from .rows import heartbeat_of
 from .store import ROOM
+from .tidy import tidy
 
 _HOUR = 3600
 
@@ -38,16 +39,22 @@ class Beats:
     def swept(self, receiver: t.Optional[str], gap: float, given: t.Sequence[Heartbeat]) -> t.List[Heartbeat]:
         """Keep what all machines said that ``receiver`` has asked, and its own sign of life, in one transaction.
 
-        The receiver has listened without a break when its last sign of life is no older than ``gap`` seconds. None has not listened.
+        The receiver has listened without a break when it comes within the seconds that it gave itself last time, or gives itself now; the next
+        time it comes within ``gap`` seconds. None has not listened.
         """
         now = self._now()
         with self._database.transaction() as transaction:
             kept = [self._keep(transaction, one, now) for one in given]
             if receiver is not None:
-                rows = transaction.execute("SELECT started, last_alive FROM node_receiver WHERE id = ?", (receiver,))
-                unbroken = bool(rows) and 0 <= now - rows[0]["last_alive"] <= gap
-                self._alive(transaction, receiver, rows[0]["started"] if unbroken else now, now)
+                rows = transaction.execute("SELECT started, last_alive, gap FROM node_receiver WHERE id = ?", (receiver,))
+                unbroken = bool(rows) and 0 <= now - rows[0]["last_alive"] <= max(gap, rows[0]["gap"])
+                self._alive(transaction, Receiver(receiver, rows[0]["started"] if unbroken else now, now, gap))
         return kept
+
+    def tidied(self) -> t.Dict[str, int]:
+        """Forget what is kept for long enough, in a transaction of its own; see `tidy`."""
+        with self._database.transaction() as transaction:
+            return tidy(transaction, self._now())
 
     def _keep(self, transaction: Transaction, given: Heartbeat, now: float) -> Heartbeat:
         rows = transaction.execute("SELECT * FROM node_heartbeat WHERE instance = ?", (given.instance,))
@@ -89,13 +96,13 @@ class Beats:
     def listens(self, receiver: str, started: float) -> None:
         """A sign of life of a receiver that listens since ``started`` without a break."""
         with self._database.transaction() as transaction:
-            self._alive(transaction, receiver, started, self._now())
+            self._alive(transaction, Receiver(receiver, started, self._now()))
 
-    def _alive(self, transaction: Transaction, receiver: str, started: float, now: float) -> None:
+    def _alive(self, transaction: Transaction, given: Receiver) -> None:
         transaction.execute(
-            "INSERT INTO node_receiver (id, started, last_alive) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET started = excluded.started,"
-            " last_alive = excluded.last_alive",
-            (receiver, started, now),
+            "INSERT INTO node_receiver (id, started, last_alive, gap) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET started = excluded.started,"
+            " last_alive = excluded.last_alive, gap = excluded.gap",
+            (given.id, given.started, given.last_alive, given.gap),
         )
 
     def receivers(self) -> t.Tuple[Receiver, ...]:

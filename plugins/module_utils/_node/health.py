@@ -18,8 +18,8 @@ from .model import Condition, Instance, Reason, Receiver, Status
 from .phase import Facts, Verdict, is_ours
 from .transitions import stalled
 
-# A receiver writes that it lives every 20 s. One that has not for so long is taken for down, and then nobody knows.
-RECEIVER_GONE_AFTER = 60.0
+# Who listens all the time writes every 20 s that it lives. A sweep says with each word how long it may take to the next one, and no less than this.
+LEAST_GAP = 60.0
 
 # Phases in which a machine is expected to speak by itself.
 _SPEAKING = ("bootstrapping", "running", "draining", "drained")
@@ -29,15 +29,21 @@ _GRADES: t.Mapping[str, Reason] = {"late": "", "silent": "silent", "lost": "sile
 def listening_since(receivers: t.Iterable[Receiver], now: float) -> t.Optional[t.Tuple[float, float]]:
     """From when until when somebody has listened without a break, up to the last sign of life; None when nobody does now.
 
-    Several receivers that overlap listen as one.
+    Several receivers that overlap listen as one. Between two sweeps the last one counts: what it has heard is what is known.
     """
-    found: t.Optional[t.Tuple[float, float]] = None
-    for receiver in sorted(receivers, key=lambda one: one.last_alive, reverse=True):
-        if found is None:
-            found = (receiver.started, receiver.last_alive)
-        elif receiver.last_alive >= found[0]:
-            found = (min(found[0], receiver.started), found[1])
-    return found if found is not None and now - found[1] < RECEIVER_GONE_AFTER else None
+    known = sorted(receivers, key=lambda one: one.last_alive, reverse=True)
+    if _patience(known, now) is None:
+        return None
+    started, last_alive = known[0].started, known[0].last_alive
+    for receiver in known[1:]:
+        if receiver.last_alive >= started:
+            started = min(started, receiver.started)
+    return started, last_alive
+
+
+def _patience(receivers: t.Iterable[Receiver], now: float) -> t.Optional[float]:
+    """Seconds that may lie between two words of the most eager one who listens now; None when nobody does."""
+    return min((receiver.gap for receiver in receivers if now - receiver.last_alive < receiver.gap), default=None)
 
 
 def silence(facts: Facts) -> t.Optional[float]:
@@ -50,12 +56,16 @@ def silence(facts: Facts) -> t.Optional[float]:
 
 
 def grade(facts: Facts) -> str:
-    """ok, late, silent or lost; unknown without anybody who listens."""
-    quiet = silence(facts)
-    if quiet is None:
+    """ok, late, silent or lost; unknown without anybody who listens.
+
+    Where machines are asked from time to time, the limits are no less than two, three and nine questions.
+    """
+    quiet, patience = silence(facts), _patience(facts.receivers, facts.now)
+    if quiet is None or patience is None:
         return "unknown"
     clocks = facts.clocks
-    return next((name for name, after in (("lost", clocks.lost), ("silent", clocks.silent), ("late", clocks.late)) if quiet >= after), "ok")
+    limits = (("lost", clocks.lost, 4.5), ("silent", clocks.silent, 1.5), ("late", clocks.late, 1.0))
+    return next((name for name, after, gaps in limits if quiet >= max(after, gaps * patience)), "ok")
 
 
 def health(facts: Facts, verdict: Verdict) -> str:

@@ -82,4 +82,9 @@ MIGRATIONS: t.Tuple[t.Tuple[str, ...], ...] = (
             not_after DOUBLE PRECISION NOT NULL, revoked_at DOUBLE PRECISION, reason TEXT NOT NULL)
         """,
     ),
+    (
+        # Who sweeps every five minutes is not gone after one; see `health.listening_since`.
+        "ALTER TABLE node_receiver ADD COLUMN gap DOUBLE PRECISION NOT NULL DEFAULT 60",
+        "ALTER TABLE node_instance ADD COLUMN addresses TEXT NOT NULL DEFAULT '[]'",
+    ),
 )

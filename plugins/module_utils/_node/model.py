@@ -163,7 +163,7 @@ class Instance:
 
     ``id`` is a UUID that is chosen before the machine is asked for; ``generation`` counts the node's machines from 1. ``provider_id`` and
     ``machine_created_at`` are what the provider said when the machine was first seen; ``power`` is what it said last, empty before that, and
-    ``powered_at`` when that became on; ``contacted_at`` is when a controller last reached it. ``missing_since`` is when the provider first said, without a
+    ``powered_at`` when that became on; ``addresses`` are those that it named last; ``contacted_at`` is when a controller last reached it. ``missing_since`` is when the provider first said, without a
     break, that there is no such machine, and ``missed_at`` when it last did. ``cordoned_by`` is operator or drain, empty when it takes new work.
     ``finalizers`` are those that are left, in order, once ``delete_requested_at`` is set. ``lease_number`` is that of the last writer.
     """
@@ -192,6 +192,7 @@ class Instance:
     skipped: t.Tuple[Skip, ...] = ()
     terminated_at: t.Optional[float] = None
     lease_number: int = 0
+    addresses: t.Tuple[str, ...] = ()
 
     @property
     def missing_for(self) -> float:
@@ -241,11 +242,15 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Receiver:
-    """Somebody who took heartbeats in, or asked for them, from ``started`` to ``last_alive`` without a break."""
+    """Somebody who took heartbeats in, or asked for them, from ``started`` to ``last_alive`` without a break.
+
+    ``gap`` is how many seconds may lie between two signs of its life; after that it counts as gone.
+    """
 
     id: str
     started: float
     last_alive: float
+    gap: float = 60.0
 
 
 @dataclass(frozen=True)

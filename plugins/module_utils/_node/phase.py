@@ -190,6 +190,8 @@ def seen(instance: Instance, sighting: t.Optional[Sighting], now: float) -> Inst
         machine_created_at=sighting.created_at if instance.provider_id != sighting.provider_id else instance.machine_created_at,
         power=sighting.power,
         powered_at=now if sighting.power == "on" and instance.power != "on" else instance.powered_at,
+        # A machine that boots has none for a while; the next look tells whether it has got another one.
+        addresses=sighting.addresses or instance.addresses,
         missing_since=None,
         missed_at=None,
     )

@@ -16,7 +16,7 @@ from .._store.database import Row
 from .model import Guard, Heartbeat, Instance, Node, Skip, Template
 
 _COLUMNS = tuple(one.name for one in fields(Instance))
-_DOCUMENTS = ("spec", "finalizers", "skipped")
+_DOCUMENTS = ("spec", "finalizers", "skipped", "addresses")
 
 
 def columns(instance: Instance) -> t.Dict[str, t.Any]:
@@ -27,7 +27,8 @@ def columns(instance: Instance) -> t.Dict[str, t.Any]:
 
 def instance_of(row: Row) -> Instance:
     given = {**row, **{name: json.loads(row[name]) for name in _DOCUMENTS}}
-    return Instance(**{**given, "finalizers": tuple(given["finalizers"]), "skipped": tuple(Skip(**skip) for skip in given["skipped"])})
+    lists = {name: tuple(given[name]) for name in ("finalizers", "addresses")}
+    return Instance(**{**given, **lists, "skipped": tuple(Skip(**skip) for skip in given["skipped"])})
 
 
 def document_of(given: t.Union[Template, Node]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .._core.errors import FleetError
 from .._core.visible import one_line
 from .beats import Beats
-from .health import RECEIVER_GONE_AFTER, health, silence
+from .health import LEAST_GAP, health, silence
 from .model import Heartbeat, Instance, Json
 from .phase import Clocks, Facts, phase
 from .status import Said, read
@@ -22,6 +22,8 @@ Params = t.Mapping[str, t.Any]
 
 # A document that is older when it is read is no sign of life.
 STALE_AFTER = Clocks().late
+# What is old goes once an hour, with the first sweep of it.
+_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,18 @@ class Outcome:
     said: t.Optional[Said] = None
 
 
-def clocks(interval: float) -> Clocks:
-    """Limits where machines are asked every ``interval`` seconds: three questions in a row without an answer are silence."""
-    return Clocks(late=max(90.0, 2 * interval), silent=max(300.0, 3 * interval), lost=max(900.0, 9 * interval))
-
-
 def sweep(params: Params, store: NodeStore, beats: Beats) -> Json:
     """Write every heartbeat of ``statuses`` and the sweep's own sign of life in one transaction; say of each node how well its machine is."""
     outcomes = [_outcome(given, store) for given in params["statuses"]]
+    last = next((one.last_alive for one in beats.receivers() if one.id == params["receiver"]), 0.0)
     asked = [one for one in outcomes if one.instance is not None]
     # Nobody answers: of two and more that speaks of the way to them, not of them, so this sweep has not listened.
     listened = len(asked) < 2 or any(one.outcome != "unreached" for one in asked)
-    gap = max(RECEIVER_GONE_AFTER, 2 * params["interval"])
+    gap = max(LEAST_GAP, 2 * params["interval"])
     beats.swept(params["receiver"] if listened else None, gap, [one.heartbeat for one in outcomes if one.heartbeat is not None])
-    shown = [_shown(one, params["interval"], store) for one in outcomes]
+    if last // _HOUR != store.now() // _HOUR:
+        beats.tidied()
+    shown = [_shown(one, store) for one in outcomes]
     words = sorted({one["health"] for one in shown if one["health"]})
     return {
         "changed": False,
@@ -85,12 +85,12 @@ def _outcome(given: Params, store: NodeStore) -> Outcome:
     return Outcome(name, "heard", "; ".join(said.document["problems"])[:300], instance, said.heartbeat(wanted), said)
 
 
-def _shown(one: Outcome, interval: float, store: NodeStore) -> Json:
+def _shown(one: Outcome, store: NodeStore) -> Json:
     found: Json = {"name": one.node, "outcome": one.outcome, "message": one.message, "phase": "", "health": "", "silent_for": None, "ahead": None}
     if one.instance is None:
         return found
     known = store.known(one.node)
-    facts = Facts(store.now(), known.instance, None, known.heartbeat, known.receivers, known.actions, clocks=clocks(interval))
+    facts = Facts(store.now(), known.instance, None, known.heartbeat, known.receivers, known.actions)
     verdict = phase(facts)
     skew = one.said.document["sent_at"] - facts.now if one.said is not None else 0.0
     well = {"phase": verdict.phase, "health": health(facts, verdict), "silent_for": silence(facts)}

@@ -15,8 +15,8 @@ from ansible_collections.bowline.fleet.plugins.module_utils._node.phase import C
 from node_objects import NOW, beat, facts, instance, machine, opened
 
 
-def listener(started, last_alive, name="r"):
-    return Receiver(name, NOW - started, NOW - last_alive)
+def listener(started, last_alive, name="r", gap=60.0):
+    return Receiver(name, NOW - started, NOW - last_alive, gap)
 
 
 @pytest.mark.parametrize(("age", "wanted"), [(0, "ok"), (89, "ok"), (90, "late"), (299, "late"), (300, "silent"), (899, "silent"), (900, "lost")])
@@ -28,6 +28,16 @@ def test_silence_has_grades(age, wanted):
     pytest.param((), 5000, "unknown", id="nobody has ever listened"),
     pytest.param((listener(9000, 61),), 5000, "unknown", id="nobody listens now"),
     pytest.param((listener(9000, 59),), 5000, "lost", id="the receiver is a little late itself"),
+    pytest.param((listener(9000, 61, gap=600),), 5000, "lost", id="between two sweeps the last one counts"),
+    pytest.param((listener(9000, 599, gap=600),), 600, "ok", id="what it heard at its last sweep"),
+    pytest.param((listener(9000, 601, gap=600),), 5000, "unknown", id="the next sweep is overdue"),
+    pytest.param((listener(9000, 100, gap=600),), 500, "ok", id="a sweep in five minutes is no silence yet"),
+    pytest.param((listener(9000, 100, gap=600),), 700, "late", id="after two of them it is late"),
+    pytest.param((listener(9000, 100, gap=600),), 999, "late", id="for three it is late"),
+    pytest.param((listener(9000, 100, gap=600),), 1000, "silent", id="then silent"),
+    pytest.param((listener(9000, 100, gap=600),), 2800, "lost", id="after nine it is lost"),
+    pytest.param((listener(9000, 70, "a"), listener(9000, 100, "b", 600)), 5000, "lost", id="one that is gone beside a sweep"),
+    pytest.param((listener(9000, 10, "a"), listener(9000, 100, "b", 600)), 400, "silent", id="the most eager one has the limits"),
     pytest.param((listener(299, 0),), 5000, "late", id="it came up 299 s ago"),
     pytest.param((listener(300, 0),), 5000, "silent", id="it came up 300 s ago"),
     pytest.param((listener(9000, 600, "a"), listener(60, 0, "b")), 700, "ok", id="down for ten minutes: no node is silent"),

@@ -11,8 +11,11 @@ from dataclasses import replace
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
-from ansible_collections.bowline.fleet.plugins.module_utils._node.model import ActionStep, Condition, Guard, Heartbeat, Instance, Node, Skip, Template
-from ansible_collections.bowline.fleet.plugins.module_utils._node.store import Held, NodeStore, chained, subject_of
+from ansible_collections.bowline.fleet.plugins.module_utils._node.migrations import MIGRATIONS
+from ansible_collections.bowline.fleet.plugins.module_utils._node.model import (
+    ActionStep, Condition, Guard, Heartbeat, Instance, Node, NodeEvent, Receiver, Skip, Template,
+)  # fmt: skip
+from ansible_collections.bowline.fleet.plugins.module_utils._node.store import ROOM, Held, NodeStore, chained, note, subject_of
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import Owner
 from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_for_writing
 from ansible_collections.bowline.fleet.plugins.module_utils._store.store import StateStore
@@ -75,7 +78,7 @@ def test_what_is_written_is_read(kept, edge):
     assert (template.revision, template.modules, template.defaults) == (1, ({"name": "web", "ref": "r@sha256:1"},), {"type": "s"})
     assert (node.revision, node.labels, node.guards, node.hooks) == (1, {"owner": "ann"}, (Guard("protected", "soak", NOW + 9),), ("docker",))
     assert (kept.nodes.templates(), kept.nodes.nodes()) == ([template], [node])
-    instance = replace(made(kept, edge), provider_id="local:///1", power="on", finalizers=("dns",), skipped=(Skip("dns", "ann", "why", NOW),))
+    instance = replace(made(kept, edge), provider_id="local:///1", power="on", finalizers=("dns",), addresses=("::1",), skipped=(Skip("dns", "ann", "why", NOW),))
     assert kept.nodes.save(edge, instance) == kept.nodes.live("edge-1") == replace(instance, lease_number=edge.number)
     assert kept.nodes.known("edge-1").instance == kept.nodes.instances()[0]
     assert kept.nodes.template("none") is None and kept.nodes.node("none") is None and kept.nodes.live("none") is None
@@ -141,7 +144,7 @@ def test_the_database_itself_holds_one_live_machine_a_node(kept, edge):
     first = made(kept, edge)
     assert made(kept, edge, id="i-2") == first, "whoever comes second gets the one that lives"
     copy = "INSERT INTO node_instance SELECT 'i-2', node, provider, 9, spec, spec_hash, created_at, desired, phase, phase_since, '', machine_created_at,"
-    copy += " power, powered_at, contacted_at, missing_since, missed_at, cordoned_by, drained_at, delete_requested_at, finalizers, skipped, {}, lease_number"
+    copy += " power, powered_at, contacted_at, missing_since, missed_at, cordoned_by, drained_at, delete_requested_at, finalizers, skipped, {}, lease_number, addresses"
     copy += " FROM node_instance WHERE id = 'i-1'"
 
     def insert(ended):
@@ -259,4 +262,80 @@ def test_receivers_say_that_they_live(kept, edge):
     kept.beats.listens("a", NOW)
     kept.now += 20
     kept.beats.listens("a", NOW)
-    assert [(one.id, one.started, one.last_alive) for one in kept.beats.receivers()] == [("a", NOW, NOW + 20)]
+    assert [(one.id, one.started, one.last_alive, one.gap) for one in kept.beats.receivers()] == [("a", NOW, NOW + 20, 60.0)]
+
+
+def test_a_receiver_says_when_it_comes_again(kept):
+    for pause, gap in ((0, 120.0), (110, 600.0), (590, 120.0), (121, 600.0)):
+        kept.now += pause
+        kept.beats.swept("s", gap, [])
+    receiver = kept.beats.receivers()[0]
+    assert (receiver.started, receiver.gap) == (NOW, 600.0), "the fourth came within what it gives itself now"
+    kept.now += 601
+    kept.beats.swept("s", 120.0, [])
+    assert kept.beats.receivers()[0].started == kept.now
+
+
+def test_tables_of_the_first_version_are_brought_on(opens):
+    """Rows that it wrote have what the new columns mean by default."""
+    database = opens()
+    database.join(ROOM, MIGRATIONS[:1])
+    with database.transaction() as transaction:
+        transaction.execute("INSERT INTO node_receiver (id, started, last_alive) VALUES ('r', 1, 2)")
+        transaction.execute(
+            "INSERT INTO node_instance (id, node, provider, generation, spec, spec_hash, created_at, desired, phase, phase_since, provider_id, power,"
+            " cordoned_by, finalizers, skipped, lease_number) VALUES ('i-0', 'old', 'static', 1, '{}', '', 1, 'running', 'running', 1, '', '', '', '[]', '[]', 1)"
+        )
+    assert Beats(database).receivers() == (Receiver("r", 1.0, 2.0, 60.0),)
+    assert NodeStore(database).live("old").addresses == ()
+    database.close()
+
+
+# --- what is forgotten ------------------------------------------------------------------------------------------------------------
+
+
+def test_events_are_kept_300_of_a_node_and_30_days(kept, edge):
+    def happened(node, count):
+        with kept.database.transaction() as transaction:
+            for _turn in range(count):
+                note(transaction, NodeEvent(node, 0, kept.now, "seen"))
+
+    happened("edge-1", 310)
+    happened("edge-2", 3)
+    kept.beats.tidied()
+    left = kept.nodes.events("edge-1", 1000)
+    assert (len(left), left[-1].position, len(kept.nodes.events("edge-2"))) == (300, 11, 3)
+    kept.now += 30 * 86400 + 1
+    happened("edge-1", 1)
+    kept.beats.tidied()
+    assert [event.position for event in kept.nodes.events("edge-1")] == [311]
+    assert [event.position for event in kept.nodes.events("edge-2")] == [3], "the last one is what the next is counted from"
+    happened("edge-2", 1)
+    later, last = kept.nodes.events("edge-2")
+    assert (later.position, later.digest) == (4, chained(later, last.digest)), "the chain goes on"
+
+
+def test_machines_are_kept_90_days_past_their_end(kept, edge):
+    def lived(name):
+        instance = made(kept, edge, id=name)
+        kept.nodes.attempt(edge, name, "create")
+        kept.nodes.did(edge, ActionStep(name, "x", "not", "done", kept.now, kept.now))
+        kept.beats.heard(replace(said(1), instance=name))
+        kept.nodes.save(edge, replace(instance, terminated_at=kept.now), (Condition("enrolled", "true", "", "", NOW, 1),))
+
+    lived("i-1")
+    with kept.database.transaction() as transaction:
+        row = "INSERT INTO node_certificate (serial, instance, key, not_before, not_after, reason) VALUES ('1', 'i-1', 'k', 0, {}, 'denied')"
+        transaction.execute(row.format(NOW + 100 * 86400))
+    lived("i-2")
+    lived("i-3")
+    kept.now += 90 * 86400 - 1
+    kept.nodes.alive(edge)
+    assert kept.beats.tidied() == {"instances": 0}
+    kept.now += 2
+    assert kept.beats.tidied() == {"instances": 1}
+    assert sorted(one.id for one in kept.nodes.instances("edge-1")) == ["i-1", "i-3"], "a certificate that lives; the last machine of a node"
+    assert kept.nodes.steps("i-2") == [] and kept.nodes.steps("i-3") != []
+    kept.now += 10 * 86400
+    assert kept.beats.tidied() == {"instances": 1}
+    assert made(kept, kept.lease(), id="i-4").generation == 4

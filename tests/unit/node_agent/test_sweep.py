@@ -18,9 +18,10 @@ from ansible_collections.bowline.fleet.plugins.filter.node import node_status, n
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.agent import document
 from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
-from ansible_collections.bowline.fleet.plugins.module_utils._node.model import Instance, Node, Template
+from ansible_collections.bowline.fleet.plugins.module_utils._node.info import info
+from ansible_collections.bowline.fleet.plugins.module_utils._node.model import Instance, Node, NodeEvent, Template
 from ansible_collections.bowline.fleet.plugins.module_utils._node.status import LARGEST, read
-from ansible_collections.bowline.fleet.plugins.module_utils._node.store import Held, NodeStore, subject_of
+from ansible_collections.bowline.fleet.plugins.module_utils._node.store import Held, NodeStore, note, subject_of
 from ansible_collections.bowline.fleet.plugins.module_utils._node.sweep import sweep
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import Owner
 from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import SqliteDatabase, open_for_writing
@@ -190,6 +191,31 @@ def test_rare_sweeps_have_wider_limits():
         found.append(fleet.sweep(fleet.says("a"), fleet.says("b") if not found else fleet.out("b"), interval=600.0)["nodes"][1])
         fleet.now += 600
     assert [one["health"] for one in found] == ["ok", "ok", "late", "silent", "silent", "silent", "silent", "silent"]
+
+
+def test_between_two_sweeps_the_last_one_counts():
+    """Health is computed when it is read, and that is seldom in the second of a sweep."""
+    fleet = Fleet("a")
+    seen = []
+    for pause in (0, 299, 301, 1):
+        if not seen:
+            fleet.sweep(fleet.says("a"), interval=300.0)
+        fleet.now += pause
+        seen.append(info({"name": "a", "filter": {}, "gather": [], "lookback_hours": 24, "limit": 50}, fleet.store, fleet.beats)["instances"][0]["health"])
+    assert seen == ["ok", "ok", "unknown", "unknown"], "the next one is overdue after two intervals"
+
+
+def test_what_is_old_goes_with_the_first_sweep_of_an_hour():
+    fleet = Fleet("a")
+    fleet.now = 7200.0
+    fleet.sweep(fleet.says("a"))
+    with fleet.store.database.transaction() as transaction:
+        for _turn in range(301):
+            note(transaction, NodeEvent("a", 0, fleet.now, "seen"))
+    for pause, left in ((60, 302), (3500, 302), (60, 300)):
+        fleet.now += pause
+        fleet.sweep(fleet.says("a"))
+        assert len(fleet.store.events("a", 1000)) == left
 
 
 def test_the_clock_of_a_machine_decides_nothing():
