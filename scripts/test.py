@@ -246,6 +246,9 @@ def build(_arguments: list[str]) -> list[Command]:
     ]
     if modules:
         commands.append(Command(["ansible-doc", "--type", "module", "--json", *modules], cwd=elsewhere, env=env, quiet=True))
+    for kind in ("inventory", "lookup"):
+        named = sorted(f"bowline.fleet.{path.stem}" for path in (ROOT / "plugins" / kind).glob("*.py"))
+        commands.append(Command(["ansible-doc", "--type", kind, "--json", *named], cwd=elsewhere, env=env, quiet=True))
     if playbooks:
         commands.append(Command(["ansible-playbook", "-i", "localhost,", "--syntax-check", *playbooks], cwd=elsewhere, env=env))
     return commands

@@ -28,9 +28,11 @@ options:
     description:
       - What else is read of each node. V(actions) are those that are not over, V(steps) what was done to its machine, V(events) what happened to the node,
         V(heartbeats) how many came in each hour and the largest gap, V(recovery) what is done by itself about a machine that is stuck.
+      - V(drift) is how far the modules that the machine says it carries are from those of its node, null while it has not said. Masked units and levels of
+        integrity are null in it, since no machine says them yet.
     type: list
     elements: str
-    choices: [conditions, actions, steps, events, heartbeats, recovery]
+    choices: [conditions, actions, steps, events, heartbeats, recovery, drift]
     default: [conditions]
   lookback_hours: {description: "How far back events, steps and heartbeats are read, 1 to 168.", type: int, default: 24}
   limit: {description: "At most so many nodes, and events of each, 1 to 1000.", type: int, default: 50}
@@ -46,7 +48,7 @@ RETURN = r"""
 instances:
   description:
     - A node each, by name, with C(phase), C(reason), C(health), C(scheduling), C(guards) that hold, C(node) with what its template gives, C(instance) with its
-      machine (null without one), C(heartbeat), and a key for each of O(gather).
+      machine (null without one), C(heartbeat), and a key for each of O(gather). Beside C(events) stands C(events_truncated).
   returned: success
   type: list
   elements: dict

@@ -89,6 +89,10 @@ class FileAuthority:
     def known_hosts(self) -> str:
         return self._read("known_hosts").decode("utf-8", "replace")
 
+    def known_hosts_file(self) -> str:
+        """The path of the file for ssh, which may not be there."""
+        return self._path("known_hosts")
+
     def write_known_hosts(self, text: str) -> None:
         private.write(self._path("known_hosts", make=True), text.encode(), 0o600)
 

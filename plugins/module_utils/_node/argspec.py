@@ -57,7 +57,7 @@ NODE: t.Dict[str, t.Any] = {
 }
 
 FILTERS = ("phase", "health", "scheduling", "provider", "template", "lifecycle_class", "label")
-GATHER = ("conditions", "actions", "steps", "events", "heartbeats", "recovery")
+GATHER = ("conditions", "actions", "steps", "events", "heartbeats", "recovery", "drift")
 
 INFO: t.Dict[str, t.Any] = {
     "store": {"type": "str"},

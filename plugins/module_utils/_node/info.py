@@ -13,14 +13,15 @@ from .._core.errors import FleetError
 from .._core.finding import Finding, failure
 from .._core.result import plain
 from .._store.model import utc
-from .argspec import FILTERS
+from .argspec import FILTERS, GATHER
 from .beats import Beats
-from .health import conditions, grade, health, silence
-from .model import Json, Node
-from .phase import Facts, phase
+from .drift import drift
+from .health import conditions, grade, silence
+from .model import Json
+from .phase import Facts
+from .reading import Read, read
 from .recovery import BY_NAME, stuck
-from .run import nearest
-from .store import Known, NodeStore
+from .store import NodeStore
 
 Params = t.Mapping[str, t.Any]
 
@@ -31,19 +32,14 @@ _MOMENTS = ("created_at", "phase_since", "machine_created_at", "powered_at", "co
 def info(params: Params, store: NodeStore, beats: Beats) -> Json:
     """Every node that is asked for with its machine; ``truncated`` says that there are more than ``limit``."""
     _refuse(params)
-    nodes = store.nodes()
-    if params["name"] is not None:
-        known = [node.name for node in nodes]
-        nodes = [node for node in nodes if node.name == params["name"]]
-        if not nodes:
-            raise FleetError("node_unknown", nearest("node", params["name"], known), "Correct the name, or declare it with node.")
-    found = [entry for entry in (_entry(node, params, store, beats) for node in nodes) if _wanted(entry, params["filter"])]
-    return {"changed": False, "instances": plain(found[: params["limit"]]), "total": len(found), "truncated": len(found) > params["limit"]}
+    reads = [one for one in read(store, params["name"]) if _wanted(one, params["filter"])]
+    found = [_entry(one, params, store, beats) for one in reads[: params["limit"]]]
+    return {"changed": False, "instances": plain(found), "total": len(reads), "truncated": len(reads) > len(found)}
 
 
 def _refuse(params: Params) -> None:
-    wrong = unknown_keys("filter", params["filter"], FILTERS)
-    found = [Finding("unknown_key", "fail", field="filter", message=words, remedy="Correct the key.") for words in wrong]
+    wrong = [*unknown_keys("filter", params["filter"], FILTERS), *unknown_keys("gather", params["gather"], GATHER)]
+    found = [Finding("unknown_key", "fail", field=words.partition(".")[0], message=words, remedy="Correct the key.") for words in wrong]
     for name, least, most in (("lookback_hours", 1, 168), ("limit", 1, 1000)):
         if not least <= params[name] <= most:
             message = f"{name} is {params[name]}; it takes {least} to {most}."
@@ -52,62 +48,63 @@ def _refuse(params: Params) -> None:
         raise failure(found, "Nothing was read.")
 
 
-def _entry(node: Node, params: Params, store: NodeStore, beats: Beats) -> Json:
-    known, template = store.known(node.name), store.template(node.template)
-    facts = Facts(store.now(), known.instance, None, known.heartbeat, known.receivers, known.actions)
-    verdict = phase(facts)
-    instance = known.instance
+def _entry(one: Read, params: Params, store: NodeStore, beats: Beats) -> Json:
+    facts, instance = one.facts, one.facts.instance
     entry: Json = {
-        "name": node.name,
-        "node": node.resolved(template) if template else node,
-        "phase": verdict.phase,
-        "reason": verdict.reason,
-        "health": health(facts, verdict),
+        "name": one.node.name,
+        "node": one.node,
+        "phase": one.verdict.phase,
+        "reason": one.verdict.reason,
+        "health": one.health,
         "scheduling": instance.scheduling if instance else None,
-        "guards": [guard.kind for guard in node.guards if guard.holds(facts.now)],
-        "heartbeat": _heartbeat(facts, known),
+        "guards": [guard.kind for guard in one.node.guards if guard.holds(facts.now)],
+        "heartbeat": _heartbeat(facts),
         "instance": None,
     }
     if instance is not None:
         entry["instance"] = {**plain(instance), **{name: utc(getattr(instance, name)) for name in _MOMENTS}}
     for what in params["gather"]:
-        entry[what] = _gathered(what, node, facts, params, store, beats)
+        entry.update(_gathered(what, one, params, store, beats))
     return entry
 
 
-def _heartbeat(facts: Facts, known: Known) -> t.Optional[Json]:
-    beat = known.heartbeat
+def _heartbeat(facts: Facts) -> t.Optional[Json]:
+    beat = facts.heartbeat
     if beat is None:
         return None
     return {**plain(beat), "received_at": utc(beat.received_at), "age": round(facts.now - beat.received_at, 1), "silent_for": silence(facts)}
 
 
-def _gathered(what: str, node: Node, facts: Facts, params: Params, store: NodeStore, beats: Beats) -> t.Any:
-    instance, since = facts.instance, facts.now - params["lookback_hours"] * 3600.0
+def _gathered(what: str, one: Read, params: Params, store: NodeStore, beats: Beats) -> Json:
+    facts, instance, verdict = one.facts, one.facts.instance, one.verdict
+    since = facts.now - params["lookback_hours"] * 3600.0
     if what == "events":
-        events = [event for event in store.events(node.name, params["limit"]) if event.at >= since]
-        return [{**plain(event), "at": utc(event.at)} for event in events]
+        events = [event for event in store.events(one.node.name, params["limit"] + 1) if event.at >= since]
+        shown = [{**plain(event), "at": utc(event.at)} for event in events[: params["limit"]]]
+        return {"events": shown, "events_truncated": len(events) > len(shown)}
+    if what == "drift":
+        return {"drift": drift(one.node, facts.heartbeat)}
     if instance is None:
-        return {} if what in ("conditions", "recovery") else []
-    verdict = phase(facts)
+        return {what: {} if what in ("conditions", "recovery") else []}
     if what == "conditions":
-        return {one.type: {**plain(one), "since": utc(one.since)} for one in conditions(facts, verdict, store.conditions(instance.id))}
+        found = conditions(facts, verdict, store.conditions(instance.id))
+        return {what: {condition.type: {**plain(condition), "since": utc(condition.since)} for condition in found}}
     if what == "actions":
-        return [{**plain(action), "attempted_at": utc(action.attempted_at)} for action in facts.actions]
+        return {what: [{**plain(action), "attempted_at": utc(action.attempted_at)} for action in facts.actions]}
     if what == "steps":
         steps = [step for step in store.steps(instance.id) if step.ended_at >= since]
-        return [{**plain(step), "started_at": utc(step.started_at), "ended_at": utc(step.ended_at)} for step in steps]
+        return {what: [{**plain(step), "started_at": utc(step.started_at), "ended_at": utc(step.ended_at)} for step in steps]}
     if what == "heartbeats":
-        return beats.hours(instance.id, params["lookback_hours"])
+        return {what: beats.hours(instance.id, params["lookback_hours"])}
     row = BY_NAME.get(stuck(facts, verdict, grade(facts)))
-    return row._asdict() if row else {}
+    return {"recovery": row._asdict() if row else {}}
 
 
-def _wanted(entry: Json, wanted: t.Mapping[str, t.Any]) -> bool:
+def _wanted(one: Read, wanted: t.Mapping[str, t.Any]) -> bool:
     """Every key of the filter has to fit; a label is ``key=value``, or a key alone."""
-    node, instance = entry["node"], entry["instance"] or {}
-    have = {**{name: entry[name] for name in ("phase", "health", "scheduling")}, "provider": instance.get("provider"), "template": node.template,
-            "lifecycle_class": node.lifecycle_class}  # fmt: skip
+    node, instance = one.node, one.facts.instance
+    have = {"phase": one.verdict.phase, "health": one.health, "scheduling": instance.scheduling if instance else None,
+            "provider": instance.provider if instance else None, "template": node.template, "lifecycle_class": node.lifecycle_class}  # fmt: skip
     for key, value in wanted.items():
         if key == "label":
             name, equal, text = str(value).partition("=")

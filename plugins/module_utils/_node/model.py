@@ -163,9 +163,10 @@ class Instance:
 
     ``id`` is a UUID that is chosen before the machine is asked for; ``generation`` counts the node's machines from 1. ``provider_id`` and
     ``machine_created_at`` are what the provider said when the machine was first seen; ``power`` is what it said last, empty before that, and
-    ``powered_at`` when that became on; ``addresses`` are those that it named last; ``contacted_at`` is when a controller last reached it. ``missing_since`` is when the provider first said, without a
-    break, that there is no such machine, and ``missed_at`` when it last did. ``cordoned_by`` is operator or drain, empty when it takes new work.
-    ``finalizers`` are those that are left, in order, once ``delete_requested_at`` is set. ``lease_number`` is that of the last writer.
+    ``powered_at`` when that became on; ``addresses`` are those that it named last; ``contacted_at`` is when a controller last reached it.
+    ``missing_since`` is when the provider first said, without a break, that there is no such machine, and ``missed_at`` when it last did.
+    ``cordoned_by`` is operator or drain, empty when it takes new work. ``finalizers`` are those that are left, in order, once ``delete_requested_at`` is
+    set. ``lease_number`` is that of the last writer.
     """
 
     id: str

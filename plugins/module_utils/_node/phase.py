@@ -37,7 +37,7 @@ class Facts:
     """All that is known of one instance at ``now``, by the store's clock.
 
     ``sighting`` is the provider's answer of this run, None when it was not asked. ``actions`` are those of this instance that are open.
-    ``wanted_hash`` is the hash of what the instance should have been made with, empty when nobody asks for that.
+    ``wanted_hash`` is the hash of what the instance should have been made with, empty when nobody asks for that. ``drifted`` is None where nobody knows.
     """
 
     now: float
@@ -47,7 +47,7 @@ class Facts:
     receivers: t.Tuple[Receiver, ...] = ()
     actions: t.Tuple[Action, ...] = ()
     wanted_hash: str = ""
-    drifted: bool = False
+    drifted: t.Optional[bool] = None
     clocks: Clocks = field(default_factory=Clocks)
 
     def opened(self, verb: str) -> bool:

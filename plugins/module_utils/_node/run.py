@@ -24,7 +24,7 @@ from .store import NodeStore, has_instance, subject_of
 Params = t.Mapping[str, t.Any]
 
 # RFC 1123: a label of a host name.
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _UNCHANGED = "Nothing was changed."
 
 
@@ -122,7 +122,7 @@ def _invalid(field: str, message: str) -> Finding:
 
 
 def _wrong_name(name: str) -> t.Iterator[Finding]:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         yield _invalid("name", f"name is {name!r}; it takes up to 63 small letters, digits and hyphens, a letter or digit at both ends.")
 
 

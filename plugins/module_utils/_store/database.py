@@ -47,8 +47,9 @@ class Database(t.Protocol):
 class Backend:
     """What both databases share: migrations, of the tables of `_store` and of those of a room, under the one lock of a transaction."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, as_it_is: bool = False) -> None:
+        """``as_it_is``: tables that are not of the present number are refused, and none is made."""
+        self.name, self._as_it_is = name, as_it_is
 
     def transaction(self) -> t.ContextManager[Transaction]:
         raise NotImplementedError
@@ -66,8 +67,11 @@ class Backend:
 
     def migrate(self) -> None:
         """Bring the tables of `_store` to the present number; refuse a store of a newer collection."""
-        if self._pending() == 0:
+        pending = self._pending()
+        if pending == 0:
             return
+        if self._as_it_is:
+            raise self.older("tables", len(MIGRATIONS) - pending, len(MIGRATIONS))
         with self.transaction() as transaction:
             # Read again under the lock: another run may have been faster.
             pending = self._pending()
@@ -85,6 +89,8 @@ class Backend:
                 raise self.newer(f"tables of {room}", version, len(migrations))
             if version == len(migrations):
                 return
+            if self._as_it_is:
+                raise self.older(f"tables of {room}", version, len(migrations))
             for statements in migrations[version:]:
                 for statement in statements:
                     self.define(transaction, statement)
@@ -103,4 +109,13 @@ class Backend:
             "store_unavailable",
             f"{self.name} has {what} of version {seen}; this collection knows {known}. Nothing was changed.",
             remedy="Use the newer collection that wrote it.",
+        )
+
+    def older(self, what: str, seen: int, known: int) -> FleetError:
+        said = f"has {what} of version {seen}; this collection knows {known}" if seen else f"has no {what}"
+        return FleetError(
+            "store_unavailable",
+            f"{self.name} {said}. Nothing was read, and nothing was changed.",
+            remedy="Is it the right store? If so, a task that writes brings it to the present version, even one that has nothing to do: "
+            """ansible localhost -m bowline.fleet.node_sweep -a '{"statuses": []}'.""",
         )

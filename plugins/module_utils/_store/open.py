@@ -25,6 +25,9 @@ def open_for_writing(where: t.Union[Place, Server]) -> Database:
     return postgres.open_for_writing(where) if isinstance(where, Server) else sqlite.open_for_writing(where.path)
 
 
-def open_copy(where: t.Union[Place, Server]) -> Database:
-    """A copy of the store in memory, for check mode and for those who only read; nothing is written where the store is."""
-    return postgres.open_copy(where) if isinstance(where, Server) else sqlite.open_copy(where.path)
+def open_copy(where: t.Union[Place, Server], as_it_is: bool = False) -> Database:
+    """A copy of the store in memory, for check mode and for those who only read; nothing is written where the store is.
+
+    ``as_it_is`` is for those to whom an empty store is no answer. Raises FleetError ``store_unavailable`` for one that is missing, older or newer then.
+    """
+    return postgres.open_copy(where, as_it_is) if isinstance(where, Server) else sqlite.open_copy(where.path, as_it_is)

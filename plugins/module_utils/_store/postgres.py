@@ -173,11 +173,12 @@ def open_for_writing(server: Server) -> PostgresDatabase:
     return database
 
 
-def open_copy(server: Server) -> SqliteCopy:
-    """A copy of the store in memory, from one read-only snapshot; a right to read is enough. A missing schema is an empty store."""
+def open_copy(server: Server, as_it_is: bool = False) -> SqliteCopy:
+    """A copy of the store in memory, from one read-only snapshot; a right to read is enough. A missing schema is an empty store, unless it is wanted
+    ``as_it_is``."""
     connection, name = _connect(server)
     with _closed_on_failure(connection):
-        return SqliteCopy(_Snapshot(connection, name), name)
+        return SqliteCopy(_Snapshot(connection, name), name, as_it_is)
 
 
 def _connect(server: Server) -> tuple[t.Any, str]:

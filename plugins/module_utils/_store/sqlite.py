@@ -30,8 +30,8 @@ class _SqliteTransaction:
 class SqliteDatabase(Backend):
     """One open store. Made by `open_for_writing` or `open_copy`."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, connection: sqlite3.Connection, name: str, as_it_is: bool = False) -> None:
+        super().__init__(name, as_it_is)
         self._connection = connection
         connection.row_factory = sqlite3.Row
         connection.isolation_level = None
@@ -93,8 +93,8 @@ class SqliteCopy(SqliteDatabase):
     Those of a room come when it joins: nobody else asks for them.
     """
 
-    def __init__(self, source: Source, name: str) -> None:
-        super().__init__(sqlite3.connect(":memory:"), name)
+    def __init__(self, source: Source, name: str, as_it_is: bool = False) -> None:
+        super().__init__(sqlite3.connect(":memory:"), name, as_it_is)
         self._source = source
         self._waiting = dict(source.rooms)
         if source.version <= len(MIGRATIONS):
@@ -163,8 +163,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         deadline.pause(0.02)
 
 
-def open_copy(path: Path) -> SqliteDatabase:
-    """A copy of the store in memory; a missing file is an empty store. Nothing is written to disk.
+def open_copy(path: Path, as_it_is: bool = False) -> SqliteDatabase:
+    """A copy of the store in memory; a missing file is an empty store, unless it is wanted ``as_it_is``. Nothing is written to disk.
 
     A reader of a write-ahead log creates the files beside the database when they are missing, so those are only used when a writer has
     made them; else nobody writes and the file is read as it lies. Source: sqlite.org/wal.html#readonly.
@@ -182,9 +182,19 @@ def open_copy(path: Path) -> SqliteDatabase:
                 source.close()
         except sqlite3.Error as error:
             raise _unavailable(str(path), error) from error
-    database = SqliteDatabase(memory, str(path))
+    elif as_it_is:
+        raise _missing(path)
+    database = SqliteDatabase(memory, str(path), as_it_is)
     database.migrate()
     return database
+
+
+def _missing(path: Path) -> FleetError:
+    return FleetError(
+        "store_unavailable",
+        f"There is no store at {path}. Nothing was read, and nothing was made.",
+        remedy="Name the store of this fleet (option store or dsn, BOWLINE_STATE_DSN), or declare the first node with node_template and node.",
+    )
 
 
 def _unavailable(name: str, error: Exception) -> FleetError:

@@ -44,8 +44,8 @@ class PostgresPlace:
     def open(self, user="fleet"):
         return open_for_writing(Server(self.dsn(user)))
 
-    def copy(self, user="fleet"):
-        return open_copy(Server(self.dsn(user)))
+    def copy(self, user="fleet", as_it_is=False):
+        return open_copy(Server(self.dsn(user)), as_it_is)
 
     def admin(self, *statements):
         """As a superuser; the rows of the last statement."""

@@ -78,7 +78,8 @@ def test_what_is_written_is_read(kept, edge):
     assert (template.revision, template.modules, template.defaults) == (1, ({"name": "web", "ref": "r@sha256:1"},), {"type": "s"})
     assert (node.revision, node.labels, node.guards, node.hooks) == (1, {"owner": "ann"}, (Guard("protected", "soak", NOW + 9),), ("docker",))
     assert (kept.nodes.templates(), kept.nodes.nodes()) == ([template], [node])
-    instance = replace(made(kept, edge), provider_id="local:///1", power="on", finalizers=("dns",), addresses=("::1",), skipped=(Skip("dns", "ann", "why", NOW),))
+    instance = replace(made(kept, edge), provider_id="local:///1", power="on", finalizers=("dns",), addresses=("::1",),
+                       skipped=(Skip("dns", "ann", "why", NOW),))  # fmt: skip
     assert kept.nodes.save(edge, instance) == kept.nodes.live("edge-1") == replace(instance, lease_number=edge.number)
     assert kept.nodes.known("edge-1").instance == kept.nodes.instances()[0]
     assert kept.nodes.template("none") is None and kept.nodes.node("none") is None and kept.nodes.live("none") is None
@@ -144,7 +145,8 @@ def test_the_database_itself_holds_one_live_machine_a_node(kept, edge):
     first = made(kept, edge)
     assert made(kept, edge, id="i-2") == first, "whoever comes second gets the one that lives"
     copy = "INSERT INTO node_instance SELECT 'i-2', node, provider, 9, spec, spec_hash, created_at, desired, phase, phase_since, '', machine_created_at,"
-    copy += " power, powered_at, contacted_at, missing_since, missed_at, cordoned_by, drained_at, delete_requested_at, finalizers, skipped, {}, lease_number, addresses"
+    copy += " power, powered_at, contacted_at, missing_since, missed_at, cordoned_by, drained_at, delete_requested_at, finalizers, skipped, {}, lease_number,"
+    copy += " addresses"
     copy += " FROM node_instance WHERE id = 'i-1'"
 
     def insert(ended):
@@ -284,7 +286,8 @@ def test_tables_of_the_first_version_are_brought_on(opens):
         transaction.execute("INSERT INTO node_receiver (id, started, last_alive) VALUES ('r', 1, 2)")
         transaction.execute(
             "INSERT INTO node_instance (id, node, provider, generation, spec, spec_hash, created_at, desired, phase, phase_since, provider_id, power,"
-            " cordoned_by, finalizers, skipped, lease_number) VALUES ('i-0', 'old', 'static', 1, '{}', '', 1, 'running', 'running', 1, '', '', '', '[]', '[]', 1)"
+            " cordoned_by, finalizers, skipped, lease_number) VALUES ('i-0', 'old', 'static', 1, '{}', '', 1, 'running', 'running', 1, '', '', '', '[]',"
+            " '[]', 1)"
         )
     assert Beats(database).receivers() == (Receiver("r", 1.0, 2.0, 60.0),)
     assert NodeStore(database).live("old").addresses == ()

@@ -22,8 +22,8 @@ class SqlitePlace:
     def open(self):
         return open_for_writing(self.path)
 
-    def copy(self):
-        return open_copy(self.path)
+    def copy(self, as_it_is=False):
+        return open_copy(self.path, as_it_is)
 
     def raw(self, *statements):
         """The first column of the last statement's rows, read and written past the store."""

@@ -436,3 +436,36 @@ def test_a_store_of_a_newer_collection_is_refused(place, way):
     place.set_version(len(MIGRATIONS) + 1)
     assert "newer collection" in refused("store_unavailable", getattr(place, way)).remedy
     assert place.version() == len(MIGRATIONS) + 1
+
+
+# --- a store as it is -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_as_it_is_is_read_and_not_made(place):
+    """Who reads it as an inventory is told that there is none, or an older one; an empty answer would be one."""
+    one, two = ("CREATE TABLE a (x TEXT)",), ("ALTER TABLE a ADD COLUMN y TEXT",)
+    assert refused("store_unavailable", lambda: place.copy(as_it_is=True)).remedy and place.tables() == set()
+    store = place.open()
+    known = place.tables()
+    for migrations, seen in (((one,), "has no tables of _a"), ((one, two), "has tables of _a of version 1; this collection knows 2")):
+        copy = place.copy(as_it_is=True)
+        assert seen in refused("store_unavailable", lambda database=copy, wanted=migrations: database.join("_a", wanted)).message
+        copy.close()
+        store.join("_a", migrations)
+    copy = place.copy(as_it_is=True)
+    copy.join("_a", (one, two))
+    with copy.transaction() as transaction:
+        assert transaction.execute("SELECT x, y FROM a") == []
+    assert "newer collection" in refused("store_unavailable", lambda: copy.join("_a", (one,))).remedy
+    copy.close()
+    store.close()
+    assert place.tables() == known | {"a"}
+
+
+def test_an_older_store_as_it_is_is_refused(place):
+    place.older(1, [])
+    failure = refused("store_unavailable", lambda: place.copy(as_it_is=True))
+    assert f"tables of version 1; this collection knows {len(MIGRATIONS)}" in failure.message
+    assert place.version() == 1
+    place.open().close()
+    place.copy(as_it_is=True).close()
