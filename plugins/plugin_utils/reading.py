@@ -44,7 +44,7 @@ def said(error: FleetError) -> str:
 
 def entries(dsn: str | None, **given: t.Any) -> dict[str, t.Any]:
     """What node_instance_info returns for ``given``. Raises AnsibleLookupError with code, message and remedy."""
-    defaults: dict[str, t.Any] = {"name": None, "filter": {}, "gather": [], "lookback_hours": 24, "limit": 1000}
+    defaults: dict[str, t.Any] = {"name": None, "source": "store", "filter": {}, "gather": [], "lookback_hours": 24, "limit": 1000}
     try:
         with fleet(dsn) as store:
             return t.cast("dict[str, t.Any]", redact(info({**defaults, **given}, store, Beats(store.database))))

@@ -57,11 +57,13 @@ NODE: t.Dict[str, t.Any] = {
 }
 
 FILTERS = ("phase", "health", "scheduling", "provider", "template", "lifecycle_class", "label")
-GATHER = ("conditions", "actions", "steps", "events", "heartbeats", "recovery", "drift")
+GATHER = ("conditions", "actions", "steps", "events", "heartbeats", "recovery", "drift", "attribution", "certificates")
 
 INFO: t.Dict[str, t.Any] = {
     "store": {"type": "str"},
     "name": {"type": "str"},
+    "source": {"type": "str", "choices": ["store", "provider", "both"], "default": "store"},
+    "mode": {"type": "str"},
     "filter": {"type": "dict", "default": {}},
     "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": ["conditions"]},
     "lookback_hours": {"type": "int", "default": 24},

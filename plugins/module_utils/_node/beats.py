@@ -16,6 +16,7 @@ from .._core.result import plain
 from .._store.database import Database, Transaction
 from .migrations import MIGRATIONS
 from .model import Heartbeat, Receiver
+from .noticed import note_all, noticed
 from .rows import heartbeat_of
 from .store import ROOM
 from .tidy import tidy
@@ -71,6 +72,7 @@ class Beats:
             + ", ".join(f"{name} = excluded.{name}" for name in columns),
             list(values.values()),
         )
+        note_all(transaction, noticed(last, kept), given.instance, now)
         gap = now - last.received_at if last is not None else 0.0
         transaction.execute(
             "INSERT INTO node_heartbeat_hour (instance, hour, heartbeats, largest_gap) VALUES (?, ?, 1, ?) ON CONFLICT (instance, hour) DO UPDATE"
@@ -90,6 +92,15 @@ class Beats:
         with self._database.transaction() as transaction:
             rows = transaction.execute(
                 "SELECT hour, heartbeats, largest_gap FROM node_heartbeat_hour WHERE instance = ? ORDER BY hour DESC LIMIT ?", (instance, limit)
+            )
+        return [dict(row) for row in rows]
+
+    def certificates(self, instance: str) -> t.List[t.Dict[str, t.Any]]:
+        """Certificates that were issued to an instance, the latest first; without their keys."""
+        with self._database.transaction() as transaction:
+            rows = transaction.execute(
+                "SELECT serial, not_before, not_after, revoked_at, reason FROM node_certificate WHERE instance = ? ORDER BY not_before DESC, serial",
+                (instance,),
             )
         return [dict(row) for row in rows]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import typing as t
 
 from .._core.argspec import unknown_keys
-from .._core.errors import FleetError
 from .._core.finding import Finding, failure
 from .._core.result import plain
 from .._store.model import utc
@@ -17,11 +16,16 @@ from .argspec import FILTERS, GATHER
 from .beats import Beats
 from .drift import drift
 from .health import conditions, grade, silence
+from .history import attributions
+from .hypervisor import Call
+from .machine.model import Observed, Sighting
 from .model import Json
+from .observing import Asked, ask, nobody, standing
 from .phase import Facts
 from .reading import Read, read
 from .recovery import BY_NAME, stuck
 from .store import NodeStore
+from .tidy import DAY
 
 Params = t.Mapping[str, t.Any]
 
@@ -29,12 +33,45 @@ Params = t.Mapping[str, t.Any]
 _MOMENTS = ("created_at", "phase_since", "machine_created_at", "powered_at", "contacted_at", "missing_since", "missed_at", "drained_at", "delete_requested_at")
 
 
-def info(params: Params, store: NodeStore, beats: Beats) -> Json:
-    """Every node that is asked for with its machine; ``truncated`` says that there are more than ``limit``."""
+class Way(t.NamedTuple):
+    """How a provider is asked: ``call`` runs node_machine_info on ``host``, the inventory name of the host that the task runs on."""
+
+    call: Call
+    host: str
+
+
+def info(params: Params, store: NodeStore, beats: Beats, way: t.Optional[Way] = None) -> Json:
+    """Every node that is asked for with its machine; ``truncated`` says that there are more than ``limit``. ``way`` is for another source than store."""
     _refuse(params)
-    reads = [one for one in read(store, params["name"]) if _wanted(one, params["filter"])]
-    found = [_entry(one, params, store, beats) for one in reads[: params["limit"]]]
-    return {"changed": False, "instances": plain(found), "total": len(reads), "truncated": len(reads) > len(found)}
+    alone = read(store, params["name"])
+    apart = way is not None and params["source"] != "store"
+    everyone = read(store) if params["name"] is not None and (apart or "attribution" in params["gather"]) else alone
+    asked = ask(everyone, store.fleet(), way.host, way.call, params["mode"]) if way is not None and apart else None
+    named = {one.node.name for one in alone}
+    reads = [one for one in (asked.reads if asked is not None else alone) if one.node.name in named and _wanted(one, params["filter"])]
+    if asked is not None and way is not None:
+        if params["name"] is not None and alone[0].facts.instance is not None and params["name"] not in asked.saw:
+            raise nobody(way.host, standing(alone))
+        if params["source"] == "provider":
+            reads = [one for one in reads if isinstance(asked.saw.get(one.node.name), Observed)]
+    chosen = reads[: params["limit"]]
+    since = store.now() - params["lookback_hours"] * 3600.0
+    causes = attributions(store, everyone, [one.node.name for one in chosen], since) if "attribution" in params["gather"] else {}
+    found = [{**_entry(one, params, store, beats, causes), **(_seen(asked.saw.get(one.node.name)) if asked is not None else {})} for one in chosen]
+    result = {"changed": False, "instances": plain(found), "total": len(reads), "truncated": len(reads) > len(found)}
+    return {**result, **_of_provider(asked)} if asked is not None else result
+
+
+def _seen(sighting: t.Optional[Sighting]) -> Json:
+    """What the provider says of one machine; null where it was not asked or has none, which ``machine_seen`` tells apart."""
+    if isinstance(sighting, Observed):
+        return {"machine": sighting, "machine_seen": "observed"}
+    return {"machine": None, "machine_seen": "not_asked" if sighting is None else "not_found"}
+
+
+def _of_provider(asked: Asked) -> Json:
+    warnings = [f"{count} of the nodes stand at {where}, which was not asked." for where, count in sorted(asked.elsewhere.items())]
+    return {"orphans": plain(list(asked.orphans)), "not_asked": dict(asked.elsewhere), "warnings": warnings}
 
 
 def _refuse(params: Params) -> None:
@@ -48,7 +85,7 @@ def _refuse(params: Params) -> None:
         raise failure(found, "Nothing was read.")
 
 
-def _entry(one: Read, params: Params, store: NodeStore, beats: Beats) -> Json:
+def _entry(one: Read, params: Params, store: NodeStore, beats: Beats, causes: t.Mapping[str, t.Optional[Json]]) -> Json:
     facts, instance = one.facts, one.facts.instance
     entry: Json = {
         "name": one.node.name,
@@ -64,7 +101,7 @@ def _entry(one: Read, params: Params, store: NodeStore, beats: Beats) -> Json:
     if instance is not None:
         entry["instance"] = {**plain(instance), **{name: utc(getattr(instance, name)) for name in _MOMENTS}}
     for what in params["gather"]:
-        entry.update(_gathered(what, one, params, store, beats))
+        entry.update({what: causes[one.node.name]} if what == "attribution" else _gathered(what, one, params, store, beats))
     return entry
 
 
@@ -94,10 +131,20 @@ def _gathered(what: str, one: Read, params: Params, store: NodeStore, beats: Bea
     if what == "steps":
         steps = [step for step in store.steps(instance.id) if step.ended_at >= since]
         return {what: [{**plain(step), "started_at": utc(step.started_at), "ended_at": utc(step.ended_at)} for step in steps]}
+    if what == "certificates":
+        return {what: _certificates(facts, beats.certificates(instance.id))}
     if what == "heartbeats":
         return {what: beats.hours(instance.id, params["lookback_hours"])}
     row = BY_NAME.get(stuck(facts, verdict, grade(facts)))
     return {"recovery": row._asdict() if row else {}}
+
+
+def _certificates(facts: Facts, issued: t.Sequence[t.Mapping[str, t.Any]]) -> t.List[Json]:
+    """Those that the store knows, and first the one that the machine says it carries, whose serial it does not say."""
+    ends = facts.heartbeat.certificate_not_after if facts.heartbeat is not None else None
+    carried = [{"serial": None, "not_before": None, "not_after": ends, "revoked_at": None, "reason": ""}] if ends is not None else []
+    names = ("not_before", "not_after", "revoked_at")
+    return [{**one, **{name: utc(one[name]) for name in names}, "days_left": round((one["not_after"] - facts.now) / DAY, 1)} for one in [*carried, *issued]]
 
 
 def _wanted(one: Read, wanted: t.Mapping[str, t.Any]) -> bool:

@@ -33,7 +33,7 @@ class Read:
 
 
 def read(store: NodeStore, name: t.Optional[str] = None) -> t.List[Read]:
-    """All nodes by name, or the one of this ``name``. Raises FleetError ``node_unknown`` for one that is not there."""
+    """All nodes by name, or the one of this ``name``. Raises FleetError ``node_unknown`` when it is not there."""
     now, of_node, values = store.now(), "", []
     if name is not None:
         of_node, values = " AND node = ?", [name]
