@@ -9,7 +9,7 @@ ARGS ?=
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
-.PHONY: help cutover rollback cancel stack stack-rollback node node-smoke lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite asks second faults bench-pg bench-swarm build docs lock dev runtime clean
+.PHONY: help cutover rollback cancel stack stack-rollback node node-smoke lab lab-status lab-down lab-purge lab-swarm lab-swarm-down lab-swarm-purge test lint sanity unit integration swarm suite asks second faults bench-pg bench-swarm build docs lock dev runtime clean bench-nodes
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ docs: dev ## Write the generated documentation anew
 
 bench-pg: dev ## Write pauses of the runbook and of each engine, by size; half an hour (ARGS='--scales 164M --ways runbook logical')
 	@scripts/packages && exec $(PYTHON) tests/bench/pg.py $(ARGS)
+
+bench-nodes: dev ## A run over 50 nodes that has nothing to do beside ping; five minutes (ARGS='--rounds 3')
+	@exec $(PYTHON) tests/bench/nodes.py $(ARGS)
 
 lock: dev ## Resolve the requirements anew (ARGS=--upgrade takes newer versions)
 	@scripts/lock $(ARGS)

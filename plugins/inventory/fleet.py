@@ -28,6 +28,14 @@ options:
         this file, and last the file F(bowline/store.db) in the user's XDG state directory.
       - A password does not belong here; name a file of libpq, C(?passfile=/path).
     type: str
+  source:
+    description:
+      - V(store) is what is on record. V(both) asks the providers of machines that stand on the controller (which its inventory calls C(localhost)) as well,
+        so that power and addresses are those of now; V(provider) leaves out what they do not have. Needs the rights that the provider needs.
+      - No answer is a failure and no empty inventory. Machines that stand elsewhere are shown as they are on record, with a warning.
+    type: str
+    choices: [store, provider, both]
+    default: store
   phases:
     description: Only nodes in these phases. By default all that have a machine.
     type: list
@@ -85,11 +93,13 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ..module_utils._core.errors import FleetError
 from ..module_utils._core.finding import failure
 from ..module_utils._node.hosts import Host, Wanted, hosts, wrong
-from ..module_utils._node.reading import read
+from ..module_utils._node.observing import ask, has
+from ..module_utils._node.reading import Read, read
 from ..plugin_utils.authority import FileAuthority, default_folder
+from ..plugin_utils.hypervisor import HERE, call
 from ..plugin_utils.reading import fleet, said
 
-_OPTIONS = ("dsn", "phases", "address_preference", "host_id", "fresh_within", "authority")
+_OPTIONS = ("dsn", "source", "phases", "address_preference", "host_id", "fresh_within", "authority")
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
@@ -132,13 +142,22 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         if findings:
             raise failure(findings, "Nothing was read.")
         with fleet(self.get_option("dsn"), [path]) as store:
-            reads = read(store)
+            reads, warned = self._seen(read(store), store.fleet())
             authority = FileAuthority(self.get_option("authority") or default_folder(os.environ), store.fleet(), store.now)
             pinned = authority.known_hosts()
             found, warnings = hosts(reads, pinned, replace(wanted, known_hosts=authority.known_hosts_file() if pinned else ""))
-        for warning in warnings:
+        for warning in [*warned, *warnings]:
             self.display.warning(warning)
         return found
+
+    def _seen(self, reads: list[Read], name: str) -> tuple[list[Read], list[str]]:
+        """The nodes as their providers have them now, where that is asked for, and what is to be said of it."""
+        source = self.get_option("source")
+        if source == "store":
+            return reads, []
+        asked = ask(reads, name, HERE, call, None)
+        warned = [f"{count} of the nodes stand at {where}, which was not asked." for where, count in sorted(asked.elsewhere.items())]
+        return [one for one in asked.reads if source == "both" or has(asked, one)], warned
 
     def _add(self, host: Host) -> None:
         if host.name in self.inventory.groups:

@@ -61,7 +61,7 @@ OWN = f"""
 from {STORE}.dsn import place
 from {STORE}.open import open_for_writing
 def read():
-    database = open_for_writing(place(where, {{}}), {{}})
+    database = open_for_writing(place(where, {{}}))
     with database.transaction() as transaction:
         transaction.execute("SELECT * FROM lease WHERE subject = ?", ("node/1",))
     database.close()
@@ -134,7 +134,7 @@ def heartbeats(where: str, nodes: int) -> dict[str, float]:
     from ansible_collections.bowline.fleet.plugins.module_utils._store.dsn import place
     from ansible_collections.bowline.fleet.plugins.module_utils._store.open import open_for_writing
 
-    database = open_for_writing(place(where, {}), {})
+    database = open_for_writing(place(where, {}))
     database.join("_bench", HEARTBEAT)
     rates = {}
     for way, size, rounds in (("each", 1, min(nodes, 300)), ("sweep", nodes, 5)):
@@ -155,7 +155,7 @@ def copies(where: str, operations: int) -> float:
     from ansible_collections.bowline.fleet.plugins.module_utils._store.open import open_copy, open_for_writing
     from ansible_collections.bowline.fleet.plugins.module_utils._store.store import StateStore
 
-    store = StateStore(open_for_writing(place(where, {}), {}), Owner("bench", "bench", "here", 1))
+    store = StateStore(open_for_writing(place(where, {})), Owner("bench", "bench", "here", 1))
     with store._database.transaction() as transaction:
         made = store_rows(operations)
         for statement, values in made:

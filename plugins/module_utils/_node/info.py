@@ -20,7 +20,7 @@ from .history import attributions
 from .hypervisor import Call
 from .machine.model import Observed, Sighting
 from .model import Json
-from .observing import Asked, ask, nobody, standing
+from .observing import Asked, ask, has, nobody, standing
 from .phase import Facts
 from .reading import Read, read
 from .recovery import BY_NAME, stuck
@@ -53,7 +53,7 @@ def info(params: Params, store: NodeStore, beats: Beats, way: t.Optional[Way] = 
         if params["name"] is not None and alone[0].facts.instance is not None and params["name"] not in asked.saw:
             raise nobody(way.host, standing(alone))
         if params["source"] == "provider":
-            reads = [one for one in reads if isinstance(asked.saw.get(one.node.name), Observed)]
+            reads = [one for one in reads if has(asked, one)]
     chosen = reads[: params["limit"]]
     since = store.now() - params["lookback_hours"] * 3600.0
     causes = attributions(store, everyone, [one.node.name for one in chosen], since) if "attribution" in params["gather"] else {}

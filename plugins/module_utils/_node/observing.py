@@ -65,6 +65,11 @@ def ask(reads: t.Sequence[Read], fleet: str, host: str, call: Call, mode: t.Opti
     return Asked(tuple(_with(one, saw.get(one.node.name)) for one in reads), saw, tuple(orphans), standing(elsewhere))
 
 
+def has(asked: Asked, one: Read) -> bool:
+    """Whether the provider has the machine of this node."""
+    return isinstance(asked.saw.get(one.node.name), Observed)
+
+
 def standing(reads: t.Iterable[Read]) -> t.Dict[str, int]:
     """How many machines stand at which host; by the name of the provider where none is known."""
     found: t.Dict[str, int] = {}

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +114,34 @@ def test_a_sweep_hears_it_and_what_is_damaged_is_told(fleet, machine):
     assert fleet.swept()["outcome"] == "unreadable"
     machine.shell("systemctl start bowline-heartbeat.timer bowline-heartbeat.service")
     assert machine.status()["phase"] == "ready", "a damaged status is replaced"
+
+
+def test_the_inventory_leads_to_it_and_to_nobody_else(fleet, machine):
+    """Over ssh by the key that was pinned, although the operator has switched host keys off; who has another key there is refused."""
+    source = machine.folder / "hub.fleet.yml"
+    ways = {"ansible_user": "'root'", "ansible_ssh_private_key_file": f"'{machine.folder}/id'", "ansible_python_interpreter": "'/usr/bin/python3'"}
+    source.write_text(yaml.safe_dump({"plugin": "bowline.fleet.fleet", "compose": ways}))
+    file = next(fleet.folder.glob("authority/*.known_hosts"))
+    pins = file.read_text()
+
+    def reach():
+        command = [str(Path(sys.executable).parent / "ansible"), "-i", str(source), "nodes:&phase_running:&health_ok", "-m", "ansible.builtin.ping"]
+        given = {**os.environ, "XDG_STATE_HOME": str(machine.folder / "state"), "ANSIBLE_HOST_KEY_CHECKING": "false", "ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}
+        done = subprocess.run(command, cwd=machine.folder, env=given, capture_output=True, text=True, timeout=120, check=False)
+        return done.stdout + done.stderr
+
+    try:
+        key = machine.folder / "other"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+        kind, text = key.with_suffix(".pub").read_text().split()
+        names, _kind, _text, *whose = pins.split()
+        file.write_text(" ".join([names, kind, text, *whose]) + "\n")
+        said = reach()
+        assert "edge-1 | UNREACHABLE" in said and "Host key verification failed" in said
+    finally:
+        file.write_text(pins)
+    assert "edge-1 | SUCCESS" in reach()
+    assert file.read_text() == pins, "ssh writes nothing there"
 
 
 def test_what_is_broken_is_said(machine, waited):
