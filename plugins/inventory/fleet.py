@@ -14,7 +14,7 @@ description:
   - Where the machine has enrolled, ssh is held to the host key that was pinned then, by C(ansible_ssh_common_args), whatever C(host_key_checking) says.
     Without a pin, ssh asks as it always does.
   - The store is read as it is. One that is missing, or was written by another version of the collection, is a failure and no empty inventory. Ansible
-    itself goes on with a warning when a source fails; C(any_unparsed_is_failed=true) in section C([inventory]) of F(ansible.cfg) makes it stop.
+    itself goes on with a warning when a source fails; C(any_unparsed_is_failed=true) in section C([inventory]) of C(ansible.cfg) makes it stop.
   - Values are the words of machines and operators. None of them is a template, whatever stands in it.
   - The file has to end with V(.fleet.yml) or V(.fleet.yaml).
 author: The bowline contributors (@bowline)
@@ -24,8 +24,8 @@ options:
   plugin: {description: Marks the file as one for this plugin., type: str, required: true, choices: [bowline.fleet.fleet]}
   dsn:
     description:
-      - DSN of the store, as O(bowline.fleet.node#module:store) has it. Without it, the one in E(BOWLINE_STATE_DSN) is used, then F(.bowline/state.db) beside
-        this file, and last the file F(bowline/store.db) in the user's XDG state directory.
+      - DSN of the store, as O(bowline.fleet.node#module:store) has it. Without it, the one in E(BOWLINE_STATE_DSN) is used, then C(.bowline/state.db) beside
+        this file, and last the file C(bowline/store.db) in the user's XDG state directory.
       - A password does not belong here; name a file of libpq, C(?passfile=/path).
     type: str
   source:
@@ -59,7 +59,7 @@ options:
   fresh_within: {description: Only machines that were heard in the last so many seconds., type: float}
   authority:
     description:
-      - Folder with the file of pinned host keys, as O(bowline.fleet.node_enrolment#module:authority) has it. By default F(bowline/authority) in the user's
+      - Folder with the file of pinned host keys, as O(bowline.fleet.node_enrolment#module:authority) has it. By default C(bowline/authority) in the user's
         XDG state directory.
     type: path
 notes:
