@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.migrations import MIGRATIONS
+from ansible_collections.bowline.fleet.plugins.plugin_utils import reading
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,7 +28,7 @@ def test_hosts_and_groups(fleet, canary):
         "template_edge_a": ["db-1", "web-1"], "module_web": ["db-1", "web-1"], "cordoned": ["db-1"], "drifted": ["db-1"]}  # fmt: skip
     assert hosts["web-1"]["ansible_host"] == "10.0.0.7" and hosts["web-1"]["node_name"] == "web-1"
     assert (hosts["web-1"]["bowline"]["health"], hosts["web-1"]["bowline"]["instance"]["id"]) == ("ok", "i-web-1")
-    one = fleet.run("ansible-inventory", "--host", "db-1")
+    one = fleet.run("ansible-inventory", "--host", "db-1", "-vvv")
     assert "i-db-1" in one[0] and "localhost is left out" in one[1]
     graph = fleet.run("ansible-inventory", "--graph", "--vars")
     assert "@cordoned:" in graph[0]
@@ -74,19 +76,11 @@ def test_ssh_is_held_to_the_pin(fleet):
     assert wanted <= set(understood)
 
 
-def test_options(fleet):
-    """What each of them means is in the unit tests; here that they come to be read."""
-    fleet.configure(host_id="instance", phases=["running", "no_instance"], fresh_within=3600, address_preference=["name"])
-    hosts = fleet.listed()[0]
-    assert set(hosts) == {"i-web-1", "i-db-1", "i-localhost"} and "ansible_host" not in hosts["i-web-1"]
-
-
 def test_the_cache_is_read_until_it_is_flushed(fleet):
     kept = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": str(fleet.folder / "cache")}
     before = fleet.configure(**kept).listed()[0]
     os.rename(fleet.store, fleet.folder / "away")
     assert fleet.listed()[0] == before
-    assert "There is no store" in fleet.run("ansible-inventory", "--list", "--flush-cache")[1]
     assert "There is no store" in fleet.configure(**kept, host_id="instance").run("ansible-inventory", "--list")[1], "other options are another question"
 
 
@@ -108,14 +102,21 @@ def raw(fleet, statement):
     pytest.param(lambda fleet: raw(fleet, "PRAGMA user_version = 99"), "Use the newer collection", id="newer store"),
     pytest.param(lambda fleet: fleet.store.chmod(0o666), "unsafe_path", id="open to others"),
     pytest.param(lambda fleet: fleet.store.write_bytes(b"no database, but long enough to be one" * 99), "could not be used", id="no store"),
-    pytest.param(lambda fleet: fleet.configure(phases=["runing"]), "runing", id="option"),
-    pytest.param(lambda fleet: fleet.configure(address_preference=["nmae"]), "address_preference has 'nmae'", id="another option"),
 ])  # fmt: skip
-def test_it_is_a_failure_and_no_empty_inventory(fleet, spoil, said):
+def test_a_store_that_is_none_is_no_empty_one(fleet, spoil, said):
     spoil(fleet)
     before = {path: path.read_bytes() for path in fleet.store.parent.iterdir()}
-    assert said in fleet.run("ansible-inventory", "--list", fails=True, ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="true")[1]
+    with pytest.raises(FleetError) as failure, reading.fleet(f"sqlite://{fleet.store}", []):
+        pass
+    assert said in reading.said(failure.value)
     assert {path: path.read_bytes() for path in fleet.store.parent.iterdir()} == before, "nothing is written, whatever is there"
+
+
+def test_it_is_a_failure_and_no_empty_inventory(fleet):
+    fleet.store.unlink()
+    assert "There is no store at" in fleet.run("ansible-inventory", "--list", fails=True, ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="true")[1]
+    assert not fleet.store.exists()
+    assert "address_preference has 'nmae'" in fleet.configure(address_preference=["nmae"]).run("ansible-inventory", "--list")[1]
 
 
 def test_the_remedy_for_an_older_store(fleet):
@@ -129,12 +130,14 @@ def test_the_remedy_for_an_older_store(fleet):
 
 
 def test_the_store_beside_the_inventory(fleet):
-    """As a task of the same run finds it."""
-    fleet.source.write_text("plugin: bowline.fleet.fleet\n")
+    """As a task of the same run finds it. What each option means is in the unit tests; here that they come to be read."""
+    options = {"host_id": "instance", "phases": ["running", "no_instance"], "fresh_within": 3600, "address_preference": ["name"]}
+    fleet.source.write_text(yaml.safe_dump({"plugin": "bowline.fleet.fleet", **options}))
     beside = fleet.source.parent / ".bowline"
     beside.mkdir(mode=0o700)
     os.rename(fleet.store, beside / "state.db")
-    assert set(fleet.listed(BOWLINE_STATE_DSN="")[0]) == {"web-1", "db-1"}
+    hosts = fleet.listed(BOWLINE_STATE_DSN="")[0]
+    assert set(hosts) == {"i-web-1", "i-db-1", "i-localhost"} and "ansible_host" not in hosts["i-web-1"]
 
 
 def test_a_file_of_another_name_is_not_ours(fleet):
