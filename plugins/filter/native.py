@@ -13,6 +13,8 @@ from ansible.errors import AnsibleFilterError
 from ..module_utils._core.errors import FleetError
 from ..module_utils._core.finding import Finding, sentence
 from ..module_utils._core.result import plain
+from ..module_utils._native.compose.model import Image
+from ..module_utils._native.compose.plan import convert
 from ..module_utils._native.gates import health_gates, smoke_gates, unit_gates
 from ..module_utils._native.inputs import inputs_by_service, placed
 from ..module_utils._native.locales import line, missing
@@ -69,6 +71,17 @@ def native_modules(manifests: t.Sequence[t.Any]) -> list[dict[str, t.Any]]:
     return [{"manifest": manifest} for manifest in manifests]
 
 
+def native_from_compose(project: t.Mapping[str, t.Any], stack: t.Optional[str] = None) -> t.Any:
+    """``project`` as compose_info returns it; the stack gets its name unless another is given."""
+    images = {name: _image(item["image"]) for name, item in project["services"].items() if item.get("image")}
+    return convert(project["config"], images, stack or str(project["name"]))
+
+
+def _image(given: t.Mapping[str, t.Any]) -> Image:
+    users = None if given.get("users") is None else {name: (item[0], item[1], item[2]) for name, item in given["users"].items()}
+    return Image(given["id"], given.get("config") or {}, given.get("architecture") or "", given.get("os") or "linux", users, given.get("groups"))
+
+
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
@@ -76,6 +89,7 @@ class FilterModule:
             "native_unit_names": _with_words(native_unit_names),
             "native_findings": native_findings,
             "native_modules": native_modules,
+            "native_from_compose": _with_words(native_from_compose),
             "native_missing_packages": _with_words(missing_packages),
             "native_inputs": _with_words(inputs_by_service),
             "native_placed": _with_words(placed),

@@ -113,9 +113,9 @@ def run(kind: str, name: str = "", fresh: bool = False) -> dict[str, t.Any]:
     return result
 
 
-def _play(kind: str) -> int:
+def _play(kind: str, *words: str) -> int:
     """As somebody without rights on the controller, from a folder without an ansible.cfg: with Ansible's own defaults and callback."""
-    argv = ["ansible-playbook", "-i", str(notes.HERE / "inventory"), f"bowline.fleet.{kind}"]
+    argv = ["ansible-playbook", "-i", str(notes.HERE / "inventory"), f"bowline.fleet.{kind}", *words]
     say(f"\n$ {shlex.join(argv)}\n")
     return subprocess.run([*_caller(), str(BIN / argv[0]), *argv[1:]], cwd=notes.OPERATOR, env=_environment(), check=False).returncode
 
@@ -157,8 +157,20 @@ def show(kind: str, result: dict[str, t.Any]) -> None:
     print(f"  {'databases':<12}" + ", ".join(f"{side} {state}" for side, state in verdict["databases"].items()), flush=True)
 
 
+def discover() -> None:
+    """What the collection sees of the stack, by its name alone; `judged.json` has the page and whether the containers are what they were."""
+    folder, page = notes.HOME / "discover", notes.OPERATOR / "discovery.md"
+    page.unlink(missing_ok=True)
+    before = stack.states()
+    code = _play("discover", "-e", "discover_name=notes", "-e", f"discover_page={page}")
+    folder.mkdir(parents=True, exist_ok=True)
+    judged = {"code": code, "page": page.read_text(encoding="utf-8") if page.exists() else "", "before": before, "after": stack.states()}
+    (folder / "judged.json").write_text(json.dumps(judged, indent=2) + "\n", encoding="utf-8")
+
+
 def cycle() -> list[dict[str, t.Any]]:
     up()
+    discover()
     return [run("cutover", fresh=True), run("rollback"), run("cutover", "again")]
 
 

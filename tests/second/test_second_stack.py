@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.lab]
 @pytest.fixture(scope="module")
 def cycle() -> t.Iterator[dict[str, dict[str, t.Any]]]:
     """What the judge said of each way; missing when its playbook was not reached."""
-    kinds = ("cutover", "rollback", "again")
+    kinds = ("discover", "cutover", "rollback", "again")
     files = {kind: HOME / kind / "judged.json" for kind in kinds}
     for file in files.values():
         file.unlink(missing_ok=True)
@@ -55,6 +55,19 @@ def test_nothing_fails_and_nothing_is_lost(cycle, kind, serving, databases):
     assert result["writers"]["failed"] == 0, result["writers"]["failures"]
     assert result["probe"]["requests"] > 50
     assert result["probe"]["failed"] == 0, result["probe"]
+
+
+def test_its_old_home_is_discovered_by_its_name(cycle):
+    found = cycle["discover"]
+    assert (found["code"], found["before"]) == (0, found["after"])
+    page = found["page"]
+    assert "Of 3 services 3 can become native modules; 0 stay behind." in page
+    assert "| `db` | volume | `notes-cluster` | `/var/lib/postgresql/data` |" in page
+    assert "`999:999`" in page
+    assert "8443/tcp | 8443 |" in page
+    secrets = [path.read_text(encoding="utf-8").strip() for path in (HOME / "legacy" / "secrets").iterdir() if path.is_file()]
+    assert secrets
+    assert not [secret for secret in secrets if secret in page]
 
 
 def test_writers_were_served_by_both_sides(cycle):

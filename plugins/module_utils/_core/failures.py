@@ -40,6 +40,36 @@ ADVICE = {
         "Read which check failed and what it saw, mend that, run the same playbook again. A check that asks the wrong thing is corrected in the inventory.",
         "A gate only reads. " + STEP,
     ),
+    "compose_ambiguous": Advice(
+        "Two projects have one name and different folders, or several projects run from one folder.",
+        "`docker compose ls --all` shows both; name the folder or the project that is meant.",
+        "Everything: this only reads.",
+    ),
+    "compose_bind_missing": Advice(
+        "A service mounts a file or folder that is not there; the engine would make an empty folder in its place at the next start.",
+        "Put the file back where it is named, or take the mount out of the compose file.",
+        "Everything: this only reads.",
+    ),
+    "compose_changed": Advice(
+        "The compose files were changed after the service was started, so what is read there is not what runs.",
+        "`docker compose up -d <service>` starts it with its files; or take the change back.",
+        "Everything: this only reads.",
+    ),
+    "compose_down": Advice(
+        "A service of the project has no container that runs: it has ended, was stopped, or never started.",
+        "`docker compose ps --all` shows its state; start it, or leave it if it is meant to end.",
+        "Everything: this only reads.",
+    ),
+    "compose_invalid": Advice(
+        "A compose file has a mistake, a variable that must have a value has none, or a file that it names is missing.",
+        "Run the command that is named on the host and correct what it says.",
+        "Everything: this only reads.",
+    ),
+    "compose_unknown": Advice(
+        "The project is misspelt, was removed with `docker compose down`, or belongs to another engine of the host.",
+        "`docker compose ls --all` shows the projects of this engine; name one of them, or its folder.",
+        "Everything: this only reads.",
+    ),
     "conflict": Advice(
         "Somebody or something changed the object since it was read, or it is not what the inventory says it is.",
         "Compare both versions in the message. If the other change is right, correct the inventory; if not, undo it; then run again.",
@@ -54,6 +84,11 @@ ADVICE = {
         "A step relies on a record (what a role said, a snapshot, an operation) that is not there.",
         "Run the step that makes the record, or take it out of the inventory. Out of a role of this collection it is a defect: report it.",
         STEP,
+    ),
+    "engine_unreachable": Advice(
+        "Docker Engine does not run, or the user of the task may not speak to it.",
+        "`docker info` on the host as the same user says which; start the engine, or let the play run with become.",
+        "Everything: it was only asked.",
     ),
     "file_missing": Advice(
         "A file that the run copies or names is not at its path, on the controller or on the host that is named.",

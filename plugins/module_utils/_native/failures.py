@@ -14,6 +14,11 @@ ADVICE = {
         "Change the set of modules, or approve the one that is named (`native_stack_approved`).",
         NOTHING_WRITTEN,
     ),
+    "differs_natively": Advice(
+        "A container has its own network, name and kernel settings; a unit has those of its host.",
+        "Read what is named and see whether the application uses it; most do not.",
+        NOTHING_WRITTEN,
+    ),
     "locale_unknown": Advice(
         "Debian has no locale of this name: most often a misspelt one, or one of another system.",
         "Name one of `/usr/share/i18n/SUPPORTED`; `SELECT datcollate FROM pg_database` on the old server says which the database has.",
@@ -34,10 +39,21 @@ ADVICE = {
         "Rename the stack (`native_stack_name`), or remove the other unit after looking at it.",
         NOTHING_WRITTEN,
     ),
+    "port_pair": Advice(
+        "In containers each service has a network of its own; on one host two programs cannot listen on one port.",
+        "Let one of them listen elsewhere, by a variable or an option of its program, and write the new port into `ports` or `expose` of its service.",
+        NOTHING_WRITTEN,
+    ),
     "status_unreadable": Advice(
         "systemd did not answer a question about a unit, so nobody knows whether it runs.",
         "`systemctl status` on the host says what is wrong with systemd itself; then run again.",
         STEP,
+    ),
+    "stays_behind": Advice(
+        "The service needs something that only an engine gives (another container's network, a volume driver), or it would be given the host: devices, the "
+        "engine's socket, rights over the network.",
+        "Leave it on the old host, or take the key out of its service if it can do without, and run this again.",
+        NOTHING_WRITTEN,
     ),
     "unit_cycle": Advice(
         "Services wait for each other in a circle, which is named.", "Remove one of the dependencies from the manifests.", NOTHING_WRITTEN
