@@ -63,8 +63,7 @@ def test_its_old_home_is_discovered_by_its_name(cycle):
     page = found["page"]
     assert "Of 3 services 3 can become native modules; 0 stay behind." in page
     assert "| `db` | volume | `notes-cluster` | `/var/lib/postgresql/data` |" in page
-    assert "`999:999`" in page
-    assert "8443/tcp | 8443 |" in page
+    assert "8443/tcp" in page
     secrets = [path.read_text(encoding="utf-8").strip() for path in (HOME / "legacy" / "secrets").iterdir() if path.is_file()]
     assert secrets
     assert not [secret for secret in secrets if secret in page]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import tarfile
 import typing as t
 
@@ -79,8 +80,7 @@ class Compose:
         if done.rc != 0:
             said = " ".join(line for line in done.err.splitlines() if "level=warning" not in line)
             raise FleetError("compose_invalid", f"The compose files in {folder} are refused: {said or 'no reason was given'}.",
-                             remedy=f"Run `docker compose --project-directory {folder} config` on the host and correct what it names.",
-                             details={"argv": words})  # fmt: skip
+                             remedy=f"Run `{shlex.join(words[:-2])}` on the host and correct what it names.")  # fmt: skip
         return t.cast(Json, json.loads(done.out))
 
     def _service(self, service: str, spec: Json, containers: t.Sequence[Json]) -> Json:
