@@ -47,7 +47,7 @@ project:
   description:
     - The project; C(config) is the output of C(docker compose config), secrets masked.
     - C(services) has by name C(containers) (C(id), C(name), C(state), C(health), C(image_id), C(started_at), C(addresses), C(mounts)) and C(image) (C(id),
-      C(architecture), C(os), C(size) in bytes, C(config), C(users), C(groups)), which is none for an image that is not on this host.
+      C(architecture), C(os), C(size) in bytes, C(config), C(users), C(groups), C(programs)), which is none for an image that is not on this host.
     - C(findings) are what is not as the files say.
   returned: success
   type: dict

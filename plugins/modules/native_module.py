@@ -50,8 +50,24 @@ options:
           - A program, a working directory, a bind or one of O(inputs) that lies where the profile of its module hides everything (C(/home), C(/root),
             C(/run/user), C(/tmp), C(/var/tmp), its own C(mask), devices under V(strict)) is refused by name. A directory of C(/home) or C(/tmp)
             that a service binds is seen by it.
+          - "C(image) with C(id): the services run in the files of that container image, which O(modules[].artifact) brings. C(hosts) maps names that they look
+            up to addresses, C(published) lists ports that others may reach. As P(bowline.fleet.native_from_compose#filter) writes them."
+          - "A service of such a module has numbers for C(user) (C(uid:gid)) and these keys more: C(groups), C(network) (V(host), V(none)), C(one_shot), C(tmpfs),
+            C(shared_memory) in bytes, C(read_only), C(no_new_privileges), C(resources) and C(secret_environment) (variables that stand in
+            C(/etc/bowline/<stack>/environment/<module>-<service>))."
         type: dict
         required: true
+      artifact:
+        description: The files of the image of a module, as M(bowline.fleet.native_artifact) made them.
+        type: dict
+        suboptions:
+          path:
+            description: The archive on this host. It is needed until it was unpacked once.
+            type: path
+          digest:
+            description: C(sha256:…) of the archive. Another one is refused, and what runs goes on.
+            type: str
+            required: true
   state:
     description:
       - V(active) has every service running and started at boot, V(present) has the units and leaves running what runs and stopped what is
@@ -95,6 +111,13 @@ options:
     description: Ids of modules that may be C(privileged).
     type: list
     elements: str
+    default: []
+  accept_open_ports:
+    description:
+      - Ports on which a service of an image listens, that its compose file did not publish, and that may be reached from outside (or are closed by a
+        firewall of the host). Without it such a service is refused.
+    type: list
+    elements: int
     default: []
   purge:
     description: Whether units that carry the mark of this stack and are in none of its manifests are removed.
@@ -196,12 +219,21 @@ from ..module_utils._core.argspec import WAIT
 from ..module_utils._core.module import FleetModule
 from ..module_utils._core.result import finish
 from ..module_utils._core.runner import module_runner
+from ..module_utils._native.artifact import Shelf
 from ..module_utils._native.run import run
 from ..module_utils._native.systemd import SystemdClient
 
 SPEC = {
     "stack": {"type": "str", "required": True},
-    "modules": {"type": "list", "elements": "dict", "default": [], "options": {"manifest": {"type": "dict", "required": True}}},
+    "modules": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "manifest": {"type": "dict", "required": True},
+            "artifact": {"type": "dict", "options": {"path": {"type": "path"}, "digest": {"type": "str", "required": True}}},
+        },
+    },
     "state": {"type": "str", "choices": ["active", "present", "inactive", "absent"], "default": "active"},
     "services": {"type": "dict", "default": {}},
     # Paths of files, not secrets.
@@ -211,6 +243,7 @@ SPEC = {
     "changing": {"type": "list", "elements": "path", "default": []},
     "reload": {"type": "list", "elements": "str", "default": []},
     "approved": {"type": "list", "elements": "str", "default": []},
+    "accept_open_ports": {"type": "list", "elements": "int", "default": []},
     "purge": {"type": "bool", "default": False},
     "replaces": {"type": "list", "elements": "str", "default": []},
     "unit_directory": {"type": "path", "default": "/usr/local/lib/systemd/system"},
@@ -219,8 +252,9 @@ SPEC = {
 
 def main() -> None:
     module = FleetModule({**SPEC, **WAIT}, supports_check_mode=True)
-    client = SystemdClient(module_runner(module), module.params["unit_directory"])
-    finish(module, lambda: run(module.params, client, module.check_mode))
+    runner = module_runner(module)
+    client = SystemdClient(runner, module.params["unit_directory"])
+    finish(module, lambda: run(module.params, client, Shelf(runner), module.check_mode))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ DAY = 86400
 TCP: Keys = {"host": (text, REQUIRED), "port": (whole, REQUIRED)}
 FREE: Keys = {"host": (text, REQUIRED), "port": (whole, REQUIRED), "unit": (text, None)}
 TLS: Keys = {"host": (text, REQUIRED), "port": (whole, 443), "hostname": (text, None), "ca_file": (text, None), "min_days": (number, 14.0)}
-COMMAND: Keys = {"argv": (texts, REQUIRED), "rc": (whole, 0), "stdout_contains": (text, None), "read_only": (flag, False)}
+COMMAND: Keys = {
+    "argv": (texts, REQUIRED), "rc": (whole, 0), "stdout_contains": (text, None), "read_only": (flag, False), "in_unit": (text, None), "user": (text, "0:0"),
+}  # fmt: skip
 UNIT: Keys = {"unit": (text, REQUIRED), "active": (flag, True), "enabled": (flag, True), "restarts": (whole, 0)}
 DISK: Keys = {"path": (text, REQUIRED), "free_bytes": (whole, REQUIRED)}
 POSTGRES: Keys = {
@@ -75,7 +77,11 @@ def check_tls(spec: Spec, tools: Tools) -> Seen:
 
 
 def check_command(spec: Spec, tools: Tools) -> Seen:
-    done = tools.runner(spec["argv"], timeout=spec["timeout"])
+    try:
+        prefix, env = _inside(spec, tools) if spec["in_unit"] else ([], {})
+    except OSError as error:
+        return Seen({}, (f"{spec['in_unit']} has no process to run {spec['argv'][0]} beside: {error.strerror}",))
+    done = tools.runner([*prefix, *spec["argv"]], env=env, timeout=spec["timeout"])
     findings = []
     if done.rc == 124 != spec["rc"]:
         findings.append(f"{spec['argv'][0]} did not end within {spec['timeout']:g} s (or ended with 124 itself)")
@@ -84,6 +90,20 @@ def check_command(spec: Spec, tools: Tools) -> Seen:
     if spec["stdout_contains"] is not None and spec["stdout_contains"] not in done.out:
         findings.append(f"its output lacks {spec['stdout_contains']!r}: {done.out.strip()[:200]!r}")
     return Seen({"rc": done.rc, "stdout": done.out.strip()[:200]}, tuple(findings))
+
+
+def _inside(spec: Spec, tools: Tools) -> tuple[list[str], dict[str, str]]:
+    """What lets a command run where the main process of a unit runs: in its files, as ``user`` (``uid:gid``), with its variables.
+
+    Raises OSError when there is no such process.
+    """
+    shown = tools.runner(["systemctl", "show", "--property=MainPID", "--value", "--", spec["in_unit"]], timeout=spec["timeout"])
+    # A unit without a process has 0, which no folder of /proc is called.
+    pid = shown.out.strip() or "0"
+    with open(f"/proc/{pid}/environ", encoding="utf-8", errors="surrogateescape") as file:
+        variables = dict(line.partition("=")[::2] for line in file.read().split("\0") if "=" in line)
+    uid, _colon, gid = spec["user"].partition(":")
+    return ["nsenter", "--target", pid, "--mount", "--root", "--wd", "--setgid", gid or uid, "--setuid", uid, "--"], variables
 
 
 def check_unit(spec: Spec, tools: Tools) -> Seen:

@@ -35,14 +35,31 @@ FAILURES = {
 
 # Labels that compose puts on each container. https://github.com/docker/compose/blob/main/pkg/api/labels.go
 _LABEL = "com.docker.compose."
-_PROJECT, _SERVICE, _FOLDER, _FILES, _HASH, _ONE_OFF = (
-    _LABEL + word for word in ("project", "service", "project.working_dir", "project.config_files", "config-hash", "oneoff")
+_PROJECT, _SERVICE, _FOLDER, _FILES, _ENVIRONMENT, _HASH, _ONE_OFF = (
+    _LABEL + word
+    for word in ("project", "service", "project.working_dir", "project.config_files", "project.environment_file", "config-hash", "oneoff")
 )
 # Seconds for one call; the engine answers in some milliseconds unless it is dying.
 _PATIENCE = 60.0
 # Bytes of a passwd or group file that are read; a larger one is no such file.
 _LARGEST = 1 << 20
+# As the engine gives it to an image that sets none.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IMAGE = ("Entrypoint", "Cmd", "Env", "User", "WorkingDir", "ExposedPorts", "Volumes", "StopSignal", "Healthcheck", "Labels")
+
+
+class Project(t.NamedTuple):
+    """What is asked of the CLI; empty where it decides itself."""
+
+    folder: str
+    name: str
+    files: tuple[str, ...]
+    environment: tuple[str, ...]
+
+    def words(self) -> list[str]:
+        pairs = [("--project-directory", self.folder), ("--project-name", self.name), *(("-f", file) for file in self.files)]
+        pairs += [("--env-file", file) for file in self.environment]
+        return ["docker", "compose", *(word for pair in pairs if pair[1] for word in pair)]
 
 
 class Compose:
@@ -58,13 +75,14 @@ class Compose:
         (two folders have projects of one name), ``compose_invalid`` (the CLI refuses the files) and ``engine_unreachable``.
         """
         containers = self._containers(folder, name)
-        folder, files = _where(folder, name, files, containers)
-        config = self._config(folder, files, name)
+        project = _where(folder, name, files, containers)
+        config = self._config(project)
         own = [item for item in containers if item["labels"].get(_PROJECT) == config.get("name")]
         services = {service: self._service(service, spec or {}, own) for service, spec in (config.get("services") or {}).items()}
-        findings = [*_absent(services, own), *self._changed(folder, files, config, own), *_missing_binds(config)]
+        findings = [*_absent(services, own), *self._changed(project, own), *_missing_binds(config)]
         shown = t.cast(Json, redact({"config": config, "services": services}))
-        return {"name": str(config.get("name")), "folder": folder, "files": list(files), **shown, "findings": [finding.as_dict() for finding in findings]}
+        where = {"name": str(config.get("name")), "folder": project.folder, "files": list(project.files)}
+        return {**where, **shown, "findings": [finding.as_dict() for finding in findings]}
 
     def _containers(self, folder: str, name: str) -> list[Json]:
         """Containers of the project, one-off runs left out."""
@@ -74,12 +92,12 @@ class Compose:
         read = [_container(item) for item in found]
         return [item for item in read if item["labels"].get(_ONE_OFF, "False") == "False"]
 
-    def _config(self, folder: str, files: t.Sequence[str], name: str) -> Json:
-        words = [*_compose(folder, files, name), "config", "--format", "json"]
+    def _config(self, project: Project) -> Json:
+        words = [*project.words(), "config", "--format", "json"]
         done = self._runner(words, timeout=_PATIENCE)
         if done.rc != 0:
             said = " ".join(line for line in done.err.splitlines() if "level=warning" not in line)
-            raise FleetError("compose_invalid", f"The compose files in {folder} are refused: {said or 'no reason was given'}.",
+            raise FleetError("compose_invalid", f"The compose files in {project.folder} are refused: {said or 'no reason was given'}.",
                              remedy=f"Run `{shlex.join(words[:-2])}` on the host and correct what it names.")  # fmt: skip
         return t.cast(Json, json.loads(done.out))
 
@@ -89,7 +107,8 @@ class Compose:
         image = self._image(wanted) if wanted else None
         if image is not None and own:
             image["users"], image["groups"] = self._accounts(own[0]["id"])
-        shown = [{key: value for key, value in item.items() if key != "labels"} for item in own]
+            image["programs"] = _programs(spec, image["config"], own[0]["pid"])
+        shown = [{key: value for key, value in item.items() if key not in ("labels", "pid")} for item in own]
         return {"containers": shown, "image": image}
 
     def _image(self, name: str) -> t.Optional[Json]:
@@ -118,9 +137,9 @@ class Compose:
         except (tarfile.TarError, EOFError):
             return None
 
-    def _changed(self, folder: str, files: t.Sequence[str], config: Json, containers: t.Sequence[Json]) -> list[Finding]:
+    def _changed(self, project: Project, containers: t.Sequence[Json]) -> list[Finding]:
         """Services whose files say something else than what they were started with."""
-        lines = self._run([*_compose(folder, files, str(config.get("name"))), "config", "--hash", "*"]).splitlines()
+        lines = self._run([*project.words(), "config", "--hash", "*"]).splitlines()
         hashes = dict(line.split(None, 1) for line in lines if " " in line)
         stale = sorted({
             item["labels"][_SERVICE]
@@ -129,7 +148,7 @@ class Compose:
         })
         return [
             Finding("compose_changed", "warn", name, f"{name} runs with other settings than its files have now.",
-                    f"Run `docker compose --project-directory {folder} up -d {name}` there, or take the change back, so that what is read is what runs.",
+                    f"Run `{shlex.join([*project.words(), 'up', '-d', name])}` there, or take the change back, so that what is read is what runs.",
                     f"services.{name}")
             for name in stale
         ]  # fmt: skip
@@ -142,8 +161,26 @@ class Compose:
         return done.out
 
 
-def _compose(folder: str, files: t.Sequence[str], name: str) -> list[str]:
-    return ["docker", "compose", "--project-directory", folder, *(["--project-name", name] if name else []), *(word for file in files for word in ("-f", file))]
+def _programs(spec: Json, image: Json, pid: int) -> t.Optional[dict[str, str]]:
+    """Where in the tree of a running container the first words of its commands lie, by its PATH; None when it does not run.
+
+    Only the names are looked for, by the kernel's own view of the container's root: nothing of it is opened.
+    """
+    if pid <= 0:
+        return None
+    checks = [(spec.get("healthcheck") or {}).get("test"), (image.get("Healthcheck") or {}).get("Test")]
+    # The first word of a check says how the rest is run.
+    given = [spec.get("entrypoint"), spec.get("command"), image.get("Entrypoint"), image.get("Cmd"), *(list(test)[1:] for test in checks if test)]
+    words = {str(argv[0]) for argv in given if isinstance(argv, list) and argv and "/" not in str(argv[0])}
+    lines = dict(str(line).partition("=")[::2] for line in image.get("Env") or [])
+    path = str((spec.get("environment") or {}).get("PATH") or lines.get("PATH") or _PATH)
+    found = {}
+    for word in sorted(words):
+        places = (f"{folder.rstrip('/')}/{word}" for folder in path.split(":") if folder.startswith("/"))
+        place = next((place for place in places if os.path.lexists(f"/proc/{pid}/root{place}")), None)
+        if place is not None:
+            found[word] = place
+    return found
 
 
 def _container(given: Json) -> Json:
@@ -151,6 +188,7 @@ def _container(given: Json) -> Json:
     networks = (given.get("NetworkSettings") or {}).get("Networks") or {}
     return {
         "id": given["Id"],
+        "pid": int(state.get("Pid") or 0),
         "name": str(given.get("Name") or "").lstrip("/"),
         "image_id": given.get("Image"),
         "state": state.get("Status"),
@@ -162,8 +200,8 @@ def _container(given: Json) -> Json:
     }
 
 
-def _where(folder: str, name: str, files: t.Sequence[str], containers: t.Sequence[Json]) -> tuple[str, list[str]]:
-    """The folder and the files that the running project was started from; those that are given win."""
+def _where(folder: str, name: str, files: t.Sequence[str], containers: t.Sequence[Json]) -> Project:
+    """The project as its containers were started: with ``-p``, ``-f`` and ``--env-file`` of then. What is given wins."""
     folders = sorted({item["labels"].get(_FOLDER, "") for item in containers} - {""})
     names = sorted({item["labels"].get(_PROJECT, "") for item in containers} - {""})
     if not folder and not folders:
@@ -175,8 +213,11 @@ def _where(folder: str, name: str, files: t.Sequence[str], containers: t.Sequenc
     if folder and not name and len(names) > 1:
         raise FleetError("compose_ambiguous", f"Several projects run from {folder}: {', '.join(names)}.", remedy="Name the project that is meant.",
                          details={"projects": names})  # fmt: skip
-    started = next((item["labels"][_FILES] for item in containers if item["labels"].get(_FILES)), "")
-    return folder or folders[0], list(files) or [path for path in started.split(",") if path]
+    started, environment = (
+        [path for path in next((item["labels"][label] for item in containers if item["labels"].get(label)), "").split(",") if path]
+        for label in (_FILES, _ENVIRONMENT)
+    )
+    return Project(folder or folders[0], name or next(iter(names), ""), tuple(files) or tuple(started), tuple(environment))
 
 
 def _absent(services: t.Mapping[str, Json], containers: t.Sequence[Json]) -> list[Finding]:

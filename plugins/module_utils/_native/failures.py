@@ -9,6 +9,21 @@ from __future__ import annotations
 from .._core.failures import NOTHING_WRITTEN, STEP, Advice
 
 ADVICE = {
+    "account_failed": Advice(
+        "The user or group of a service has a number that the host has no name for, and systemd starts nothing for such a number; adding it failed.",
+        "Mend what the message says, or add a user with that number yourself, then run the same command again.",
+        STEP,
+    ),
+    "artifact_failed": Advice(
+        "Docker Engine or tar ended with an error while the archive was made; most often there is no room for three times the image.",
+        "Mend what the message says, then run the same command again.",
+        "The archive that was there stays; nothing is left of the new one.",
+    ),
+    "artifact_invalid": Advice(
+        "The archive was changed or cut on its way, or the digest is that of another one.",
+        "Copy it again from where it was made, and compare with `sha256sum`. If it stays, whoever made or carried it changed it: do not use it.",
+        "What runs goes on in its own files; nothing of the archive is used.",
+    ),
     "capability_conflict": Advice(
         "The modules of the stack do not fit together: two provide the same, one needs what none has, or one is privileged and not approved.",
         "Change the set of modules, or approve the one that is named (`native_stack_approved`).",
@@ -48,6 +63,11 @@ ADVICE = {
         "systemd did not answer a question about a unit, so nobody knows whether it runs.",
         "`systemctl status` on the host says what is wrong with systemd itself; then run again.",
         STEP,
+    ),
+    "ports_open": Advice(
+        "In a container a service listens in a network of its own, and only what is published is reached from outside. A unit listens on the host.",
+        "Let the program listen on 127.0.0.1 if only neighbours use it, or close the port with the host's firewall; then name it in `accept_open_ports`.",
+        NOTHING_WRITTEN,
     ),
     "stays_behind": Advice(
         "The service needs something that only an engine gives (another container's network, a volume driver), or it would be given the host: devices, the "

@@ -52,7 +52,8 @@ def _health_gate(unit: Unit, health: Health, wait_timeout: float) -> dict[str, t
         return {**gate, "url": f"http://{_bracketed(health.host)}:{health.port}{health.path}", "status": health.status}
     if health.type == "tcp":
         return {**gate, "host": health.host, "port": health.port}
-    return {**gate, "type": "command", "argv": list(health.command), "read_only": True}
+    inside = {"in_unit": unit.name, "user": unit.user} if unit.user else {}
+    return {**gate, "type": "command", "argv": list(health.command), "read_only": True, **inside}
 
 
 def _bracketed(host: str) -> str:

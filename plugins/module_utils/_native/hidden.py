@@ -46,6 +46,9 @@ _BINDABLE = (_HOMES, _TEMPORARY)
 
 def hidden_paths(manifest: Manifest, service: Service) -> list[tuple[str, str]]:
     """What of a service the sandbox of its module hides, as (key, sentence)."""
+    if manifest.image:
+        # It has its own tree, in which nothing of the host can be hidden from it.
+        return []
     found = []
     for key in ("start_command", "stop_command", "reload_command"):
         for n, word in enumerate(getattr(service, key)):
@@ -62,6 +65,8 @@ def hidden_paths(manifest: Manifest, service: Service) -> list[tuple[str, str]]:
 
 def hidden_files(manifest: Manifest, service: Service, paths: t.Iterable[str]) -> list[str]:
     """Sentences about those of ``paths`` that a service shall read and cannot see."""
+    if manifest.image:
+        return []
     return [sentence for path in paths for _key, sentence in _named(manifest, service, "", path, made=False)]
 
 

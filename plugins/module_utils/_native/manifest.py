@@ -11,6 +11,7 @@ import json
 import re
 import typing as t
 
+from . import container
 from .findings import Findings, kind_of, refuse
 from .hidden import hidden_paths
 from .model import (
@@ -38,7 +39,7 @@ _REFERENCE = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?\Z")
 
 _MANIFEST_KEYS = (
     "schema_version", "name", "id", "version", "provides", "requires", "conflicts", "services", "mask", "protected", "security",
-    "reversible", "reboot_required",
+    "reversible", "reboot_required", "image", "hosts", "published",
 )  # fmt: skip
 _SERVICE_KEYS = (
     "name", "start_command", "stop_command", "reload_command", "stop_signal", "stop_timeout", "limits", "restart_policy", "user",
@@ -86,8 +87,9 @@ def _manifest(findings: Findings, path: str, document: t.Any, stack: str) -> Man
     prefix = f"{stack}-"
     identity = findings.text(f"{path}.id", given.get("id"), name[len(prefix) :] if name.startswith(prefix) else name, _LABEL, label)
     version = findings.text(f"{path}.version", given.get("version"), "", _VERSION, "must be a version such as 1.2.3")
+    image = container.image_id(findings, f"{path}.image", given.get("image"))
     services = tuple(
-        _service(findings, f"{path}.services[{n}]", item, identity)
+        _service(findings, f"{path}.services[{n}]", item, identity, bool(image))
         for n, item in enumerate(findings.items_of(f"{path}.services", given.get("services")))
     )
     names = [service.name for service in services]
@@ -107,6 +109,9 @@ def _manifest(findings: Findings, path: str, document: t.Any, stack: str) -> Man
         security=_security(findings, f"{path}.security", given.get("security")),
         reversible=findings.boolean(f"{path}.reversible", given.get("reversible"), True),
         reboot_required=findings.boolean(f"{path}.reboot_required", given.get("reboot_required"), False),
+        image=image,
+        hosts=container.hosts(findings, f"{path}.hosts", given.get("hosts")),
+        published=_ports(findings, f"{path}.published", given.get("published")),
     )
     for n, service in enumerate(services):
         for key, sentence in hidden_paths(manifest, service):
@@ -114,8 +119,9 @@ def _manifest(findings: Findings, path: str, document: t.Any, stack: str) -> Man
     return manifest
 
 
-def _service(findings: Findings, path: str, document: t.Any, module: str) -> Service:
-    given = findings.mapping(path, document, _SERVICE_KEYS)
+def _service(findings: Findings, path: str, document: t.Any, module: str, contained: bool) -> Service:
+    """``contained``: its module has an image, so it has the keys of `container` too."""
+    given = findings.mapping(path, document, (*_SERVICE_KEYS, *container.KEYS) if contained else _SERVICE_KEYS)
     if given and given.get("name") is None:
         findings.add(f"{path}.name", "is required.")
     depends_on = findings.texts(f"{path}.depends_on", given.get("depends_on"), _REFERENCE, "must be service or module/service")
@@ -128,7 +134,7 @@ def _service(findings: Findings, path: str, document: t.Any, module: str) -> Ser
         stop_timeout=findings.number(f"{path}.stop_timeout", given.get("stop_timeout"), STOP_TIMEOUT, 1, LONGEST_STOP),
         limits=limits(findings, f"{path}.limits", given.get("limits"), DEFAULT_LIMITS),
         restart_policy=findings.choice(f"{path}.restart_policy", given.get("restart_policy"), RESTART_POLICIES, "on_failure"),
-        user=findings.text(f"{path}.user", given.get("user"), "", _USER, "must be the name of a system user"),
+        user=_owner(findings, f"{path}.user", given.get("user"), contained),
         working_directory=findings.path(f"{path}.working_directory", given.get("working_directory")),
         environment=_environment(findings, f"{path}.environment", given.get("environment")),
         secrets=findings.texts(f"{path}.secrets", given.get("secrets"), _CREDENTIAL, "must be the name of a credential"),
@@ -140,7 +146,12 @@ def _service(findings: Findings, path: str, document: t.Any, module: str) -> Ser
         binds=_binds(findings, f"{path}.binds", given.get("binds")),
         depends_on=tuple(item if "/" in item else f"{module}/{item}" for item in depends_on),
         health=_health(findings, f"{path}.health", given.get("health")),
+        inside=container.inside(findings, path, given) if contained else None,
     )
+
+
+def _owner(findings: Findings, path: str, value: t.Any, contained: bool) -> str:
+    return container.user(findings, path, value) if contained else findings.text(path, value, "", _USER, "must be the name of a system user")
 
 
 def _health(findings: Findings, path: str, document: t.Any) -> t.Optional[Health]:

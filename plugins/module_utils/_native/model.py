@@ -18,6 +18,12 @@ FAILURES: dict[str, str] = {
     "no_space": "The file system of a file of the stack is full; the file that was there is as it was.",
     "unit_failed": "A unit did not reach its condition; its state and last log lines are in the details.",
     "unsafe_path": "Others could write in the folder of the units, which root runs; no unit was written there.",
+    "artifact_invalid": "The file of an artifact is not what its digest says, or cannot be unpacked; nothing of it is used.",
+    "artifact_failed": "The archive of an image could not be made; the words of the program that failed are in the message.",
+    "ports_open": "A service would listen where others reach it, on a port that its compose file did not publish.",
+    "account_failed": "A user or group that a service of an image runs as could not be added to the host.",
+    "image_missing": "The image is not on this host.",
+    "file_missing": "A file that a unit reads at its start is not there.",
     "status_unreadable": "systemd did not answer a question about a unit; an unreadable answer is never taken for 'not running'.",
 }
 
@@ -25,6 +31,8 @@ FAILURES: dict[str, str] = {
 MARK = "X-Bowline-Stack="
 STATES = ("active", "present", "inactive", "masked")
 PROFILES = ("default", "strict", "trusted")
+# Where artifacts are unpacked, by digest; the folders of stacks lie beside them.
+BASE = "/var/lib/bowline"
 RESTART_POLICIES = ("never", "on_failure", "always")
 HEALTH_TYPES = ("http", "tcp", "exec", "notify")
 # Names as compose and setrlimit(2) have them; systemd's LimitX of systemd.exec(5) is the same in capitals.
@@ -66,6 +74,25 @@ DEFAULT_LIMITS = (Limit("nofile", 1048576, 1048576),)
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What a service that runs in the files of an image has beside the others; see `container`.
+
+    ``groups`` are numbers, ``shared_memory`` bytes (0: as much as the kernel gives), ``resources`` those of `container.RESOURCES`.
+    ``secret_environment`` names variables whose values stand in a file of the host.
+    """
+
+    groups: tuple[int, ...] = ()
+    network: str = "host"
+    one_shot: bool = False
+    tmpfs: tuple[str, ...] = ()
+    shared_memory: int = 0
+    read_only: bool = False
+    no_new_privileges: bool = False
+    resources: tuple[tuple[str, t.Any], ...] = ()
+    secret_environment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Service:
     """One process of a module. ``user`` is empty for root, ``depends_on`` holds full names (``module/service``).
 
@@ -90,6 +117,7 @@ class Service:
     binds: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     health: t.Optional[Health] = None
+    inside: t.Optional[Inside] = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +131,11 @@ class Security:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One module. ``provides`` maps a capability to its version; ``requires`` and ``conflicts`` map it to a range ("" is any)."""
+    """One module. ``provides`` maps a capability to its version; ``requires`` and ``conflicts`` map it to a range ("" is any).
+
+    ``image`` is the id of the container image whose files its services run in; empty for programs of the host. ``hosts`` are names that its
+    services look up, with their addresses; ``published`` are the ports of its services that others may reach.
+    """
 
     name: str
     id: str
@@ -118,11 +150,14 @@ class Manifest:
     security: Security = Security()
     reversible: bool = True
     reboot_required: bool = False
+    image: str = ""
+    hosts: tuple[tuple[str, str], ...] = ()
+    published: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One rendered unit. ``order`` counts from 0 in start order over the whole stack."""
+    """One rendered unit. ``order`` counts from 0 in start order over the whole stack; ``user`` is set for one that runs in files of its own."""
 
     name: str
     text: str
@@ -132,6 +167,7 @@ class Unit:
     reloads: bool = False
     inputs: tuple[str, ...] = ()
     health: t.Optional[Health] = None
+    user: str = ""
 
     @property
     def full_name(self) -> str:

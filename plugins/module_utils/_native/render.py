@@ -2,26 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Unit files as text. Pure: the same stack always gives the same bytes.
-
-Escaping follows systemd.service(5) "Command lines" and systemd.exec(5) "Environment=": ``%`` starts a specifier everywhere, ``$`` a
-variable in command lines only, backslash and quotes are C-style inside double quotes.
-"""
+"""Unit files as text. Pure: the same stack always gives the same bytes; how values become words of a unit file is in `words`."""
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from .findings import refuse
 from .hidden import hidden_files
 from .manifest import parse_manifests
 from .model import MARK, Limit, Manifest, Service, Unit
+from .render_image import environment_of, hosts_of, mount_name, mount_text, root_of, tree_lines
 from .stack import check_relations, start_order
+from .words import command, quoted, specifiers
 
 UNIT_DIRECTORY = "/usr/local/lib/systemd/system"
-
-_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@+-]+\Z")
 
 # Proven on systemd 252 under postgres, nginx (root master, www-data workers) and python3. MemoryDenyWriteExecute breaks PostgreSQL's JIT
 # and PrivateUsers breaks ambient capabilities, so no profile has them.
@@ -73,35 +68,53 @@ def render_stack(
     reload: t.Collection[str] = (),
     inputs: t.Optional[t.Mapping[str, t.Sequence[str]]] = None,
     approved: t.Collection[str] = (),
+    artifacts: t.Optional[t.Mapping[str, str]] = None,
 ) -> tuple[Unit, ...]:
     """The units of a stack in start order; empty for modules without services.
 
     ``credentials`` gives the file of a credential where it does not stand in ``credentials_directory`` under its own name. ``reload`` names
     services (``service`` or ``module/service``) that read their configuration again on SIGHUP; ``inputs`` the files whose change a service
-    must see; one that the sandbox hides from its service is refused. Raises FleetError ``manifest_invalid``, ``capability_conflict`` or ``unit_cycle``.
+    must see; one that the sandbox hides from its service is refused. ``artifacts`` has the digest of the files of each module with an image, by its id;
+    without one its units are rendered for nobody's files (to be looked at). Raises FleetError ``manifest_invalid``, ``capability_conflict`` or ``unit_cycle``.
     """
     manifests = parse_manifests(documents, stack)
     check_relations(manifests, approved)
     _refuse_hidden_inputs(manifests, inputs or {})
     directory = credentials_directory or f"/etc/bowline/{stack}/credentials"
-    units = []
-    for order, (manifest, service, before) in enumerate(start_order(manifests)):
+    units: list[Unit] = []
+    for manifest, service, before in start_order(manifests):
         names = (service.name, f"{manifest.id}/{service.name}")
         reloads = bool(service.reload_command) or any(name in reload for name in names)
         sources = {name: (credentials or {}).get(name, f"{directory}/{name}") for name in service.secrets}
+        if manifest.image:
+            units.append(_files(stack, manifest, service, (artifacts or {}).get(manifest.id, manifest.image), len(units)))
         units.append(
             Unit(
                 name=unit_name(stack, manifest.id, service.name),
                 text=_text(stack, manifest, service, before, sources, reloads),
                 module=manifest.id,
                 service=service.name,
-                order=order,
+                order=len(units),
                 reloads=reloads,
-                inputs=(*sources.values(), *(path for name in names for path in (inputs or {}).get(name, ()))),
+                inputs=(*sources.values(), *_own_inputs(stack, manifest, service), *(path for name in names for path in (inputs or {}).get(name, ()))),
                 health=service.health,
+                user=service.user if service.inside else "",
             )
         )
     return tuple(units)
+
+
+def _files(stack: str, manifest: Manifest, service: Service, digest: str, order: int) -> Unit:
+    """The mount unit of the tree that a service runs in."""
+    name = mount_name(root_of(stack, manifest, service))
+    return Unit(name, mount_text(stack, manifest, service, digest), manifest.id, f"{service.name}.files", order)
+
+
+def _own_inputs(stack: str, manifest: Manifest, service: Service) -> tuple[str, ...]:
+    """Files that a service in an image sees as they were when it started: a bind stays with the file that it found."""
+    if service.inside is None:
+        return ()
+    return (hosts_of(stack), *([environment_of(stack, manifest, service)] if service.inside.secret_environment else []))
 
 
 def _refuse_hidden_inputs(manifests: t.Sequence[Manifest], inputs: t.Mapping[str, t.Sequence[str]]) -> None:
@@ -149,10 +162,10 @@ def _text(
 def _service_lines(stack: str, manifest: Manifest, service: Service, credentials: t.Mapping[str, str], reloads: bool) -> list[str]:
     notify = service.health is not None and service.health.type == "notify"
     lines = [
-        f"Type={'notify' if notify else 'exec'}",
-        f"ExecStart={_command(service.start_command)}",
-        *([f"ExecStop={_command(service.stop_command, main=True)}"] if service.stop_command else []),
-        *([f"ExecReload={_command(service.reload_command or _HANGUP, main=True)}"] if reloads else []),
+        *_kind(service, notify),
+        f"ExecStart={command(service.start_command)}",
+        *([f"ExecStop={command(service.stop_command, main=True)}"] if service.stop_command else []),
+        *([f"ExecReload={command(service.reload_command or _HANGUP, main=True)}"] if reloads else []),
         f"Restart={_RESTART[service.restart_policy]}",
         "RestartSec=1",
         f"KillSignal={service.stop_signal}",
@@ -162,15 +175,21 @@ def _service_lines(stack: str, manifest: Manifest, service: Service, credentials
         *(f"Limit{limit.name.upper()}={_limit(limit)}" for limit in service.limits),
         f"SyslogIdentifier={stack}-{manifest.id}-{service.name}",
     ]
-    if service.user:
+    if service.user and service.inside is None:
         lines.append(f"User={service.user}")
     if service.working_directory:
-        lines.append(f"WorkingDirectory={_specifiers(service.working_directory)}")
-    lines += [f"Environment={_quoted(f'{name}={value}')}" for name, value in service.environment]
-    lines += [f"LoadCredential={name}:{_specifiers(path)}" for name, path in sorted(credentials.items())]
+        lines.append(f"WorkingDirectory={specifiers(service.working_directory)}")
+    lines += [f"Environment={quoted(f'{name}={value}')}" for name, value in service.environment]
+    lines += [f"LoadCredential={name}:{specifiers(path)}" for name, path in sorted(credentials.items())]
     if service.state_directory:
         lines += [f"StateDirectory={' '.join(service.state_directory)}", "StateDirectoryMode=0750"]
-    return lines + _sandbox(manifest, service)
+    return lines + (_sandbox(manifest, service) if service.inside is None else tree_lines(stack, manifest, service, service.inside))
+
+
+def _kind(service: Service, notify: bool) -> list[str]:
+    if service.inside is not None and service.inside.one_shot:
+        return ["Type=oneshot", "RemainAfterExit=yes"]
+    return [f"Type={'notify' if notify else 'exec'}"]
 
 
 def _sandbox(manifest: Manifest, service: Service) -> list[str]:
@@ -186,35 +205,13 @@ def _sandbox(manifest: Manifest, service: Service) -> list[str]:
         lines.append(f"AppArmorProfile={security.apparmor}")
     for bind in service.binds:
         source, target, mode = ([*bind.split(":"), ""] if ":" in bind else [bind, bind, ""])[:3]
-        lines.append(f"{'BindReadOnlyPaths' if mode == 'ro' else 'BindPaths'}={_quoted(source + ':' + target)}")
+        lines.append(f"{'BindReadOnlyPaths' if mode == 'ro' else 'BindPaths'}={quoted(source + ':' + target)}")
         if mode != "ro":
             # A bind mount alone stays read-only under ProtectSystem=strict.
-            lines.append(f"ReadWritePaths={_quoted(target)}")
-    return lines + [f"InaccessiblePaths={_quoted('-' + path)}" for path in manifest.mask]
+            lines.append(f"ReadWritePaths={quoted(target)}")
+    return lines + [f"InaccessiblePaths={quoted('-' + path)}" for path in manifest.mask]
 
 
 def _limit(limit: Limit) -> str:
     soft, hard = ("infinity" if end is None else str(end) for end in (limit.soft, limit.hard))
     return soft if soft == hard else f"{soft}:{hard}"
-
-
-def _command(argv: t.Sequence[str], main: bool = False) -> str:
-    """``main``: systemd knows the main process when it runs the command, so $MAINPID as a word and ${MAINPID} in one stay what they are."""
-    return " ".join(word if main and word == "$MAINPID" else _quoted(_dollars(word, main)) for word in argv)
-
-
-def _dollars(word: str, main: bool) -> str:
-    kept = "${MAINPID}"
-    return kept.join(part.replace("$", "$$") for part in word.split(kept)) if main else word.replace("$", "$$")
-
-
-def _specifiers(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def _quoted(word: str) -> str:
-    """``word`` as one word of a unit file line, always read back as exactly these characters."""
-    if _PLAIN_WORD.match(word):
-        return word
-    escaped = _specifiers(word).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in char.encode()) for char in escaped) + '"'

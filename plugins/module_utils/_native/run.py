@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from .._core.result import result
 from .._core.wait import Deadline
+from . import stage
+from .artifact import Shelf
 from .model import Observed, Unit, UnitState
 from .plan import Act, plan, refuse_foreign, wanted_states
 from .render import render_stack
@@ -53,6 +55,7 @@ def desired(params: t.Mapping[str, t.Any]) -> Wanted:
         reload=params["reload"],
         inputs=params["inputs"],
         approved=params["approved"],
+        artifacts=stage.artifacts(params["modules"], params["stack"], params["accept_open_ports"]),
     )
     if params["state"] == "absent":
         return Wanted((), {}, purge=True)
@@ -71,8 +74,9 @@ def observe(client: Systemd, stack: str, units: t.Sequence[Unit], replaced: t.Se
     return Observed(texts, client.states(everything), client.modified(names, sorted({path for unit in units for path in unit.inputs})))
 
 
-def run(params: t.Mapping[str, t.Any], client: Systemd, check_mode: bool) -> dict[str, t.Any]:
+def run(params: t.Mapping[str, t.Any], client: Systemd, shelf: Shelf, check_mode: bool) -> dict[str, t.Any]:
     wanted = desired(params)
+    staged = stage.observe(params["modules"] if wanted.units else [], params["stack"], shelf)
     seen = observe(client, params["stack"], wanted.units, wanted.replaced)
     names = {unit.name for unit in wanted.units}
     others = sorted(set(seen.texts) - names)
@@ -82,13 +86,14 @@ def run(params: t.Mapping[str, t.Any], client: Systemd, check_mode: bool) -> dic
     )
     states: t.Mapping[str, UnitState] = seen.states
     if not check_mode:
+        stage.apply(staged, shelf)
         apply(client, acts, wanted.units)
         if wanted.units and params["wait"]:
             states = settle(client, wanted, params["wait_timeout"])
     after = {name: text for name, text in seen.texts.items() if not (wanted.purge and name in others)}
     after.update({unit.name: unit.text for unit in wanted.units})
     return result(
-        [act.step() for act in acts],
+        [*staged.steps(), *(act.step() for act in acts)],
         before=_diffable(seen.texts, {name: _condition(seen.state(name)) for name in seen.texts}),
         after=_diffable(after, {name: _predicted(name, seen, acts) for name in after}),
         evidence={

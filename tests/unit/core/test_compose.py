@@ -75,7 +75,16 @@ def test_a_project_is_read_whole():
     web = found["services"]["web"]
     assert [item["id"] for item in web["containers"]] == ["id-web-False"]
     assert web["image"] == {"id": "sha256:web", "architecture": "amd64", "os": "linux", "size": None, "config": {"Cmd": ["x"]},
-                            "users": {"root": [0, 0, "/root"], "app": [1000, 1001, "/app"]}, "groups": {"app": 1001}}  # fmt: skip
+                            "users": {"root": [0, 0, "/root"], "app": [1000, 1001, "/app"]}, "groups": {"app": 1001}, "programs": None}  # fmt: skip
+
+
+def test_the_project_is_asked_for_as_it_was_started():
+    given = container("web")
+    given["Config"]["Labels"]["com.docker.compose.project.environment_file"] = "/srv/shop/prod.env"
+    engine = Engine([given])
+    Compose(engine).read("/srv/shop")
+    asked = next(argv for argv in engine.called if "--format" in argv and "config" in argv)
+    assert asked[2:10] == ["--project-directory", "/srv/shop", "--project-name", "shop", "-f", "/srv/shop/compose.yml", "--env-file", "/srv/shop/prod.env"]
 
 
 def test_it_is_found_by_its_name():

@@ -32,6 +32,7 @@ def params(*manifests: t.Mapping[str, t.Any], **keys: t.Any) -> dict[str, t.Any]
         "changing": [],
         "reload": [],
         "approved": [],
+        "accept_open_ports": [],
         "purge": False,
         "replaces": [],
         "wait": True,

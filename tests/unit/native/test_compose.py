@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._native.compose import keys
 from ansible_collections.bowline.fleet.plugins.module_utils._native.compose.model import Image
@@ -19,6 +21,7 @@ IMAGE = Image(
     "linux",
     {"root": (0, 0, "/root"), "app": (1000, 1001, "/home/app"), "other": (7, 7, "/")},
     {"root": 0, "app": 1001, "audio": 29},
+    {"serve": "/opt/bin/serve", "other": "/bin/other", "work": "/bin/work", "true": "/bin/true", "sh": "/bin/sh"},
 )  # fmt: skip
 PROJECT = {
     "name": "shop",
@@ -106,8 +109,17 @@ def test_an_image_and_a_service_become_one_command():
     assert "neither the image nor the service says what to run" in refusal({"entrypoint": []})
 
 
+def test_programs_are_named_by_where_they_lie_in_the_image():
+    assert body({"entrypoint": ["other", "x"]})["start_command"] == ["/bin/other", "x"]
+    assert body({"healthcheck": {"test": ["CMD", "true", "x"]}})["health"]["command"] == ["/bin/true", "x"]
+    assert "begins with gone, which is nowhere in the PATH of the image" in refusal({"entrypoint": ["gone"]})
+    unseen = convert({"services": {"web": {"entrypoint": ["other"]}}}, {"web": replace(IMAGE, programs=None)}, "shop").services[0]
+    assert "the service does not run" in unseen.refused[0].message
+    assert "Start web on the old host" in unseen.refused[0].remedy
+
+
 def test_dollars_are_what_the_program_gets():
-    assert body({"command": ["sh", "-c", "echo $$HOME $${X} $$$$"]})["start_command"][-1] == "echo $HOME ${X} $$"
+    assert body({"command": ["/bin/sh", "-c", "echo $$HOME $${X} $$$$"]})["start_command"][-1] == "echo $HOME ${X} $$"
 
 
 def test_users_are_numbers_of_the_image():
@@ -184,7 +196,7 @@ def test_mounts_that_no_unit_can_have(mount, why):
 
 
 def test_volumes_and_files_are_carried_to_folders_of_the_stack():
-    image = Image(IMAGE.id, {**IMAGE.config, "Volumes": {"/cache": {}, "/data": {}}}, "amd64", "linux", IMAGE.users, IMAGE.groups)
+    image = replace(IMAGE, config={**IMAGE.config, "Volumes": {"/cache": {}, "/data": {}}})
     mounts = [
         {"type": "volume", "source": "data", "target": "/data/"}, {"type": "bind", "source": "/srv/app/etc", "target": "/etc/app", "read_only": True},
         {"type": "bind", "source": "/etc/localtime", "target": "/etc/localtime"}, {"type": "tmpfs", "target": "/scratch", "tmpfs": {"size": "64m"}},

@@ -26,7 +26,7 @@ def stack(**keys):
 def host():
     """A host on which the stack runs."""
     host = FakeHost()
-    run(stack(), host, check_mode=False)
+    run(stack(), host, None, check_mode=False)
     host.acts.clear()
     return host
 
@@ -38,12 +38,12 @@ def actions(outcome):
 def twice(host, asked):
     """The outcome of a real run, after a check run that said the same and wrote nothing, and before one that has nothing left to do."""
     before = dict(host.files), dict(host.units)
-    foreseen = run(asked, host, check_mode=True)
+    foreseen = run(asked, host, None, check_mode=True)
     assert (host.acts, (host.files, host.units)) == ([], before)
-    done = run(asked, host, check_mode=False)
+    done = run(asked, host, None, check_mode=False)
     assert (foreseen["plan"], foreseen["diff"], foreseen["changed"]) == (done["plan"], done["diff"], done["changed"])
     host.acts.clear()
-    again = run({**asked, "changing": []}, host, check_mode=False)
+    again = run({**asked, "changing": []}, host, None, check_mode=False)
     assert (again["changed"], again["plan"], host.acts) == (False, [], [])
     assert again["diff"]["before"] == again["diff"]["after"]
     return done
@@ -75,10 +75,10 @@ def test_a_run_that_died_between_writing_and_restarting_is_finished(host):
 
 def test_a_younger_input_restarts_or_reloads(host):
     host.times["/etc/web.conf"] = host.tick()
-    assert actions(run(stack(inputs={"web": ["/etc/web.conf"]}), host, check_mode=True)) == [f"restart {WEB}"]
+    assert actions(run(stack(inputs={"web": ["/etc/web.conf"]}), host, None, check_mode=True)) == [f"restart {WEB}"]
     reloading = FakeHost()
     asked = stack(inputs={"web": ["/etc/web.conf"]}, reload=["web"])
-    run(asked, reloading, check_mode=False)
+    run(asked, reloading, None, check_mode=False)
     reloading.acts.clear()
     reloading.times["/etc/web.conf"] = reloading.tick()
     assert actions(twice(reloading, asked)) == [f"reload {WEB}"]
@@ -86,7 +86,7 @@ def test_a_younger_input_restarts_or_reloads(host):
 
 def test_an_input_that_is_about_to_change_is_foreseen(host):
     asked = stack(inputs={"app/web": ["/etc/web.conf"]}, changing=["/etc/web.conf"])
-    assert actions(run(asked, host, check_mode=True)) == [f"restart {WEB}"]
+    assert actions(run(asked, host, None, check_mode=True)) == [f"restart {WEB}"]
 
 
 def test_a_stopped_unit_is_started_and_nothing_else_touched(host):
@@ -118,7 +118,7 @@ def test_from_active(host, condition, expected):
     ],
 )
 def test_from_masked(host, condition, expected):
-    run(stack(services={"web": "masked"}), host, check_mode=False)
+    run(stack(services={"web": "masked"}), host, None, check_mode=False)
     host.acts.clear()
     assert actions(twice(host, stack(services={"web": condition}))) == expected
 
@@ -130,14 +130,14 @@ def test_stops_go_in_reverse_order(host):
 
 def test_absent_finds_units_by_their_mark_and_leaves_others(host):
     host.files["hub-x-y.service"] = "[Unit]\nX-Bowline-Stack=hub-x\n"
-    done = run(params(state="absent"), host, check_mode=False)
+    done = run(params(state="absent"), host, None, check_mode=False)
     assert set(host.files) == {"hub-x-y.service"} and done["bookmark"] == {DB: "active", WEB: "active"}
-    assert run(params(state="absent"), host, check_mode=False)["changed"] is False
+    assert run(params(state="absent"), host, None, check_mode=False)["changed"] is False
 
 
 def test_units_of_modules_that_left_are_named_and_purged_on_request(host):
     fewer = params(manifest("db", service("postgres")))
-    assert (run(fewer, host, check_mode=False)["extra"], host.acts) == ([WEB], [])
+    assert (run(fewer, host, None, check_mode=False)["extra"], host.acts) == ([WEB], [])
     assert actions(twice(host, {**fewer, "purge": True})) == [f"stop {WEB}", f"disable {WEB}", f"remove {WEB}", "daemon_reload"]
 
 
@@ -154,7 +154,7 @@ def test_a_foreign_unit_of_the_same_name_is_never_overwritten():
     host = FakeHost()
     host.files[WEB] = "[Unit]\nDescription=mine\n"
     with pytest.raises(FleetError) as failure:
-        run(stack(), host, check_mode=True)
+        run(stack(), host, None, check_mode=True)
     assert (failure.value.code, host.acts) == ("not_owner", [])
 
 
@@ -162,7 +162,7 @@ def test_nothing_is_written_when_systemd_refuses_one_text():
     host = FakeHost()
     host.refused = {WEB}
     with pytest.raises(FleetError) as failure:
-        run(stack(), host, check_mode=False)
+        run(stack(), host, None, check_mode=False)
     assert (failure.value.code, host.acts) == ("unit_invalid", [])
 
 
@@ -170,17 +170,17 @@ def test_a_unit_that_breaks_fails_the_run_and_the_next_run_starts_it():
     host = FakeHost()
     host.broken = {WEB}
     with pytest.raises(FleetError) as failure:
-        run(stack(), host, check_mode=False)
+        run(stack(), host, None, check_mode=False)
     assert failure.value.code == "unit_failed"
     host.broken.clear()
     host.acts.clear()
-    assert actions(run(stack(), host, check_mode=False)) == [f"start {WEB}"]
+    assert actions(run(stack(), host, None, check_mode=False)) == [f"start {WEB}"]
 
 
 def test_a_unit_that_only_looks_started_fails_the_run(host):
     host._set(WEB, active="activating")
     with pytest.raises(FleetError, match="shall be active; after 0 s it is activating"):
-        run(stack(), host, check_mode=False)
+        run(stack(), host, None, check_mode=False)
 
 
 @pytest.mark.parametrize(
@@ -193,16 +193,16 @@ def test_a_unit_that_only_looks_started_fails_the_run(host):
 )
 def test_services_that_cannot_be_meant(services, part):
     with pytest.raises(FleetError) as failure:
-        run(stack(services=services), FakeHost(), check_mode=True)
+        run(stack(services=services), FakeHost(), None, check_mode=True)
     assert part in failure.value.message
 
 
 def test_a_service_name_of_two_modules_must_be_written_in_full():
     twins = params(manifest("a", service("s")), manifest("b", service("s")), services={"s": "masked"})
     with pytest.raises(FleetError, match="a/s or b/s"):
-        run(twins, FakeHost(), check_mode=True)
+        run(twins, FakeHost(), None, check_mode=True)
     twins["services"] = {"a/s": "masked"}
-    assert [unit["condition"] for unit in run(twins, FakeHost(), check_mode=True)["units"]] == ["masked", "active"]
+    assert [unit["condition"] for unit in run(twins, FakeHost(), None, check_mode=True)["units"]] == ["masked", "active"]
 
 
 def told(**properties):
@@ -263,4 +263,4 @@ def test_restarts_of_before_this_run_are_said_once_and_forgotten(host):
 ])
 def test_restarts_that_go_on_are_not_forgotten(host, change, services):
     host.units[DB] = UnitState(**{**vars(host.units[DB]), "restarts": 2, **change})
-    assert actions(run(stack(services=services), host, check_mode=True)) == []
+    assert actions(run(stack(services=services), host, None, check_mode=True)) == []

@@ -33,7 +33,7 @@ class Image:
     """What `docker image inspect` says of the image of a service, and the users that its own files name.
 
     ``config`` is its ``Config``; ``users`` and ``groups`` map a name to its numbers ``(uid, gid, home)`` and ``gid``, as the image's
-    /etc/passwd and /etc/group have them; None where nobody has read them.
+    /etc/passwd and /etc/group have them; ``programs`` maps the first word of a command to where it lies in the image. None where nobody has looked.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Image:
     os: str = "linux"
     users: t.Optional[t.Mapping[str, tuple[int, int, str]]] = None
     groups: t.Optional[t.Mapping[str, int]] = None
+    programs: t.Optional[t.Mapping[str, str]] = None
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ def ports(reading: Reading) -> tuple[tuple[Published, ...], tuple[Listening, ...
         elif not outside.isdigit():
             reading.refuse(f"ports[{n}].published", f"is {outside!r}; give the output of `docker compose config`, which names each port of a range")
         else:
+            if int(outside) != target:
+                reading.warn(f"ports[{n}]", f"is reached at {outside} and listens on {target}; a unit is reached where it listens",
+                             f"Let it listen on {outside}, or lead {outside} there with a proxy or the host's firewall.")  # fmt: skip
             published.append(Published(int(outside), target, protocol, str(port.get("host_ip") or "").replace("0.0.0.0", "")))
     for key, words in (("expose", reading.items("expose")), ("image", sorted(reading.image.config.get("ExposedPorts") or {}))):
         for word in words:

@@ -64,8 +64,9 @@ def _service(stack: str, name: str, project: Json, image: t.Optional[Image]) -> 
         "name": label(name),
         "version": f"0.0.0+{(_DIGITS.search(reading.image.id.partition(':')[2]) or [''])[0][:12] or 'unknown'}",
         "image": {"id": reading.image.id},
+        "published": sorted({item.to for item in published if item.protocol == "tcp"}),
+        "hosts": {**dict(hosts), **dict.fromkeys(names, _LOOPBACK)},
         "services": [{**body, **({"secret_environment": list(secrets)} if secrets else {})}],
-        "security": {"profile": "container"},
     }
     return Service(
         name=name,

@@ -56,10 +56,24 @@ def _command(reading: Reading) -> list[str]:
     if "/" in words[0] and not words[0].startswith("/"):
         # The engine looks from the working directory.
         words[0] = posixpath.normpath(posixpath.join(str(spec.get("working_dir") or config.get("WorkingDir") or "/"), words[0]))
+    words[0] = _program(reading, "command", words[0])
     if any(MASK in word or hide(word) != word for word in words):
         reading.warn("command", "has a secret in its words, which everybody on the host can read",
                      "Give it to the program by a file or a variable, if it takes one.")  # fmt: skip
     return words
+
+
+def _program(reading: Reading, key: str, word: str) -> str:
+    """The whole path of the first word of a command, by what was seen in the image."""
+    if "/" in word:
+        return word
+    known = reading.image.programs
+    if known is None:
+        reading.refuse(key, f"begins with {word}, and the service does not run, so nobody sees where that lies",
+                       f"Start {reading.name} on the old host and run this again, or name the program by its whole path.")  # fmt: skip
+    elif word not in known:
+        reading.refuse(key, f"begins with {word}, which is nowhere in the PATH of the image", "Name the program by its whole path.")
+    return (known or {}).get(word, word)
 
 
 def _user(reading: Reading) -> tuple[str, list[int], str]:
@@ -160,7 +174,7 @@ def _health(reading: Reading) -> t.Optional[dict[str, t.Any]]:
     defaults = {name: float(image[key]) / _NANOSECONDS for name, key in (("interval", "Interval"), ("timeout", "Timeout")) if image.get(key)}
     return {
         "type": "exec",
-        "command": ["/bin/sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else test[1:],
+        "command": ["/bin/sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else [_program(reading, "healthcheck.test", test[1]), *test[2:]],
         "interval": reading.seconds("healthcheck.interval", given.get("interval"), defaults.get("interval", 30.0)),
         "timeout": reading.seconds("healthcheck.timeout", given.get("timeout"), defaults.get("timeout", 30.0)),
     }
