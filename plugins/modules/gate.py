@@ -51,7 +51,8 @@ options:
       - "C(tcp): C(host), C(port) (both required)."
       - "C(free): C(host), C(port) (both required): nobody listens there, or C(unit) does, which is then active."
       - "C(tls): C(host) (required), C(port) (443), C(hostname) (of the certificate; default C(host)), C(ca_file), C(min_days) (14)."
-      - "C(command): C(argv) (required), C(rc) (0), C(stdout_contains), C(read_only) (false; true lets it run in check mode)."
+      - "C(command): C(argv) (required), C(rc) (0), C(stdout_contains), C(read_only) (false; true lets it run in check mode). With
+        C(in_unit) it runs in the files of that unit's main process, with its variables and as C(user) (C(0:0), in numbers)."
       - "C(unit): C(unit) (required), C(active) (true), C(enabled) (true), C(restarts) (0, most restarts by systemd); null expects nothing."
       - "C(disk): C(path), which need not exist yet, C(free_bytes) (both required)."
       - "C(postgres): C(host), C(dbname), C(user) (required), C(port) (5432), C(passfile), C(sslmode) (V(verify-full) unless C(host) is a

@@ -59,7 +59,7 @@ def activate(digest="{{ made.artifact.digest }}", state="active"):
     return {"bowline.fleet.native_module": {"stack": "shop", "modules": modules, "state": state, "purge": True, "accept_open_ports": [80]}, "register": "done"}
 
 
-HEALTHY = {"bowline.fleet.gate": {"wait_timeout": 20, "checks": "{{ [" + CHOSEN[3:-3] + "] | bowline.fleet.native_health_gates('shop') }}"}}
+HEALTHY = {"bowline.fleet.gate": {"checks": "{{ [" + CHOSEN[3:-3] + "] | bowline.fleet.native_health_gates('shop') }}"}}
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,8 @@ def test_a_second_run_changes_nothing(machine, moved, old):
 
 
 def test_check_mode_says_what_would_be_done_and_does_nothing(machine, moved, old):
-    other = {**json.loads(json.dumps(moved["native"]["services"][0]["manifest"])), "hosts": {"other": "192.0.2.9"}}
+    web = next(service for service in moved["native"]["services"] if service["name"] == "web")
+    other = {**web["manifest"], "hosts": {"other": "192.0.2.9"}}
     before = machine.shell("cat /etc/bowline/shop/hosts")
     step = activate()
     step["bowline.fleet.native_module"]["modules"][0]["manifest"] = other
@@ -184,7 +185,7 @@ def test_the_same_image_gives_the_same_bytes(old, tmp_path):
     (content / "usr/bin/ödd name").hardlink_to(content / "usr/bin/su")
     (content / "link").symlink_to("usr/bin/su")
     with tarfile.open(tmp_path / "in.tar", "w") as archive:
-        archive.add(content, "/", filter=lambda item: item.replace(uid=7, gid=8, uname="", gname=""))
+        archive.add(content, "/", filter=lambda item: item.replace(uid=7, gid=8, uname="", gname="", deep=False))
     image = run(["docker", "import", str(tmp_path / "in.tar")]).out.strip()
     try:
         builder, folder = Builder(run), tmp_path / "out"
