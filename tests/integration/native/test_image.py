@@ -29,6 +29,7 @@ machine = rig.machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab]
 
+PROJECT = f"bowline-shop-{os.getpid()}"
 CANARY = "hunter2-canary-of-the-shop"
 UNIT, FILES = "shop-web-web.service", "var-lib-bowline-shop-roots-web\\x2dweb.mount"
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
@@ -70,7 +71,7 @@ def old(tmp_path_factory):
     (folder / "key").write_text("key-of-the-shop")
     (folder / "out").mkdir(mode=0o700)
     (folder / ".env").write_text(f"SHOP_TOKEN={CANARY}\n")
-    compose = ["docker", "compose", "--project-name", f"bowline-shop-{os.getpid()}", "--project-directory", str(folder)]
+    compose = ["docker", "compose", "--project-name", PROJECT, "--project-directory", str(folder)]
     try:
         subprocess.run([*compose, "up", "--detach", "--build", "--wait", "--wait-timeout", "60"], check=True, capture_output=True, timeout=180)
         yield folder
@@ -88,7 +89,9 @@ def moved(machine, old):
 
 
 def containers():
-    return run(["docker", "ps", "--all", "--quiet", "--no-trunc"]).out.split()
+    """Those of the project, and one of ours that was left."""
+    labels = (f"com.docker.compose.project={PROJECT}", "bowline.artifact=building")
+    return [run(["docker", "ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.State}}", "--filter", f"label={label}"]).out.splitlines() for label in labels]
 
 
 def visit(machine, port=80):
@@ -108,6 +111,7 @@ def test_the_service_runs_in_its_own_files_as_its_own_user(machine, moved):
 
 def test_nothing_of_the_old_host_was_changed(moved):
     assert moved["containers"][0] == moved["containers"][1]
+    assert [len(each) for each in moved["containers"][0]] == [2, 0]
 
 
 def test_the_service_with_the_engines_socket_stays_behind(moved):
@@ -200,7 +204,7 @@ def test_the_same_image_gives_the_same_bytes(old, tmp_path):
         assert found["./link"].linkname == "usr/bin/su"
         assert {found["./usr/bin/su"].type, found["./usr/bin/ödd name"].type} == {tarfile.REGTYPE, tarfile.LNKTYPE}
         assert "./.dockerenv" not in found
-        assert run(["docker", "ps", "--all", "--quiet", "--filter", "label=bowline.artifact=building"]).out == ""
+        assert containers()[1] == []
     finally:
         run(["docker", "image", "rm", image])
 
