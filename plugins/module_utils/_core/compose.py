@@ -13,6 +13,7 @@ import io
 import json
 import os
 import shlex
+import stat
 import tarfile
 import typing as t
 
@@ -107,8 +108,8 @@ class Compose:
         image = self._image(wanted) if wanted else None
         if image is not None and own:
             image["users"], image["groups"] = self._accounts(own[0]["id"])
-            image["programs"] = _programs(spec, image["config"], own[0]["pid"])
-        shown = [{key: value for key, value in item.items() if key not in ("labels", "pid")} for item in own]
+            image["programs"] = _programs(spec, image["config"], own[0]["roots"])
+        shown = [{key: value for key, value in item.items() if key not in ("labels", "roots")} for item in own]
         return {"containers": shown, "image": image}
 
     def _image(self, name: str) -> t.Optional[Json]:
@@ -161,12 +162,12 @@ class Compose:
         return done.out
 
 
-def _programs(spec: Json, image: Json, pid: int) -> t.Optional[dict[str, str]]:
-    """Where in the tree of a running container the first words of its commands lie, by its PATH; None when it does not run.
+def _programs(spec: Json, image: Json, roots: t.Sequence[str]) -> t.Optional[dict[str, str]]:
+    """Where in the tree of a container the first words of its commands lie, by its PATH; None when its tree cannot be seen.
 
-    Only the names are looked for, by the kernel's own view of the container's root: nothing of it is opened.
+    Only the names are looked for: nothing of it is opened, and no link is followed.
     """
-    if pid <= 0:
+    if not roots:
         return None
     checks = [(spec.get("healthcheck") or {}).get("test"), (image.get("Healthcheck") or {}).get("Test")]
     # The first word of a check says how the rest is run.
@@ -177,10 +178,28 @@ def _programs(spec: Json, image: Json, pid: int) -> t.Optional[dict[str, str]]:
     found = {}
     for word in sorted(words):
         places = (f"{folder.rstrip('/')}/{word}" for folder in path.split(":") if folder.startswith("/"))
-        place = next((place for place in places if os.path.lexists(f"/proc/{pid}/root{place}")), None)
+        place = next((place for place in places if any(_there(root + place) for root in roots)), None)
         if place is not None:
             found[word] = place
     return found
+
+
+def _roots(given: Json) -> list[str]:
+    """The tree of a container as folders of this host: by the kernel while it runs, else the layers of overlay2, which a container that ended keeps."""
+    pid = int((given.get("State") or {}).get("Pid") or 0)
+    if pid > 0:
+        return [f"/proc/{pid}/root"]
+    driver = given.get("GraphDriver") or {}
+    layers = driver.get("Data") or {}
+    return [layers["UpperDir"], *str(layers.get("LowerDir") or "").split(":")] if driver.get("Name") == "overlay2" and layers.get("UpperDir") else []
+
+
+def _there(path: str) -> bool:
+    """Whether something has this name; a character device is how overlay2 says that it was deleted."""
+    try:
+        return not stat.S_ISCHR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _container(given: Json) -> Json:
@@ -188,7 +207,7 @@ def _container(given: Json) -> Json:
     networks = (given.get("NetworkSettings") or {}).get("Networks") or {}
     return {
         "id": given["Id"],
-        "pid": int(state.get("Pid") or 0),
+        "roots": _roots(given),
         "name": str(given.get("Name") or "").lstrip("/"),
         "image_id": given.get("Image"),
         "state": state.get("Status"),

@@ -31,7 +31,7 @@ _ENGINES = (".dockerenv", "dev/*", "proc/*", "sys/*", "etc/hosts", "etc/hostname
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 # Seconds; an image of some GB on a slow disk.
 _PATIENCE = 3600.0
-_LABEL = "bowline.artifact=building"
+_LABEL = "bowline.artifact"
 
 
 class Builder:
@@ -55,7 +55,7 @@ class Builder:
         with tempfile.TemporaryDirectory(prefix=".bowline-artifact-", dir=folder) as work:
             tree, whole, archive = (os.path.join(work, name) for name in ("tree", "whole.tar", "archive.tar"))
             os.mkdir(tree)
-            self._export(image, whole)
+            self._export(image, whole, f"{_LABEL}={hashlib.sha256(path.encode()).hexdigest()[:16]}")
             leave = [f"--exclude=./{name}" for name in _ENGINES] + [f"--exclude={name}" for name in _ENGINES]
             self._tar(["--extract", f"--file={whole}", f"--directory={tree}", "--numeric-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*", *leave])
             os.unlink(whole)
@@ -66,10 +66,10 @@ class Builder:
             os.replace(archive, path)
         return digest
 
-    def _export(self, image: str, whole: str) -> None:
-        """A container that never runs, from the id of the image, and gone afterwards; one that a killed run left is taken away first."""
-        self._must(["docker", "container", "prune", "--force", "--filter", f"label={_LABEL}"])
-        made = self._must(["docker", "create", "--label", _LABEL, "--entrypoint", "/", image]).out.strip()
+    def _export(self, image: str, whole: str, label: str) -> None:
+        """A container that never runs, from the id of the image, and gone afterwards; one that a killed run for the same archive left goes first."""
+        self._must(["docker", "container", "prune", "--force", "--filter", f"label={label}"])
+        made = self._must(["docker", "create", "--label", label, "--entrypoint", "/", image]).out.strip()
         try:
             self._must(["docker", "export", "--output", whole, made])
         finally:

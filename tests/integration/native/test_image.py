@@ -90,7 +90,7 @@ def moved(machine, old):
 
 def containers():
     """Those of the project, and one of ours that was left."""
-    labels = (f"com.docker.compose.project={PROJECT}", "bowline.artifact=building")
+    labels = (f"com.docker.compose.project={PROJECT}", "bowline.artifact")
     return [run(["docker", "ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.State}}", "--filter", f"label={label}"]).out.splitlines() for label in labels]
 
 

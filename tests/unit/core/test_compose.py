@@ -87,6 +87,17 @@ def test_the_project_is_asked_for_as_it_was_started():
     assert asked[2:10] == ["--project-directory", "/srv/shop", "--project-name", "shop", "-f", "/srv/shop/compose.yml", "--env-file", "/srv/shop/prod.env"]
 
 
+def test_programs_are_looked_for_in_the_layers_of_a_container_that_ended(tmp_path):
+    for layer, name in (("upper", "bin/other"), ("one", "usr/bin/x"), ("two", "bin/x")):
+        (tmp_path / layer / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / layer / name).write_text("")
+    ended = container("web", state="exited")
+    ended["GraphDriver"] = {"Name": "overlay2", "Data": {"UpperDir": f"{tmp_path}/upper", "LowerDir": f"{tmp_path}/one:{tmp_path}/two"}}
+    config = {"name": "shop", "services": {"web": {"entrypoint": ["other"], "healthcheck": {"test": ["CMD", "gone"]}}}}
+    # Cmd of the image is x; /usr/bin comes before /bin in its PATH.
+    assert read([ended], config=config)["services"]["web"]["image"]["programs"] == {"other": "/bin/other", "x": "/usr/bin/x"}
+
+
 def test_it_is_found_by_its_name():
     engine = Engine([container("web"), container("db")])
     assert Compose(engine).read(name="shop")["folder"] == "/srv/shop"

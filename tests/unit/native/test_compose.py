@@ -118,6 +118,15 @@ def test_programs_are_named_by_where_they_lie_in_the_image():
     assert "Start web on the old host" in unseen.refused[0].remedy
 
 
+def test_a_masked_value_is_never_taken_for_the_value():
+    assert "masked here" in refusal({"command": ["/x", "--password=********"]})
+    assert "masked here" in refusal({"command": ["/x", "--password=hunter2"]})
+    found = service({"healthcheck": {"test": ["CMD-SHELL", "ping --password=********"]}})
+    assert "health" not in found.manifest["services"][0]
+    assert "the check is not carried over" in found.warned[0].message
+    assert "masked because it looks like a secret" in refusal({"extra_hosts": ["a=********"]})
+
+
 def test_dollars_are_what_the_program_gets():
     assert body({"command": ["/bin/sh", "-c", "echo $$HOME $${X} $$$$"]})["start_command"][-1] == "echo $HOME ${X} $$"
 

@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import replace
 
 from ..._core.finding import Finding
+from ..._core.secret_forms import MASK
 from .confine import confine, sysctls
 from .keys import KNOWN, LEFT_OUT, REFUSED
 from .model import Conversion, Image, Json, Service
@@ -68,6 +69,8 @@ def _service(stack: str, name: str, project: Json, image: t.Optional[Image]) -> 
         "hosts": {**dict(hosts), **dict.fromkeys(names, _LOOPBACK)},
         "services": [{**body, **({"secret_environment": list(secrets)} if secrets else {})}],
     }
+    if MASK in str(manifest):
+        reading.refuse("service", "has a value that was masked because it looks like a secret", "Give it to the service by a file or a variable named after it.")
     return Service(
         name=name,
         manifest=None if reading.refused else manifest,

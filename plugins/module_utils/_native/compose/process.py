@@ -58,8 +58,8 @@ def _command(reading: Reading) -> list[str]:
         words[0] = posixpath.normpath(posixpath.join(str(spec.get("working_dir") or config.get("WorkingDir") or "/"), words[0]))
     words[0] = _program(reading, "command", words[0])
     if any(MASK in word or hide(word) != word for word in words):
-        reading.warn("command", "has a secret in its words, which everybody on the host can read",
-                     "Give it to the program by a file or a variable, if it takes one.")  # fmt: skip
+        reading.refuse("command", "has a secret in its words, which everybody on the host can read and which is masked here",
+                       "Give it to the program by a file or a variable, if it takes one.")  # fmt: skip
     return words
 
 
@@ -170,6 +170,10 @@ def _health(reading: Reading) -> t.Optional[dict[str, t.Any]]:
         reading.leave(f"healthcheck.{name}", "decides what an engine calls the container; a gate asks until the check holds")
     if test[0] not in ("CMD", "CMD-SHELL") or len(test) < 2:
         reading.refuse("healthcheck.test", f"must begin with CMD, CMD-SHELL or NONE, is {test[0]!r}")
+        return None
+    if any(MASK in word or hide(word) != word for word in test):
+        reading.warn("healthcheck.test", "has a secret in its words, which is masked here, so the check is not carried over",
+                     "Let it read the secret from a file or a variable.")  # fmt: skip
         return None
     defaults = {name: float(image[key]) / _NANOSECONDS for name, key in (("interval", "Interval"), ("timeout", "Timeout")) if image.get(key)}
     return {
