@@ -79,7 +79,8 @@ def native_from_compose(project: t.Mapping[str, t.Any], stack: t.Optional[str] =
 
 def _image(given: t.Mapping[str, t.Any]) -> Image:
     users = None if given.get("users") is None else {name: (item[0], item[1], item[2]) for name, item in given["users"].items()}
-    return Image(given["id"], given.get("config") or {}, given.get("architecture") or "", given.get("os") or "linux", users, given.get("groups"), given.get("programs"))
+    kind = (given.get("architecture") or "", given.get("os") or "linux")
+    return Image(given["id"], given.get("config") or {}, *kind, users=users, groups=given.get("groups"), programs=given.get("programs"))
 
 
 class FilterModule:

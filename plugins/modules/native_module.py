@@ -52,8 +52,8 @@ options:
             that a service binds is seen by it.
           - "C(image) with C(id): the services run in the files of that container image, which O(modules[].artifact) brings. C(hosts) maps names that they look
             up to addresses, C(published) lists ports that others may reach. As P(bowline.fleet.native_from_compose#filter) writes them."
-          - "A service of such a module has numbers for C(user) (C(uid:gid)) and these keys more: C(groups), C(network) (V(host), V(none)), C(one_shot), C(tmpfs),
-            C(shared_memory) in bytes, C(read_only), C(no_new_privileges), C(resources) and C(secret_environment) (variables that stand in
+          - "A service of such a module has numbers for C(user) (C(uid:gid)) and these keys more: C(groups), C(network) (V(host), V(none)), C(one_shot),
+            C(tmpfs), C(shared_memory) in bytes, C(read_only), C(no_new_privileges), C(resources) and C(secret_environment) (variables that stand in
             C(/etc/bowline/<stack>/environment/<module>-<service>))."
         type: dict
         required: true

@@ -31,6 +31,7 @@ _ENGINES = (".dockerenv", "dev/*", "proc/*", "sys/*", "etc/hosts", "etc/hostname
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 # Seconds; an image of some GB on a slow disk.
 _PATIENCE = 3600.0
+_EXTRACT = ("--extract", "--numeric-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*")
 _LABEL = "bowline.artifact"
 
 
@@ -57,7 +58,7 @@ class Builder:
             os.mkdir(tree)
             self._export(image, whole, f"{_LABEL}={hashlib.sha256(path.encode()).hexdigest()[:16]}")
             leave = [f"--exclude=./{name}" for name in _ENGINES] + [f"--exclude={name}" for name in _ENGINES]
-            self._tar(["--extract", f"--file={whole}", f"--directory={tree}", "--numeric-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*", *leave])
+            self._tar([*_EXTRACT, f"--file={whole}", f"--directory={tree}", *leave])
             os.unlink(whole)
             self._tar(["--create", f"--file={archive}", f"--directory={tree}", "--sort=name", f"--mtime=@{created}", "--clamp-mtime", "--numeric-owner",
                        "--format=posix", "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--xattrs", "."])  # fmt: skip
@@ -128,14 +129,14 @@ class Shelf:
         private.folder(os.path.dirname(path), 0o755, make=False, field="artifact.path")
         seen = digest_of_file(path)
         if seen != digest:
-            raise FleetError("artifact_invalid", f"{path} is {seen}, wanted is {digest}.", remedy="Copy it again; if it stays, whoever made it or carried it changed it.")
+            raise FleetError("artifact_invalid", f"{path} is {seen}, wanted is {digest}.",
+                             remedy="Copy it again; if it stays, whoever made it or carried it changed it.")  # fmt: skip
         private.folder(self.base, 0o700, field="artifact")
         folder = self._folder(digest)
         new = tempfile.mkdtemp(prefix=".new-", dir=self.base)
         try:
             os.mkdir(os.path.join(new, "root"), 0o755)
-            words = ["tar", "--extract", f"--file={path}", f"--directory={new}/root", "--numeric-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*"]
-            done = self.runner(words, env={"LC_ALL": "C"}, timeout=_PATIENCE)
+            done = self.runner(["tar", *_EXTRACT, f"--file={path}", f"--directory={new}/root"], env={"LC_ALL": "C"}, timeout=_PATIENCE)
             if done.rc != 0:
                 raise FleetError("artifact_invalid", f"{path} cannot be unpacked: {' '.join(done.err.split())[:500]}.",
                                  remedy="Make room if there is none; otherwise build and copy it again.")  # fmt: skip

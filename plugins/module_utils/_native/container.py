@@ -63,10 +63,9 @@ def hosts(findings: Findings, path: str, value: t.Any) -> tuple[tuple[str, str],
 
 
 def inside(findings: Findings, path: str, given: t.Mapping[str, t.Any]) -> Inside:
+    groups = enumerate(findings.items_of(f"{path}.groups", given.get("groups")))
     return Inside(
-        groups=tuple(
-            int(findings.number(f"{path}.groups[{n}]", item, 0, 0, 2**32 - 2)) for n, item in enumerate(findings.items_of(f"{path}.groups", given.get("groups")))
-        ),
+        groups=tuple(int(findings.number(f"{path}.groups[{n}]", item, 0, 0, 2**32 - 2)) for n, item in groups),
         network=findings.choice(f"{path}.network", given.get("network"), ("host", "none"), "host"),
         one_shot=findings.boolean(f"{path}.one_shot", given.get("one_shot"), False),
         tmpfs=findings.texts(f"{path}.tmpfs", given.get("tmpfs"), _TMPFS, "must be /path or /path:size=…,mode=…"),

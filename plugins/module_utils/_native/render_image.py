@@ -107,7 +107,7 @@ def tree_lines(stack: str, manifest: Manifest, service: Service, inside: Inside)
         # MountAPIVFS= lays an empty /run over what the image has there, such as the folder of a socket.
         *([] if "/run" in _places(inside) else [f"BindPaths={root_of(stack, manifest, service)}/run:/run"]),
         *(_bind(bind) for bind in service.binds),
-        *(["ReadOnlyPaths=/", *(f"ReadWritePaths={quoted(bind.split(':')[1])}" for bind in service.binds if not bind.endswith(":ro"))] if inside.read_only else []),
+        *(_only_read(service) if inside.read_only else ()),
         *(["PrivateNetwork=yes"] if inside.network == "none" else []),
         *(["NoNewPrivileges=yes"] if inside.no_new_privileges else []),
         f"CapabilityBoundingSet={' '.join(service.capabilities)}",
@@ -117,6 +117,11 @@ def tree_lines(stack: str, manifest: Manifest, service: Service, inside: Inside)
     if inside.secret_environment:
         lines.append(f"EnvironmentFile={specifiers(environment_of(stack, manifest, service))}")
     return lines
+
+
+def _only_read(service: Service) -> list[str]:
+    """Everything but what it binds to write in; what lies in memory is above it."""
+    return ["ReadOnlyPaths=/", *(f"ReadWritePaths={quoted(bind.split(':')[1])}" for bind in service.binds if not bind.endswith(":ro"))]
 
 
 def _in_memory(inside: Inside) -> list[str]:

@@ -88,7 +88,8 @@ def observe(modules: t.Sequence[t.Mapping[str, t.Any]], stack: str, shelf: Shelf
     text = hosts_text(manifests)
     path = hosts_of(stack)
     groups, users = _accounts(manifest for manifest, _artifact in contained)
-    return Staged(files, groups, users, tuple(item for item in dict.fromkeys(wanted) if not os.path.isdir(item[0])), (path, text) if contained and _text(path) != text else None)
+    missing = tuple(item for item in dict.fromkeys(wanted) if not os.path.isdir(item[0]))
+    return Staged(files, groups, users, missing, (path, text) if contained and _text(path) != text else None)
 
 
 def apply(staged: Staged, shelf: Shelf) -> None:
@@ -97,8 +98,9 @@ def apply(staged: Staged, shelf: Shelf) -> None:
     for gid in staged.groups:
         _must(shelf.runner, ["groupadd", "--system", "--gid", str(gid), _name(gid)])
     for uid, gid in staged.users:
-        _must(shelf.runner, ["useradd", "--system", "--uid", str(uid), "--gid", str(gid), "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin",
-                    "--comment", "of container images", _name(uid)])  # fmt: skip
+        numbers = ["--uid", str(uid), "--gid", str(gid)]
+        nowhere = ["--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin"]
+        _must(shelf.runner, ["useradd", "--system", *numbers, *nowhere, "--comment", "of container images", _name(uid)])
     for path, mode in staged.folders:
         private.folder(path, mode)
     if staged.hosts:

@@ -70,7 +70,8 @@ def _service(stack: str, name: str, project: Json, image: t.Optional[Image]) -> 
         "services": [{**body, **({"secret_environment": list(secrets)} if secrets else {})}],
     }
     if MASK in str(manifest):
-        reading.refuse("service", "has a value that was masked because it looks like a secret", "Give it to the service by a file or a variable named after it.")
+        remedy = "Give it to the service by a file or a variable named after it."
+        reading.refuse("service", "has a value that was masked because it looks like a secret", remedy)
     return Service(
         name=name,
         manifest=None if reading.refused else manifest,
