@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import pytest
+import stages
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,12 +33,13 @@ def driver(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bowline_driver", module)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "LOGS", tmp_path)
+    monkeypatch.setattr(stages, "LOGS", tmp_path)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return module
 
 
 def stage(driver, *argvs, name="x", budget=30.0, **more):
-    return driver.Stage(name, name, lambda _arguments: [driver.Command(list(argv), cwd=driver.LOGS) for argv in argvs], budget, **more)
+    return driver.Stage(name, name, lambda _arguments: [stages.Command(list(argv), cwd=driver.LOGS) for argv in argvs], budget, **more)
 
 
 def test_counts_come_from_the_report(driver, tmp_path):
@@ -66,7 +68,7 @@ def test_failed_tests_stand_at_the_end_with_their_reason(driver, tmp_path, capsy
     pytest.param(["tests/a/test_x.py::test_y", "-x"], ["tests/a/test_x.py::test_y"], id="only the one that is named"),
 ])
 def test_files_that_are_named_are_run_alone(driver, arguments, run):
-    (command,) = driver.pytest("x", "tests/a", "tests/b")(arguments)
+    (command,) = stages.pytest("x", "tests/a", "tests/b")(arguments)
     assert [word for word in command.argv if word.startswith("tests/")] == run
 
 
@@ -86,6 +88,15 @@ def test_a_stage_that_cannot_be_prepared_fails(driver):
 
     outcome = driver.run_stage(driver.Stage("x", "x", prepare, 30.0), [], stream=False)
     assert (outcome.ok, outcome.note) == (False, "not started: disk full")
+
+
+def test_a_stage_says_how_busy_it_was_with_what_its_programs_waited_for(driver, capsys):
+    turns = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    outcome = driver.run_stage(stage(driver, ["sh", "-c", f"'{sys.executable}' -c '{turns}'; true"], ["true"]), [], stream=False)
+    assert outcome.ok and 0.3 <= outcome.busy < 3
+    driver.summary([driver.Outcome(outcome.stage, True, 2.0, busy=3.0)], 2.0)
+    head, line = capsys.readouterr().out.splitlines()[1:3]
+    assert (head.split(), line.split()) == (["stage", "result", "time", "cores", "tests"], ["x", "ok", "2.0", "s", "1.5"])
 
 
 def alive(stat: Path) -> bool:
@@ -162,8 +173,8 @@ def test_a_fault_of_the_driver_is_the_outcome_of_its_stage(driver, monkeypatch):
 
 def test_shims_are_not_on_the_path_of_the_tools(driver, monkeypatch):
     monkeypatch.setenv("PATH", "/opt/pyenv/shims:/usr/bin")
-    folders = driver.environment()["PATH"].split(os.pathsep)
-    assert (folders[0], "/opt/pyenv/shims" in folders, "/usr/bin" in folders) == (str(driver.BIN), False, True)
+    folders = stages.environment()["PATH"].split(os.pathsep)
+    assert (folders[0], "/opt/pyenv/shims" in folders, "/usr/bin" in folders) == (str(stages.BIN), False, True)
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from pathlib import Path
 
 import pytest
 import schedule
+import stages
 
 ROOT = Path(__file__).resolve().parents[3]
 MEASURES = {"fault", "suite"}
@@ -28,19 +27,12 @@ SHARED = {
 FAULTS = {f"tests/fault/test_{name}.py" for name in ("network", "rivals", "seed", "servers")}
 
 
-@pytest.fixture(scope="module")
-def stages(tmp_path_factory):
-    spec = importlib.util.spec_from_file_location("bowline_stages", ROOT / "scripts" / "test.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    module.LOGS = tmp_path_factory.mktemp("logs")
-    return list(module.STAGES.values())
+STAGES = list(stages.STAGES.values())
 
 
-def moments(stages, cores, pick=None):
+def moments(cores, pick=None):
     """What runs at each moment, from the first beginning to the last end; ``pick`` chooses which stage ends next."""
-    waiting, running, seen = list(stages), [], []
+    waiting, running, seen = list(STAGES), [], []
     while waiting or running:
         while (stage := schedule.following(waiting, running, cores)) is not None:
             waiting.remove(stage)
@@ -52,11 +44,11 @@ def moments(stages, cores, pick=None):
 
 
 @pytest.mark.parametrize("cores", [2.0, 4.0, 64.0])
-def test_every_stage_runs_and_no_two_that_disturb_each_other(stages, cores):
+def test_every_stage_runs_and_no_two_that_disturb_each_other(cores):
     """In whatever order they end, on small and on large machines."""
-    facts = {stage.name: stage for stage in stages}
+    facts = {stage.name: stage for stage in STAGES}
     for seed in range(200):
-        seen = moments(stages, cores, random.Random(seed))
+        seen = moments(cores, random.Random(seed))
         order = list(dict.fromkeys(name for names in seen for name in names))
         assert sorted(order) == sorted(facts)
         for names in seen:
@@ -64,26 +56,28 @@ def test_every_stage_runs_and_no_two_that_disturb_each_other(stages, cores):
             assert not together or len(names) == 1, f"{together} measure time beside {names}"
             assert [names for users in SHARED.values() if len(users & set(names)) > 1] == []
             assert len(names) == 1 or sum(facts[name].cores for name in names) <= cores
-        for stage in stages:
+        for stage in STAGES:
             for before in (*stage.needs, *stage.after):
                 last = max(number for number, names in enumerate(seen) if before in names)
                 assert last < min(number for number, names in enumerate(seen) if stage.name in names), f"{stage.name} began before the end of {before}"
 
 
-def test_what_a_stage_waits_for_exists_and_everything_waits_for_the_lab_it_uses(stages):
-    names = {stage.name for stage in stages}
-    assert {word for stage in stages for word in (*stage.needs, *stage.after)} <= names
-    assert {name for name in MEASURES if not {stage.name: stage for stage in stages}[name].alone} == set()
+def test_what_a_stage_waits_for_exists_and_everything_waits_for_the_lab_it_uses():
+    names = {stage.name for stage in STAGES}
+    assert {word for stage in STAGES for word in (*stage.needs, *stage.after)} <= names
+    assert {name for name in MEASURES if not {stage.name: stage for stage in STAGES}[name].alone} == set()
     for lab in ("lab", "swarm-lab"):
-        for stage in stages:
+        for stage in STAGES:
             if stage.name in SHARED[lab] - {lab}:
                 assert lab in (*stage.needs, *stage.after) and lab in stage.holds
 
 
-def test_every_file_of_tests_is_run_by_one_stage(stages):
+def test_every_file_of_tests_is_run_by_one_stage(monkeypatch, tmp_path):
     """Of the unit tests, those of the house are run once, and all others with the oldest Python as well."""
+    # A stage that is prepared takes its last report away.
+    monkeypatch.setattr(stages, "LOGS", tmp_path)
     runs = {str(path.relative_to(ROOT)): [] for path in sorted((ROOT / "tests").glob("**/test_*.py"))}
-    for stage in stages:
+    for stage in STAGES:
         for command in stage.prepare([]) if stage.pytest and stage.name != "oldest" else []:
             words = [word for word in command.argv if word.startswith("tests/") and "pytest" in command.argv]
             left = tuple(word.partition("=")[2] for word in command.argv if word.startswith("--ignore="))
@@ -94,10 +88,10 @@ def test_every_file_of_tests_is_run_by_one_stage(stages):
     assert {path: names for path, names in runs.items() if len(names) != 1} == {path: [] for path in FAULTS}
 
 
-def test_the_static_stages_wait_for_no_lab(stages):
-    assert all(stage.needs == stage.after == stage.holds == () for stage in stages if stage.name in ("lint", "sanity", "unit", "oldest", "build"))
+def test_the_static_stages_wait_for_no_lab():
+    assert all(stage.needs == stage.after == stage.holds == () for stage in STAGES if stage.name in ("lint", "sanity", "unit", "oldest", "build"))
 
 
-def test_a_stage_that_wants_more_than_there_is_gets_the_machine(stages):
-    (lint,) = [stage for stage in stages if stage.name == "lint"]
+def test_a_stage_that_wants_more_than_there_is_gets_the_machine():
+    (lint,) = [stage for stage in STAGES if stage.name == "lint"]
     assert schedule.beside(lint, [], 0.1) and not schedule.beside(lint, [lint], 0.1)
