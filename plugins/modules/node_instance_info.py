@@ -43,10 +43,12 @@ options:
       - V(attribution) is, of a machine that fails, which change before it is the likeliest reason, with score, share and why. Changes are taken from the
         journal of runs, from events, and from what machines say of their modules; null for a machine that does not fail. It points where to look and
         proves nothing.
+      - V(capacity) is, of all nodes of its template, who is ready, coming, cordoned, silent, stalled and without a machine, how busy those are that are
+        ready, and a C(recommendation) with C(reasons), which is V(investigate_silent), V(remediate_stalled), V(scale_up) or V(none).
       - V(certificates) are those that were issued to the machine, and first the one that it says it carries, with the days that are left.
     type: list
     elements: str
-    choices: [conditions, actions, steps, events, heartbeats, recovery, drift, attribution, certificates]
+    choices: [conditions, actions, steps, events, heartbeats, recovery, drift, attribution, certificates, capacity]
     default: [conditions]
   lookback_hours: {description: "How far back events, steps, heartbeats and changes are read, 1 to 168.", type: int, default: 24}
   limit: {description: "At most so many nodes, and events of each, 1 to 1000.", type: int, default: 50}

@@ -57,7 +57,7 @@ NODE: t.Dict[str, t.Any] = {
 }
 
 FILTERS = ("phase", "health", "scheduling", "provider", "template", "lifecycle_class", "label")
-GATHER = ("conditions", "actions", "steps", "events", "heartbeats", "recovery", "drift", "attribution", "certificates")
+GATHER = ("conditions", "actions", "steps", "events", "heartbeats", "recovery", "drift", "attribution", "certificates", "capacity")
 
 INFO: t.Dict[str, t.Any] = {
     "store": {"type": "str"},

@@ -9,11 +9,13 @@ from __future__ import annotations
 import typing as t
 
 from .._core.argspec import unknown_keys
+from .._core.errors import FleetError
 from .._core.finding import Finding, failure
 from .._core.result import plain
 from .._store.model import utc
 from .argspec import FILTERS, GATHER
 from .beats import Beats
+from .capacity import capacity
 from .drift import drift
 from .health import conditions, grade, silence
 from .history import attributions
@@ -24,6 +26,7 @@ from .observing import Asked, ask, has, nobody, standing
 from .phase import Facts
 from .reading import Read, read
 from .recovery import BY_NAME, stuck
+from .run import nearest
 from .store import NodeStore
 from .tidy import DAY
 
@@ -43,23 +46,39 @@ class Way(t.NamedTuple):
 def info(params: Params, store: NodeStore, beats: Beats, way: t.Optional[Way] = None) -> Json:
     """Every node that is asked for with its machine; ``truncated`` says that there are more than ``limit``. ``way`` is for another source than store."""
     _refuse(params)
-    alone = read(store, params["name"])
-    apart = way is not None and params["source"] != "store"
-    everyone = read(store) if params["name"] is not None and (apart or "attribution" in params["gather"]) else alone
-    asked = ask(everyone, store.fleet(), way.host, way.call, params["mode"]) if way is not None and apart else None
-    named = {one.node.name for one in alone}
-    reads = [one for one in (asked.reads if asked is not None else alone) if one.node.name in named and _wanted(one, params["filter"])]
-    if asked is not None and way is not None:
-        if params["name"] is not None and alone[0].facts.instance is not None and params["name"] not in asked.saw:
-            raise nobody(way.host, standing(alone))
-        if params["source"] == "provider":
-            reads = [one for one in reads if has(asked, one)]
-    chosen = reads[: params["limit"]]
-    since = store.now() - params["lookback_hours"] * 3600.0
-    causes = attributions(store, everyone, [one.node.name for one in chosen], since) if "attribution" in params["gather"] else {}
-    found = [{**_entry(one, params, store, beats, causes), **(_seen(asked.saw.get(one.node.name)) if asked is not None else {})} for one in chosen]
+    everyone = read(store)
+    if params["name"] is not None and all(one.node.name != params["name"] for one in everyone):
+        known = [one.node.name for one in everyone]
+        raise FleetError("node_unknown", nearest("node", params["name"], known), "Correct the name, or declare it with node.")
+    asked = ask(everyone, store.fleet(), way.host, way.call, params["mode"]) if way is not None and params["source"] != "store" else None
+    reads = _chosen(asked.reads if asked is not None else everyone, asked, params, way)
+    shown = reads[: params["limit"]]
+    common = _common(params, store, everyone, [one.node.name for one in shown])
+    found = [{**_entry(one, params, store, beats, common), **(_seen(asked.saw.get(one.node.name)) if asked is not None else {})} for one in shown]
     result = {"changed": False, "instances": plain(found), "total": len(reads), "truncated": len(reads) > len(found)}
     return {**result, **_of_provider(asked)} if asked is not None else result
+
+
+def _chosen(reads: t.Iterable[Read], asked: t.Optional[Asked], params: Params, way: t.Optional[Way]) -> t.List[Read]:
+    named = [one for one in reads if params["name"] in (None, one.node.name)]
+    if asked is not None and way is not None and params["name"] is not None and named[0].facts.instance is not None and params["name"] not in asked.saw:
+        raise nobody(way.host, standing(named))
+    only = asked if params["source"] == "provider" else None
+    return [one for one in named if _wanted(one, params["filter"]) and (only is None or has(only, one))]
+
+
+def _common(params: Params, store: NodeStore, everyone: t.Sequence[Read], names: t.Sequence[str]) -> t.Dict[str, t.Dict[str, t.Any]]:
+    """What of ``gather`` is found by looking at other nodes too: by its name, by node."""
+    found: t.Dict[str, t.Dict[str, t.Any]] = {}
+    if "attribution" in params["gather"]:
+        found["attribution"] = dict(attributions(store, everyone, names, store.now() - params["lookback_hours"] * 3600.0))
+    if "capacity" in params["gather"]:
+        of_template: t.Dict[str, t.List[Read]] = {}
+        for one in everyone:
+            of_template.setdefault(one.node.template, []).append(one)
+        answers = {name: capacity(members) for name, members in of_template.items()}
+        found["capacity"] = {one.node.name: answers[one.node.template] for one in everyone}
+    return found
 
 
 def _seen(sighting: t.Optional[Sighting]) -> Json:
@@ -85,7 +104,7 @@ def _refuse(params: Params) -> None:
         raise failure(found, "Nothing was read.")
 
 
-def _entry(one: Read, params: Params, store: NodeStore, beats: Beats, causes: t.Mapping[str, t.Optional[Json]]) -> Json:
+def _entry(one: Read, params: Params, store: NodeStore, beats: Beats, common: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:
     facts, instance = one.facts, one.facts.instance
     entry: Json = {
         "name": one.node.name,
@@ -101,7 +120,7 @@ def _entry(one: Read, params: Params, store: NodeStore, beats: Beats, causes: t.
     if instance is not None:
         entry["instance"] = {**plain(instance), **{name: utc(getattr(instance, name)) for name in _MOMENTS}}
     for what in params["gather"]:
-        entry.update({what: causes[one.node.name]} if what == "attribution" else _gathered(what, one, params, store, beats))
+        entry.update({what: common[what][one.node.name]} if what in common else _gathered(what, one, params, store, beats))
     return entry
 
 

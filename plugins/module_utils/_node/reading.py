@@ -9,13 +9,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._core.errors import FleetError
 from .drift import drift
 from .health import health
 from .model import Action, Node, Receiver, Template
 from .phase import Facts, Verdict, phase
 from .rows import heartbeat_of, instance_of, node_of, template_of
-from .run import nearest
 from .store import NodeStore
 
 
@@ -32,29 +30,22 @@ class Read:
         return health(self.facts, self.verdict)
 
 
-def read(store: NodeStore, name: t.Optional[str] = None) -> t.List[Read]:
-    """All nodes by name, or the one of this ``name``. Raises FleetError ``node_unknown`` when it is not there."""
-    now, of_node, values = store.now(), "", []
-    if name is not None:
-        of_node, values = " AND node = ?", [name]
-    live = f"SELECT id FROM node_instance WHERE terminated_at IS NULL{of_node}"
+def read(store: NodeStore) -> t.List[Read]:
+    """All nodes, by name."""
+    live = "SELECT id FROM node_instance WHERE terminated_at IS NULL"
     with store.database.transaction() as transaction:
         templates: t.Dict[str, Template] = {row["name"]: template_of(row) for row in transaction.execute("SELECT * FROM node_template")}
         nodes = [node_of(row) for row in transaction.execute("SELECT * FROM node ORDER BY name")]
-        instances = [instance_of(row) for row in transaction.execute(f"SELECT * FROM node_instance WHERE terminated_at IS NULL{of_node}", values)]
-        beats = {row["instance"]: heartbeat_of(row) for row in transaction.execute(f"SELECT * FROM node_heartbeat WHERE instance IN ({live})", values)}
-        opened = transaction.execute(f"SELECT * FROM node_action WHERE ended_at IS NULL AND instance IN ({live}) ORDER BY key", values)
+        machines = {row["node"]: instance_of(row) for row in transaction.execute("SELECT * FROM node_instance WHERE terminated_at IS NULL")}
+        beats = {row["instance"]: heartbeat_of(row) for row in transaction.execute(f"SELECT * FROM node_heartbeat WHERE instance IN ({live})")}
+        opened = transaction.execute(f"SELECT * FROM node_action WHERE ended_at IS NULL AND instance IN ({live}) ORDER BY key")
         receivers = tuple(Receiver(**row) for row in transaction.execute("SELECT * FROM node_receiver ORDER BY id"))
-    if name is not None and all(node.name != name for node in nodes):
-        raise FleetError("node_unknown", nearest("node", name, [node.name for node in nodes]), "Correct the name, or declare it with node.")
-    machines = {instance.node: instance for instance in instances}
     actions: t.Dict[str, t.List[Action]] = {}
     for row in opened:
         actions.setdefault(row["instance"], []).append(Action(**row))
+    now = store.now()
     found = []
     for node in nodes:
-        if name not in (None, node.name):
-            continue
         instance, template = machines.get(node.name), templates.get(node.template)
         key = instance.id if instance is not None else ""
         whole, beat = node.resolved(template) if template is not None else node, beats.get(key)

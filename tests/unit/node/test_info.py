@@ -249,3 +249,47 @@ def test_one_node_is_asked_for_among_all(fleet):
     """A machine of another node is no orphan because somebody asked for one."""
     found = fleet.info(Host([machine(fleet, name) for name in "ab"]).way(), source="both", name="a")
     assert [one["name"] for one in found["instances"]] == ["a"] and found["orphans"] == []
+
+
+# --- do I need more nodes? --------------------------------------------------------------------------------------------------------
+
+
+def asked(fleet):
+    found = [one["capacity"] for one in fleet.info(gather=["capacity"])["instances"]]
+    assert all(one == found[0] for one in found), "one answer for all of a template"
+    return found[0]["recommendation"], found[0]["reasons"], found[0]
+
+
+def test_capacity(fleet):
+    assert asked(fleet)[:2] == ("none", ["5 of 5 are ready"])
+    fleet.node("f")
+    assert asked(fleet)[:2] == ("scale_up", ["1 of 6 are declared and have no machine: f"])
+    with fleet.leases.held(subject_of("a"), "node_instance", {"state": "cordoned"}) as held:
+        fleet.store.save(held, replace(fleet.store.live("a"), cordoned_by="operator"))
+    found = asked(fleet)[2]
+    assert (found["ready"], found["cordoned"], found["missing"], found["load"]) == (["b", "c", "d", "e"], ["a"], ["f"], None)
+    fleet.now += 400
+    for name in "bcde":
+        fleet.says(name)
+    assert asked(fleet)[:2] == ("investigate_silent", ["1 of 6 are silent: a"]), "more of them may fall silent as well"
+
+
+def test_capacity_by_load(fleet):
+    for name in "abcde":
+        with fleet.leases.held(subject_of(name), "node_instance", {"state": "running"}) as held:
+            fleet.store.save(held, replace(fleet.store.live(name), spec={"vcpus": 2}))
+        fleet.sequence += 1
+        fleet.beats.heard(Heartbeat(f"i-{name}", 0.0, "b1", fleet.sequence, True, True, True, document={"load": [1.8 if name != "e" else 1.0, 0, 0]}))
+    assert asked(fleet)[:2] == ("scale_up", ["those that are ready use 82% of their processors"])
+
+
+def test_capacity_of_what_does_not_come_on(fleet):
+    fleet.node("f")
+    with fleet.leases.held(subject_of("f"), "node_instance", {"state": "running"}) as held:
+        made = fleet.store.reserve(held, Instance("i-f", "f", "local_qemu", 0, 0.0))
+        fleet.store.save(held, replace(made, provider_id="qemu:///f", power="on", powered_at=fleet.now))
+    assert asked(fleet)[2]["coming"] == ["f"] and asked(fleet)[0] == "none"
+    fleet.now += 901
+    for name in "abcde":
+        fleet.says(name)
+    assert asked(fleet)[:2] == ("remediate_stalled", ["1 of 6 do not come on: f"])

@@ -201,7 +201,8 @@ def test_between_two_sweeps_the_last_one_counts():
         if not seen:
             fleet.sweep(fleet.says("a"), interval=300.0)
         fleet.now += pause
-        seen.append(info({"name": "a", "filter": {}, "gather": [], "lookback_hours": 24, "limit": 50}, fleet.store, fleet.beats)["instances"][0]["health"])
+        asked = {"name": "a", "source": "store", "filter": {}, "gather": [], "lookback_hours": 24, "limit": 50}
+        seen.append(info(asked, fleet.store, fleet.beats)["instances"][0]["health"])
     assert seen == ["ok", "ok", "unknown", "unknown"], "the next one is overdue after two intervals"
 
 
