@@ -96,7 +96,7 @@ def play(folder: Path, book: str) -> list[tuple[str, float]]:
         raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
     if "changed: [" in done.stdout:
         raise SystemExit("a run that has nothing to do has changed something:\n" + done.stdout[-3000:])
-    return [(name, seconds) for name, seconds in map(json.loads, clock.read_text().splitlines())]
+    return [(str(name), float(seconds)) for name, seconds in map(json.loads, clock.read_text().splitlines())]
 
 
 def measure(folder: Path, names: list[str], store: str, rounds: int) -> dict[str, list[float]]:

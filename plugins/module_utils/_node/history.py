@@ -139,5 +139,3 @@ def _of_run(row: t.Mapping[str, t.Any]) -> t.List[Change]:
     said = {kind: ", ".join(field for field in fields if _FIELDS[field] == kind) for kind in kinds}
     key = str(row["id"]) if row["kind"] == "node_template" else ""
     return [Change(kind, words, at, f"{actor} changed {words} of {row['subject']}", f"{key or row['kind']} {words}") for kind, words in said.items()]
-
-
