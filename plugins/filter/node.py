@@ -27,6 +27,31 @@ def node_statuses(hosts: t.Iterable[t.Mapping[str, t.Any]], register: str) -> li
     return found
 
 
+def node_places(templates: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Where machines of these templates stand on a host: kind, and address and folder where the template names them."""
+    found: list[dict[str, t.Any]] = []
+    for template in templates:
+        defaults = template.get("defaults") or {}
+        place = {"kind": defaults.get("provider"), **{name: str(defaults[name]) for name in ("uri", "folder") if defaults.get(name)}}
+        if place["kind"] and place not in found:
+            found.append(place)
+    return found
+
+
+def node_machines(hosts: t.Iterable[t.Mapping[str, t.Any]], register: str) -> list[dict[str, t.Any]]:
+    """What hosts answered, a place each; ``hosts`` are their variables. One without ``register`` was not asked."""
+    found = []
+    for host in hosts:
+        seen = host.get(register)
+        if seen is None:
+            continue
+        for answer in seen.get("results") or [seen]:
+            item = answer.get("item") or {}
+            place = {name: str(item[name]) for name in ("kind", "uri", "folder") if item.get(name)}
+            found.append({"host": str(host["inventory_hostname"]), **place, "answer": dict(answer)})
+    return found
+
+
 def node_status(text: str, wanted: t.Iterable[str] = ()) -> dict[str, t.Any]:
     """The document of one machine as the option ``status`` of node_instance takes it. ``wanted`` are names of modules that have to be there."""
     try:
@@ -39,4 +64,4 @@ def node_status(text: str, wanted: t.Iterable[str] = ()) -> dict[str, t.Any]:
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"node_status": node_status, "node_statuses": node_statuses}
+        return {"node_machines": node_machines, "node_places": node_places, "node_status": node_status, "node_statuses": node_statuses}

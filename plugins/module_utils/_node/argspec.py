@@ -140,3 +140,31 @@ INSTANCE: t.Dict[str, t.Any] = {
     "accept_undrained": {"type": "bool", "default": False},
     "confirm": {"type": "str"},
 }
+
+_DECLARED = ("store", "reason", "state")
+IMPORT: t.Dict[str, t.Any] = {
+    **_RECORD,
+    "fleet": {"type": "str"},
+    "authority": {"type": "path"},
+    "templates": {
+        "type": "list",
+        "elements": "dict",
+        "options": {name: option for name, option in TEMPLATE.items() if name not in _DECLARED},
+        "default": [],
+    },
+    "nodes": {"type": "list", "elements": "dict", "options": {name: option for name, option in NODE.items() if name not in _DECLARED}, "default": []},
+    "machines": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "host": {"type": "str", "required": True},
+            "kind": {"type": "str", "default": ""},
+            "uri": {"type": "str", "default": ""},
+            "folder": {"type": "str", "default": ""},
+            "answer": {"type": "dict", "required": True},
+        },
+    },
+    "statuses": {**SWEEP["statuses"], "required": False, "default": []},
+    "interval": {"type": "float", "default": 60},
+}

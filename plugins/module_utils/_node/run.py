@@ -38,9 +38,8 @@ def run_template(params: Params, store: NodeStore, leases: Leases) -> Json:
             raise FleetError("template_in_use", f"Template {name} is that of {', '.join(users)}. {_UNCHANGED}", "Give them another template first.")
         after: t.Optional[Template] = None
     else:
-        _refuse([*_wrong_name(name), *_wrong_modules(params)])
-        after = Template(revision=before.revision if before else 0, **_plain(params, Template))
-    steps = _steps("template", name, before, after)
+        after = declared_template(params, before)
+    steps = steps_of("template", name, before, after)
     if steps:
         with leases.held(f"template/{name}", "node_template", {"plan": steps}, params["reason"]) as held:
             if after is None:
@@ -59,8 +58,8 @@ def run_node(params: Params, store: NodeStore, leases: Leases) -> Json:
     if params["state"] == "absent":
         _refuse_removal(store, before)
     else:
-        after = _declared(params, store, before)
-    steps = _steps("node", name, before, after)
+        after = declared_node(params, store, before)
+    steps = steps_of("node", name, before, after)
     if steps:
         with leases.held(subject_of(name), "node", {"plan": steps}, params["reason"]) as held:
             if after is None:
@@ -71,7 +70,13 @@ def run_node(params: Params, store: NodeStore, leases: Leases) -> Json:
     return result(steps, before=_shown(before), after=_shown(kept), node=_shown(kept), resolved=_shown(_resolved(store, kept)), status=_status(store, kept))
 
 
-def _declared(params: Params, store: NodeStore, before: t.Optional[Node]) -> Node:
+def declared_template(params: Params, before: t.Optional[Template]) -> Template:
+    """As `declared_node`."""
+    _refuse([*_wrong_name(params["name"]), *_wrong_modules(params)])
+    return Template(revision=before.revision if before else 0, **_plain(params, Template))
+
+
+def declared_node(params: Params, store: NodeStore, before: t.Optional[Node]) -> Node:
     """The row that is asked for. Everything that is wrong with it comes at once."""
     name = params["name"]
     guards, wrong = _guards(params["guards"])
@@ -170,7 +175,8 @@ def _plain(params: Params, kind: type) -> t.Dict[str, t.Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
-def _steps(kind: str, name: str, before: t.Any, after: t.Any) -> t.List[Step]:
+def steps_of(kind: str, name: str, before: t.Any, after: t.Any) -> t.List[Step]:
+    """What makes the row ``after`` of the row ``before``; None is no row."""
     if before is None and after is None:
         return []
     if before is None:

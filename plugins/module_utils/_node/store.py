@@ -63,6 +63,25 @@ class NodeStore:
             transaction.execute("INSERT INTO node_fleet (one, name, ca_fingerprint) VALUES (1, ?, '') ON CONFLICT (one) DO NOTHING", (uuid.uuid4().hex[:12],))
             return str(transaction.execute("SELECT name FROM node_fleet")[0]["name"])
 
+    def named(self) -> str:
+        """The name of this fleet; empty while it has none."""
+        with self.database.transaction() as transaction:
+            rows = transaction.execute("SELECT name FROM node_fleet")
+        return str(rows[0]["name"]) if rows else ""
+
+    def keep_fleet(self, name: str) -> None:
+        """This fleet has the name that its machines carry. Raises FleetError ``conflict`` where it has another one, and rows of machines that carry that."""
+        with self.database.transaction() as transaction:
+            rows = transaction.execute("SELECT name FROM node_fleet")
+            if rows and rows[0]["name"] == name:
+                return
+            if rows and transaction.execute("SELECT COUNT(*) AS known FROM node_instance")[0]["known"]:
+                message = f"The store is that of fleet {rows[0]['name']} and knows machines of it; {name} is asked for. Nothing was changed."
+                raise FleetError("conflict", message, "Name the store that was lost, or leave fleet out.")
+            # A CA that was made under a name that nobody carries has signed nothing.
+            transaction.execute("INSERT INTO node_fleet (one, name, ca_fingerprint) VALUES (1, ?, '') ON CONFLICT (one) DO UPDATE SET name = excluded.name,"
+                                " ca_fingerprint = ''", (name,))  # fmt: skip
+
     def ca_fingerprint(self) -> str:
         """SHA-256 of the certificate of the fleet's CA; empty before it was made."""
         self.fleet()
@@ -169,9 +188,20 @@ class NodeStore:
                 return known
             last = transaction.execute("SELECT COALESCE(MAX(generation), 0) AS last FROM node_instance WHERE node = ?", (instance.node,))[0]["last"]
             made = replace(instance, generation=last + 1, created_at=self.now(), phase_since=self.now(), lease_number=held.number)
-            values = columns(made)
-            transaction.execute(f"INSERT INTO node_instance ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values()))
+            _insert(transaction, made)
             self._note(transaction, made.node, "reserved", "", made.phase, f"instance {made.id}", actor)
+        return made
+
+    def restore(self, held: Held, instance: Instance, reason: str, actor: str = "") -> Instance:
+        """The row of a machine that stands already, under the id and generation that it carries. The live one of its node when there is one."""
+        with self.database.transaction() as transaction:
+            self._prove(transaction, held)
+            known = _live(transaction, instance.node)
+            if known is not None:
+                return known
+            made = replace(instance, lease_number=held.number)
+            _insert(transaction, made)
+            self._note(transaction, made.node, "imported", "", made.phase, reason, actor)
         return made
 
     def save(self, held: Held, instance: Instance, conditions: t.Sequence[Condition] = (), event: str = "", reason: str = "", actor: str = "") -> Instance:
@@ -313,6 +343,11 @@ def _refuse_stale(transaction: Transaction, table: str, name: str, revision: int
     seen = rows[0]["revision"] if rows else 0
     if seen != revision:
         raise FleetError("conflict", f"{name} is at revision {seen}; this run has read {revision}. Nothing was changed.", "Run the same command again.")
+
+
+def _insert(transaction: Transaction, made: Instance) -> None:
+    values = columns(made)
+    transaction.execute(f"INSERT INTO node_instance ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values()))
 
 
 def _live(transaction: Transaction, node: str) -> t.Optional[Instance]:

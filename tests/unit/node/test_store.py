@@ -100,6 +100,29 @@ def test_the_fleet_has_one_ca(kept):
     assert kept.nodes.ca_fingerprint() == "a"
 
 
+def test_the_name_of_a_fleet_is_that_of_its_machines(kept, edge):
+    """What was drawn meanwhile goes, with a CA that has signed nothing; once a machine carries it, it stays."""
+    assert kept.nodes.named() == ""
+    kept.nodes.fleet()
+    kept.nodes.keep_ca_fingerprint("a")
+    kept.nodes.keep_fleet("home")
+    assert (kept.nodes.named(), kept.nodes.fleet(), kept.nodes.ca_fingerprint()) == ("home", "home", "")
+    kept.nodes.keep_ca_fingerprint("b")
+    made(kept, edge)
+    kept.nodes.keep_fleet("home")
+    refused("conflict", lambda: kept.nodes.keep_fleet("another"))
+    assert (kept.nodes.named(), kept.nodes.ca_fingerprint()) == ("home", "b")
+
+
+def test_a_row_is_restored_as_it_was(kept, edge):
+    stood = Instance("i-7", "edge-1", "local", 7, NOW - 99, {"image": "x"}, "v1:a", provider_id="local:///7", machine_created_at=NOW - 98, power="on")
+    assert kept.nodes.restore(edge, stood, "found") == kept.nodes.live("edge-1") == replace(stood, lease_number=edge.number)
+    assert kept.nodes.restore(edge, replace(stood, id="i-8", generation=8), "found").id == "i-7", "one that lives stays"
+    assert [(event.type, event.reason) for event in kept.nodes.events("edge-1")] == [("imported", "found")]
+    kept.nodes.save(edge, replace(stood, terminated_at=NOW))
+    assert made(kept, edge).generation == 8
+
+
 def test_every_write_proves_the_lease(kept, edge):
     instance = made(kept, edge)
     kept.now += 61
@@ -111,6 +134,7 @@ def test_every_write_proves_the_lease(kept, edge):
         "put_node": lambda: nodes.put_node(edge, nodes.node("edge-1")),
         "remove_node": lambda: nodes.remove_node(edge, "edge-1"),
         "reserve": lambda: made(kept, edge),
+        "restore": lambda: nodes.restore(edge, replace(instance, id="i-2", generation=2), "found"),
         "save": lambda: nodes.save(edge, replace(instance, phase="running")),
         "attempt": lambda: nodes.attempt(edge, "i-1", "create"),
         "over": lambda: nodes.over(edge, "i-1", "create"),
@@ -118,7 +142,7 @@ def test_every_write_proves_the_lease(kept, edge):
         "alive": lambda: nodes.alive(edge),
     }
     wanted = {name for name in vars(NodeStore) if not name.startswith("_")} - {
-        "fleet", "ca_fingerprint", "keep_ca_fingerprint", "template", "templates", "node", "nodes", "live", "known", "instances", "conditions", "actions",
+        "fleet", "named", "keep_fleet", "ca_fingerprint", "keep_ca_fingerprint", "template", "templates", "node", "nodes", "live", "known", "instances", "conditions", "actions",
         "steps", "events"}  # fmt: skip
     assert set(writes) == wanted, "a write that no test looks at"
     for write in writes.values():
