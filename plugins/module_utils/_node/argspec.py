@@ -10,6 +10,7 @@ import typing as t
 
 from .machine.model import KINDS
 from .model import ARCHITECTURES, GUARDS, LIFECYCLES, STATES
+from .policy import VERBS, WORDS
 
 _MODULES: t.Dict[str, t.Any] = {
     "type": "list",
@@ -167,4 +168,34 @@ IMPORT: t.Dict[str, t.Any] = {
     },
     "statuses": {**SWEEP["statuses"], "required": False, "default": []},
     "interval": {"type": "float", "default": 60},
+}
+
+ACTION: t.Dict[str, t.Any] = {
+    **_RECORD,
+    "action_id": {"type": "str"},
+    "name": {"type": "str"},
+    "verb": {"type": "str", "choices": [*VERBS, "ladder"]},
+    "fingerprint": {"type": "str"},
+    "state": {"type": "str", "choices": ["pending", "approved", "rejected", "running", "completed", "aborted"], "default": "pending"},
+    "policy": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "verb": {"type": "str", "choices": list(VERBS)},
+            "lifecycle_class": {"type": "str", "choices": list(LIFECYCLES)},
+            "node": {"type": "str"},
+            "answer": {"type": "str", "choices": list(WORDS), "required": True},
+        },
+        "default": [],
+    },
+    "ssh": {"type": "bool"},
+    "status": {"type": "dict", "options": STATUS},
+    "provider_options": {"type": "dict", "default": {}},
+    "mode": {"type": "str"},
+    "wait_timeout": {"type": "float", "default": 300},
+}
+ACTION_CONSTRAINTS: t.Dict[str, t.Any] = {
+    "required_one_of": [("action_id", "name")],
+    "mutually_exclusive": [("action_id", "name")],
+    "required_by": {"name": ("verb", "fingerprint")},
 }

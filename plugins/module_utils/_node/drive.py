@@ -350,7 +350,9 @@ class Life:
         if instance.finalizers:
             raise FleetError("finalizers_pending", f"Left for {self._node.name}: {', '.join(instance.finalizers)}.", "Run the same command again.")
         for action in self._store.actions(instance.id):
-            self._store.over(self._held, instance.id, action.verb)
+            # What was asked for is void with the machine, but for its end; a replacement is over when the next machine runs.
+            if action.verb != "replace":
+                self._store.over(self._held, instance.id, action.verb, "aborted" if action.fingerprint and action.verb != "terminate" else "complete")
         self._keep("closed", self._desired.reason, terminated_at=self._store.now())
 
     def _sweep(self, step: LifeStep) -> None:

@@ -11,15 +11,30 @@ from .._core.failures import NOTHING_WRITTEN, Advice
 CONTINUED = "What was done is written and proven; the same command goes on from there, and makes nothing twice."
 
 ADVICE = {
+    "action_final": Advice(
+        "The same cause was acted on already, somebody has rejected that within the last 24 h, or has stopped it.",
+        "Look at the action with `node_instance_info`, `gather: [events]`. A new cause is a new `fingerprint`.",
+        NOTHING_WRITTEN,
+    ),
+    "action_unknown": Advice(
+        "The key is misspelt or of another store, or nobody has asked for this verb for this cause.",
+        "Ask for it with `name`, `verb` and `fingerprint`, `state: pending`; its key is `action.id` of the result.",
+        NOTHING_WRITTEN,
+    ),
     "approval_required": Advice(
-        "A persistent node would lose its machine, with what is on it, or a machine that no row knows would be destroyed.",
-        "Look at the plan (`--check --diff`), then give the name of the node in `confirm`.",
+        "A persistent node would lose its machine, with what is on it, a machine that no row knows would be destroyed, or policy wants a word for a verb.",
+        "Look at the plan (`--check --diff`), then give the name of the node in `confirm`; for an action: `node_action` with `state: approved`.",
         NOTHING_WRITTEN,
     ),
     "authority_missing": Advice(
         "No CA was made for this fleet yet, this is another controller than the one that has it, or its file was lost.",
         "Once for a fleet: role node_enrol, `tasks_from: authority`. Where the store knows one, copy its file from the controller that made it.",
         "Everything: without the CA nothing is signed, and certificates that are out there stay good.",
+    ),
+    "budget_exhausted": Advice(
+        "One rung in ten minutes and three in a day are what a machine gets by itself, and one in five of a group at a time: more would hide the cause.",
+        "Wait for the seconds that are named, and look at console and journal meanwhile. By hand nothing is bounded: `ssh`, `node_instance`.",
+        NOTHING_WRITTEN,
     ),
     "confirm_mismatch": Advice(
         "A command was copied from another node, or a loop hands the wrong name on.",
@@ -52,8 +67,8 @@ ADVICE = {
         "The machine is there until everything before its deletion is done; its credentials may be gone already, so that nobody takes it for a member.",
     ),
     "held": Advice(
-        "Somebody protects the node: a cutover whose soak is not over, an operator, a pool.",
-        "Wait for the end that is named, or take the guard off the node with `node`, `guards`, after a word with its owner.",
+        "Somebody protects the node (a cutover whose soak is not over, an operator, a pool), a rule blocks the verb, or the machine is not silent at all.",
+        "Wait for the end that is named, or take the guard off the node with `node`, `guards`, after a word with its owner; a rule stands in `policy`.",
         NOTHING_WRITTEN,
     ),
     "hook_missing": Advice(
@@ -110,6 +125,11 @@ ADVICE = {
     "node_unknown": Advice(
         "The name is misspelt, the node was removed, or the store is another one than that in which it was declared.",
         "Correct the name, declare the node with `node`, or name the right store.",
+        NOTHING_WRITTEN,
+    ),
+    "observer_down": Advice(
+        "No sweep has run for a while, none of its machines was reached, or the heartbeat is the only one that says that a machine is silent.",
+        "Run `sweep` and see why it does not listen; let SSH or the provider look at the machine as well.",
         NOTHING_WRITTEN,
     ),
     "option_invalid": Advice(

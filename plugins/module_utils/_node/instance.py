@@ -66,7 +66,7 @@ class _Run:
 
     def __init__(self, params: Params, world: World, database: Database, copy: bool) -> None:
         self.store = NodeStore(database, world.clock)
-        self.node, self.template = _declared(self.store, params["name"])
+        self.node, self.template = declared(self.store, params["name"])
         self.known = self.store.live(self.node.name)
         self.wanted: Asked = asked(params, self.node, self.template, self.known, world.host, world.owner.actor)
         evidence, wrong = evidence_of(params["evidence"], self.store.now())
@@ -131,7 +131,8 @@ def run_instance(params: Params, world: World, check: bool = False) -> Json:
         return _result(run, view, after, done)
 
 
-def _declared(store: NodeStore, name: str) -> t.Tuple[Node, Template]:
+def declared(store: NodeStore, name: str) -> t.Tuple[Node, Template]:
+    """A node with what its template gives. Raises FleetError ``node_unknown``, ``template_unknown``."""
     node = store.node(name)
     if node is None:
         raise FleetError("node_unknown", nearest("node", name, (one.name for one in store.nodes())), "Correct the name, or declare it with node.")

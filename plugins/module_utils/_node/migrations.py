@@ -87,4 +87,15 @@ MIGRATIONS: t.Tuple[t.Tuple[str, ...], ...] = (
         "ALTER TABLE node_receiver ADD COLUMN gap DOUBLE PRECISION NOT NULL DEFAULT 60",
         "ALTER TABLE node_instance ADD COLUMN addresses TEXT NOT NULL DEFAULT '[]'",
     ),
+    (
+        # Verbs that somebody has asked for: why, once for each cause, and who has decided about it.
+        "ALTER TABLE node_action ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE node_action ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE node_action ADD COLUMN asked_at DOUBLE PRECISION",
+        "ALTER TABLE node_action ADD COLUMN decision TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE node_action ADD COLUMN decided_at DOUBLE PRECISION",
+        "ALTER TABLE node_action ADD COLUMN decided_by TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE node_action ADD COLUMN seen TEXT NOT NULL DEFAULT '{}'",
+        "CREATE UNIQUE INDEX node_action_cause ON node_action (instance, verb, fingerprint) WHERE fingerprint <> ''",
+    ),
 )

@@ -37,6 +37,9 @@ GUARDS: t.Mapping[str, str] = {
     "quarantined": "never handed out",
 }
 
+# States of an action that somebody has asked for. The last four are ends; a failed one may be tried anew.
+ASKED = ("pending", "running", "failed", "complete", "rejected", "aborted")
+
 CONDITIONS = (
     "infrastructure_ready", "address_assigned", "contacted", "enrolled", "modules_active", "services_ready", "heartbeat_fresh", "certificate_valid",
     "cordoned", "drained", "up_to_date", "drifted", "stalled", "deleting",
@@ -44,26 +47,30 @@ CONDITIONS = (
 
 # Reasons of phases and conditions, and codes of failures, are one list: what is shown of a node is what a failure says.
 Reason = t.Literal[
-    "", "approval_required", "as_asked", "auth", "authority_missing", "budget_exhausted", "building", "confirm_mismatch", "cordoned_by_drain",
-    "cordoned_by_operator", "csr_invalid", "delete_requested", "drain_blocked", "duplicate_machine", "evidence_missing", "finalizers_pending", "held",
-    "hook_missing", "host_key_changed", "identity_mismatch", "immutable_change", "immutable_class", "lease_lost", "locked", "modules_not_active",
-    "name_clash", "never_seen", "no_address", "no_contact", "no_machine", "node_has_instance", "not_enrolled", "not_requested", "observer_down", "power_off",
-    "provider_disabled", "provider_timeout", "provider_unavailable", "queue_or_quota", "quorum_risk", "rate_limit", "self_management", "service_failed",
-    "services_not_ready", "silent", "spec_differs", "status_unreadable", "token_bound", "token_expired", "vanished", "waiting_for_contact",
+    "", "action_final", "action_unknown", "approval_required", "as_asked", "auth", "authority_missing", "budget_exhausted", "building", "confirm_mismatch",
+    "cordoned_by_drain", "cordoned_by_operator", "csr_invalid", "delete_requested", "drain_blocked", "duplicate_machine", "evidence_missing",
+    "finalizers_pending", "held", "hook_missing", "host_key_changed", "identity_mismatch", "immutable_change", "immutable_class", "lease_lost", "locked",
+    "modules_not_active", "name_clash", "never_seen", "no_address", "no_contact", "no_machine", "node_has_instance", "not_enrolled", "not_requested",
+    "observer_down", "power_off", "provider_disabled", "provider_timeout", "provider_unavailable", "queue_or_quota", "quorum_risk", "rate_limit",
+    "self_management", "service_failed", "services_not_ready", "silent", "spec_differs", "status_unreadable", "token_bound", "token_expired", "vanished",
+    "waiting_for_contact",
 ]  # fmt: skip
 REASONS: t.Tuple[str, ...] = t.get_args(Reason)
 
 FAILURES: dict[str, str] = {
+    "action_final": "The action is over (complete, rejected or aborted), and one cause is acted on once.",
+    "action_unknown": "No action of this node has this key.",
     "conflict": "The row was changed by another run since it was read; nothing was written over it.",
     "confirm_mismatch": "`confirm` is not the name of the node, so nobody has confirmed it; nothing was changed.",
     "approval_required": "Policy wants somebody's word for this step, by the name of the node; nothing was changed.",
     "authority_missing": "The fleet's CA is not where it was looked for, or is not the one that the store knows; nothing was signed.",
+    "budget_exhausted": "What may be done about a node or its group by itself is used up; when there is more is named.",
     "csr_invalid": "What a machine sent is no request for a certificate that it has signed itself; nothing was signed.",
     "drain_blocked": "Something on the machine cannot move, or the machine cannot be asked; each blocker is named with what overrides it.",
     "duplicate_machine": "More than one machine carries the tag of the node; both are named, and neither was touched.",
     "evidence_missing": "Work that a hook has to do on the machine has left no evidence, or evidence that is too old.",
     "finalizers_pending": "The end of the machine has begun and is not complete; what is left, and why, is named.",
-    "held": "A guard of the node forbids this; its kind, reason and end are named.",
+    "held": "A guard of the node, or the policy, forbids this; its kind, reason and end are named.",
     "hook_missing": "The machine reports a runtime that no hook of the node empties.",
     "host_key_changed": "The host key of a machine is not the one that was pinned or expected; it was not enrolled, and the pin stays.",
     "identity_mismatch": "The provider's id is that of another machine now; it was not touched.",
@@ -75,6 +82,7 @@ FAILURES: dict[str, str] = {
     "no_machine": "The node has no machine that could be cordoned, drained or stopped.",
     "no_contact": "The machine is on and has not spoken in the time that it has for its boot.",
     "node_has_instance": "The node has a machine, so its row stays.",
+    "observer_down": "Nobody else has seen it, or nobody listened: what is silent may be we ourselves. Nothing was done.",
     "option_invalid": "An option has a value that cannot be worked with; nothing was asked.",
     "preflight_failed": "Several things stand in the way; each is named with its remedy, and nothing was changed.",
     "provider_disabled": "The provider is switched off, so no machine is made, started or stopped.",
@@ -256,7 +264,11 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Action:
-    """One verb on one instance. ``attempts`` counts the calls; ``attempted_at`` is written before each of them, ``ended_at`` when it is over."""
+    """One verb on one instance. ``attempts`` counts the calls; ``attempted_at`` is written before each of them, ``ended_at`` when it is over.
+
+    One that somebody has asked for has ``fingerprint``, the cause that it is asked for once, ``asked_at`` and a state of `ASKED`; ``decision`` is approved
+    or rejected, by ``decided_by`` at ``decided_at``. ``seen`` is JSON text of what the machine said of itself when it was begun.
+    """
 
     instance: str
     verb: str
@@ -267,6 +279,13 @@ class Action:
     ended_at: t.Optional[float] = None
     actor: str = ""
     lease_number: int = 0
+    fingerprint: str = ""
+    reason: str = ""
+    asked_at: t.Optional[float] = None
+    decision: str = ""
+    decided_at: t.Optional[float] = None
+    decided_by: str = ""
+    seen: str = "{}"
 
     def open(self) -> bool:
         return self.ended_at is None

@@ -154,7 +154,7 @@ def ladder(node: Node, facts: Facts, ssh: t.Optional[bool], tried: t.Sequence[Tr
     The guard wins over everything, then the second observer, then the group, then the budget; policy is asked last, for the very verb.
     """
     names = BY_NAME["silent"].names
-    stop = _guarded(node, facts) or _alone(node, facts, ssh) or _grouped(node, group) or _spent(facts.now, tried)
+    stop = _guarded(node, facts) or _alone(node, facts, ssh) or hindered(node, facts.now, tried, group)
     if stop is not None:
         return Move(stop.verb, stop.wait, stop.code, stop.why, names)
     means = {"ssh": ssh is True, "power": isinstance(facts.sighting, Observed)}
@@ -167,6 +167,11 @@ def ladder(node: Node, facts: Facts, ssh: t.Optional[bool], tried: t.Sequence[Tr
             return Move(code="approval_required", why=f"{verb} of a {node.lifecycle_class} node", names=names)
         return Move(verb, why=f"silent, and {'SSH answers' if means['ssh'] else 'its power is ' + facts.power()}", names=names)
     return Move(code="budget_exhausted", why="every rung was tried", names=names)
+
+
+def hindered(node: Node, now: float, tried: t.Sequence[Tried], group: t.Sequence[Member]) -> t.Optional[Move]:
+    """Why a rung is not taken now, by its group and by what was tried already; None when it may be."""
+    return _grouped(node, group) or _spent(now, tried)
 
 
 def _guarded(node: Node, facts: Facts) -> t.Optional[Move]:

@@ -253,11 +253,8 @@ class NodeStore:
                 return action
             count = transaction.execute("SELECT COUNT(*) AS known FROM node_action WHERE instance = ? AND verb = ?", (instance, verb))[0]["known"]
             action = Action(instance, verb, f"{instance}/{verb}/{count + 1}", "running", 1, self.now(), None, actor, held.number)
-            transaction.execute(
-                "INSERT INTO node_action (instance, verb, key, state, attempts, attempted_at, ended_at, actor, lease_number)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                list(asdict(action).values()),
-            )
+            values = asdict(action)
+            transaction.execute(f"INSERT INTO node_action ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values()))
         return action
 
     def over(self, held: Held, instance: str, verb: str, state: str = "complete") -> None:

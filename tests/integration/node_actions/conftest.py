@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.bowline.fleet.tests.loading import load
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "node_instance"))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "node_instance")]
 
 from fleet import Fleet  # noqa: E402
 

@@ -142,7 +142,8 @@ def test_every_write_proves_the_lease(kept, edge):
         "alive": lambda: nodes.alive(edge),
     }
     wanted = {name for name in vars(NodeStore) if not name.startswith("_")} - {
-        "fleet", "named", "keep_fleet", "ca_fingerprint", "keep_ca_fingerprint", "template", "templates", "node", "nodes", "live", "known", "instances", "conditions", "actions",
+        "fleet", "named", "keep_fleet", "ca_fingerprint", "keep_ca_fingerprint", "template", "templates", "node", "nodes", "live", "known", "instances",
+        "conditions", "actions",
         "steps", "events"}  # fmt: skip
     assert set(writes) == wanted, "a write that no test looks at"
     for write in writes.values():
