@@ -32,9 +32,9 @@ from .machine.model import Sighting
 from .model import Action, Instance, Json, Node
 from .outside import heard
 from .phase import Facts, phase
-from .policy import DECIDED_FOR, Answer, answer, asked_again, awaited, decided, snapshot, steps_to, tried_of, word_of
+from .policy import AT_WORK, DECIDED_FOR, Answer, answer, asked_again, awaited, decided, snapshot, steps_to, tried_of, word_of
 from .power import cycle, identity_of
-from .recovery import DAY, RUNG_EVERY, RUNGS, Member, ladder
+from .recovery import DAY, RUNGS, Member, ladder
 from .requests import Requests
 from .store import Held, NodeStore, subject_of
 from .wanted import asked
@@ -43,8 +43,6 @@ Params = t.Mapping[str, t.Any]
 
 _LEASE = 300.0
 _LADDER = "ladder"
-# Seconds after which a rung that was begun no longer counts as at work.
-_AT_WORK = 3 * RUNG_EVERY
 
 
 def run_action(params: Params, world: World, check: bool = False) -> Json:
@@ -123,7 +121,7 @@ class _Run:
     def _at_work(self, action: Action) -> bool:
         """Whether a rung is being taken. One that nobody has ended for so long was left behind by a run that died."""
         begun = action.state == "running" and action.fingerprint and action.verb in dict(RUNGS)
-        return bool(begun) and action.attempted_at is not None and self.now - action.attempted_at < _AT_WORK
+        return bool(begun) and action.attempted_at is not None and self.now - action.attempted_at < AT_WORK
 
     def _answer(self) -> Answer:
         begun = self.action is not None and self.action.state == "running"

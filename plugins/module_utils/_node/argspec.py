@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .machine.model import KINDS
-from .model import ARCHITECTURES, GUARDS, LIFECYCLES, STATES
+from .model import ARCHITECTURES, GUARDS, LIFECYCLES, SIGNALS, STATES
 from .policy import VERBS, WORDS
 
 _MODULES: t.Dict[str, t.Any] = {
@@ -198,4 +198,15 @@ ACTION_CONSTRAINTS: t.Dict[str, t.Any] = {
     "required_one_of": [("action_id", "name")],
     "mutually_exclusive": [("action_id", "name")],
     "required_by": {"name": ("verb", "fingerprint")},
+}
+
+# Numbers of seconds.
+THRESHOLDS = ("late", "silent", "lost", "certificate", "certificate_critical")
+SENSORS: t.Dict[str, t.Any] = {
+    "store": {"type": "str"},
+    "sensors": {"type": "list", "elements": "str", "choices": list(SIGNALS), "default": []},
+    "name": {"type": "str"},
+    "since": {"type": "str"},
+    "thresholds": {"type": "dict", "options": {name: {"type": "float"} for name in THRESHOLDS}},
+    "machines": {**IMPORT["machines"], "required": False, "default": []},
 }

@@ -22,7 +22,7 @@ from .contradiction import refuse
 from .finalizers import NAMES, in_order, stands_before
 from .health import conditions, grade, shown
 from .machine.model import Identity, NotFound, Observed, Unknown
-from .model import ActionStep, Instance, Node, Skip
+from .model import LASTING, ActionStep, Instance, Node, Skip
 from .phase import VANISHED_AFTER, Clocks, Facts, came_true, is_ours, phase, seen
 from .plan import Desired, LifeStep, View, create_verdict, destroy_verdict, plan
 from .protocols import Provider, Work
@@ -173,7 +173,9 @@ class Life:
     def _note(self) -> None:
         facts = self._facts()
         if facts.instance is not None:
-            self._store.save(self._held, facts.instance, conditions(facts, phase(facts), self._store.conditions(facts.instance.id)))
+            state = self._desired.state
+            kept = replace(facts.instance, desired=state) if state in LASTING else facts.instance
+            self._store.save(self._held, kept, conditions(facts, phase(facts), self._store.conditions(facts.instance.id)))
 
     # --- steps --------------------------------------------------------------------------------------------------------------------
 

@@ -60,12 +60,25 @@ def grade(facts: Facts) -> str:
 
     Where machines are asked from time to time, the limits are no less than two, three and nine questions.
     """
-    quiet, patience = silence(facts), _patience(facts.receivers, facts.now)
-    if quiet is None or patience is None:
+    quiet, limits = silence(facts), _limits(facts)
+    if quiet is None or limits is None:
         return "unknown"
-    clocks = facts.clocks
-    limits = (("lost", clocks.lost, 4.5), ("silent", clocks.silent, 1.5), ("late", clocks.late, 1.0))
-    return next((name for name, after, gaps in limits if quiet >= max(after, gaps * patience)), "ok")
+    return next((name for name, after in limits if quiet >= after), "ok")
+
+
+def onset(facts: Facts) -> t.Optional[float]:
+    """When the machine came into the grade of silence that it has; None for one that is ok, or of which nobody knows. It stays while nobody speaks."""
+    window, said, limits = listening_since(facts.receivers, facts.now), facts.contacted_at(), _limits(facts)
+    after = dict(limits or ()).get(grade(facts))
+    return None if window is None or said is None or after is None else max(said, window[0]) + after
+
+
+def _limits(facts: Facts) -> t.Optional[t.Tuple[t.Tuple[str, float], ...]]:
+    """Seconds of silence from which on each grade is told, the worst first; None while nobody listens."""
+    patience, clocks = _patience(facts.receivers, facts.now), facts.clocks
+    if patience is None:
+        return None
+    return ("lost", max(clocks.lost, 4.5 * patience)), ("silent", max(clocks.silent, 1.5 * patience)), ("late", max(clocks.late, patience))
 
 
 def health(facts: Facts, verdict: Verdict) -> str:

@@ -102,12 +102,17 @@ def run_import(params: Params, world: World, check: bool = False) -> Json:
         return _Import(params, world, database, False).run()
 
 
+def place_of(given: Params) -> Json:
+    """The host and where on it, as the row of an instance keeps it."""
+    return {"host": given["host"], **{name: str(given[name]) for name in ("uri", "folder") if given[name]}}
+
+
 def shown_machines(given: t.Sequence[Params]) -> t.Tuple[t.List[Stood], t.List[Finding]]:
     """Every machine that hosts have answered with, and a finding for each host that has not (no answer is no empty list) and each tag that is none."""
     found, wrong = [], []
     for one in given:
         where = f"{one['host']}, {one['kind'] or 'any provider'}"
-        place = {"host": one["host"], **{name: str(one[name]) for name in ("uri", "folder") if one[name]}}
+        place = place_of(one)
         answers = [observed(machine) for machine in one["answer"].get("machines") or ()]
         unknown = troubled(one["answer"]) or next((answer for answer in answers if isinstance(answer, Unknown)), None)
         if unknown is not None or "machines" not in one["answer"]:

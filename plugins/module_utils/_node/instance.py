@@ -26,7 +26,7 @@ from .drive import Life
 from .health import conditions, health
 from .hypervisor import Call, Hypervisor
 from .lease import Leases
-from .model import Instance, Json, Node, Template
+from .model import LASTING, Instance, Json, Node, Template
 from .outside import Outside, answers, evidence_of, heard
 from .phase import Clocks, phase
 from .plan import LifeStep, View
@@ -122,7 +122,8 @@ def run_instance(params: Params, world: World, check: bool = False) -> Json:
         foreseen = _Run(params, world, copy, True)
         before = foreseen.known
         view, planned = foreseen.foresee()
-        settled = not planned and view.instance == before and params["status"] is None
+        asked_before = before is None or params["state"] not in LASTING or before.desired == params["state"]
+        settled = not planned and view.instance == before and asked_before and params["status"] is None
         if check or settled:
             return _result(foreseen, view, view, planned)
     with world.open_store(False) as database:

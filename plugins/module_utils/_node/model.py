@@ -25,6 +25,8 @@ State = t.Literal["present", "running", "cordoned", "drained", "stopped", "absen
 PHASES: t.Tuple[str, ...] = t.get_args(Phase)
 HEALTHS: t.Tuple[str, ...] = t.get_args(Health)
 STATES: t.Tuple[str, ...] = t.get_args(State)
+# States that stay asked for until another one of them is; what stands in between is work on the way.
+LASTING = ("present", "running", "stopped")
 LIFECYCLES = ("persistent", "ephemeral", "spot")
 ARCHITECTURES = ("amd64", "arm64")
 SCHEDULINGS = ("schedulable", "cordoned")
@@ -39,6 +41,12 @@ GUARDS: t.Mapping[str, str] = {
 
 # States of an action that somebody has asked for. The last four are ends; a failed one may be tried anew.
 ASKED = ("pending", "running", "failed", "complete", "rejected", "aborted")
+
+# Troubles that are told; an action is a verb on an instance.
+SIGNALS = (
+    "instance.late", "instance.silent", "instance.lost", "instance.vanished", "instance.state_drifted", "machine.orphan", "machine.duplicate", "cert.expiring",
+    "action.stalled",
+)  # fmt: skip
 
 CONDITIONS = (
     "infrastructure_ready", "address_assigned", "contacted", "enrolled", "modules_active", "services_ready", "heartbeat_fresh", "certificate_valid",

@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 from .._core.errors import FleetError
 from .._core.result import Step
 from .model import Action, Heartbeat, Instance, Json, Node
-from .recovery import DAY, POLICY, RUNGS, Member, Tried, hindered
+from .recovery import DAY, POLICY, RUNG_EVERY, RUNGS, Member, Tried, hindered
 
 VERBS: t.Tuple[str, ...] = tuple(POLICY)
 WORDS = ("auto_approve", "notify_and_proceed", "require_approval", "block")
 # Seconds for which an approval or a rejection holds.
 DECIDED_FOR = DAY
+# Seconds after which an action that was begun no longer counts as at work: whoever has begun it is gone.
+AT_WORK = 3 * RUNG_EVERY
 # What a guard against remediation does not stop: it changes nothing that clients see, or is an end that has guards of its own.
 _UNGUARDED = ("renew", "terminate")
 # Done here, by the provider; whatever else is done by a role and closed by what the machine shows afterwards.
