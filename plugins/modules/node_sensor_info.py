@@ -23,11 +23,11 @@ options:
         O(machines), the host where it stands does not list it).
         V(instance.state_drifted), its power is not what was asked for last.
       - V(machine.orphan), a machine of this fleet that no row has. V(machine.duplicate), one instance that two machines carry. Both need O(machines).
-      - V(cert.expiring), its certificate ends soon. V(action.stalled), a phase or an action takes longer than it may.
+      - V(module.drift_detected), its modules are not those of its node. V(cert.expiring), its certificate ends soon. V(action.stalled), a phase or an action takes longer than it may.
     type: list
     elements: str
-    choices: [instance.late, instance.silent, instance.lost, instance.vanished, instance.state_drifted, machine.orphan, machine.duplicate, cert.expiring,
-              action.stalled]
+    choices: [instance.late, instance.silent, instance.lost, instance.vanished, instance.state_drifted, machine.orphan, machine.duplicate,
+              module.drift_detected, cert.expiring, action.stalled]
     default: []
   name: {description: Only signals of this node., type: str}
   since: {description: "Only signals that began after this moment, like V(2026-12-01T12:00:00Z).", type: str}

@@ -44,8 +44,8 @@ ASKED = ("pending", "running", "failed", "complete", "rejected", "aborted")
 
 # Troubles that are told; an action is a verb on an instance.
 SIGNALS = (
-    "instance.late", "instance.silent", "instance.lost", "instance.vanished", "instance.state_drifted", "machine.orphan", "machine.duplicate", "cert.expiring",
-    "action.stalled",
+    "instance.late", "instance.silent", "instance.lost", "instance.vanished", "instance.state_drifted", "machine.orphan", "machine.duplicate",
+    "module.drift_detected", "cert.expiring", "action.stalled",
 )  # fmt: skip
 
 CONDITIONS = (

@@ -11,12 +11,14 @@ a certificate), so two looks at one trouble give one fingerprint, whoever looks,
 from __future__ import annotations
 
 import hashlib
+import json
 import typing as t
 from dataclasses import dataclass
 
 from .._core.errors import FleetError
 from .._core.finding import Finding, failure
 from .._store.model import unix, utc
+from .drift import drift
 from .health import grade, listening_since, onset, stuck
 from .importing import Stood, place_of, shown_machines
 from .machine.model import Observed
@@ -37,6 +39,8 @@ _SILENCE = SIGNALS[:3]
 SEVERITIES = ("critical", "high", "medium", "low")
 _SILENT: t.Mapping[str, t.Tuple[str, str]] = {"late": ("low", ""), "silent": ("high", "ladder"), "lost": ("critical", "ladder")}
 _POWER: t.Mapping[str, str] = {"running": "on", "stopped": "off"}
+# So many modules that differ are no slip any more.
+_MANY = 5
 # Seconds before the end of a certificate.
 _EXPIRES, _EXPIRES_SOON = 14 * 86400.0, 86400.0
 # Actions in which the power of a machine is not what it shall be in the end.
@@ -45,7 +49,10 @@ _POWERS = ("create", "start", "stop", "destroy", "reboot", "power_cycle", "repla
 
 @dataclass(frozen=True)
 class Signal:
-    """One trouble. ``subject`` is what it is about (an instance, an action, a machine); ``verb`` is what node_action would be asked for, empty for none."""
+    """One trouble. ``subject`` is what it is about (an instance, an action, a machine); ``verb`` is what node_action would be asked for, empty for none.
+
+    ``cause`` tells two troubles of one subject and one onset apart; it is not shown.
+    """
 
     kind: str
     node: str
@@ -54,9 +61,10 @@ class Signal:
     onset: float
     message: str
     verb: str = ""
+    cause: str = ""
 
     def fingerprint(self) -> str:
-        text = "\n".join((self.kind, self.subject, f"{self.onset:.3f}"))
+        text = "\n".join((self.kind, self.subject, f"{self.onset:.3f}", self.cause))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def shown(self) -> Json:
@@ -70,6 +78,8 @@ def sensors(params: Params, store: NodeStore) -> Json:
     nodes = store.nodes()
     if params["name"] is not None and params["name"] not in [node.name for node in nodes]:
         raise FleetError("node_unknown", nearest("node", params["name"], (node.name for node in nodes)), "Correct the name, or declare it with node.")
+    templates = {template.name: template for template in store.templates()}
+    nodes = [node.resolved(templates[node.template]) if node.template in templates else node for node in nodes]
     now, wanted = store.now(), params["sensors"] or SIGNALS
     known = {node.name: store.known(node.name) for node in nodes}
     found, silent = shown_machines(params["machines"])
@@ -127,6 +137,7 @@ def _of_node(node: Node, facts: Facts, thresholds: Params, answered: t.Sequence[
         return
     yield from _silence(node, facts, verdict)
     yield from _drift(node, facts)
+    yield from _modules(node, facts)
     yield from _certificate(node, facts, thresholds)
     yield from _stalled(node, facts, verdict)
 
@@ -149,6 +160,18 @@ def _drift(node: Node, facts: Facts) -> t.Iterator[Signal]:
     if wanted and power in ("on", "off") and power != wanted:
         message = f"Its power is {power}, and {instance.desired} was asked for."
         yield Signal("instance.state_drifted", node.name, instance.id, "high", instance.powered_at or instance.created_at, message)
+
+
+def _modules(node: Node, facts: Facts) -> t.Iterator[Signal]:
+    """Its modules are not those of its node. When that began nobody knows; what differs makes it another trouble."""
+    instance, apart = facts.instance, drift(node, facts.heartbeat)
+    if instance is None or apart is None or not apart["drift"]:
+        return
+    differing = [*apart["attach"], *apart["detach"], *apart["update"]]
+    cause = json.dumps([apart["missing"], apart["detach"] and apart["extra"], apart["mismatched"]], sort_keys=True)
+    severity = "critical" if len(differing) >= _MANY else "high"
+    message = f"Modules that differ from its node: {', '.join(differing)}; {apart['disruption_pct']} % of its services would be touched."
+    yield Signal("module.drift_detected", node.name, instance.id, severity, instance.powered_at or instance.created_at, message, "reconcile", cause)
 
 
 def _certificate(node: Node, facts: Facts, thresholds: Params) -> t.Iterator[Signal]:

@@ -58,7 +58,7 @@ def speaks(home: Fleet, name: str, **changed) -> None:
         beats, instance = Beats(database, home.clock), NodeStore(database).live(name)
         last = beats.last(instance.id)
         beats.heard(Heartbeat(instance.id, 0.0, changed.get("boot_id", last.boot_id), last.sequence + 1, True, True, True,
-                              certificate_not_after=changed.get("certificate_not_after")))  # fmt: skip
+                              certificate_not_after=changed.get("certificate_not_after"), document=changed.get("document", {})))  # fmt: skip
 
 
 def events(home: Fleet, name="web-1") -> list[str]:

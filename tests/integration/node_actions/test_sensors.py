@@ -146,6 +146,25 @@ def test_machines_that_no_row_has(home):
     assert [one["code"] for one in look(home, machines=silent)["findings"]] == ["provider_unavailable"]
 
 
+def test_modules_that_are_not_those_of_the_node(home):
+    def carries(**digests):
+        modules = {name: {"stack": "hub", "digest": f"sha256:{digest}", "units": {f"{name}.service": "active"}} for name, digest in digests.items()}
+        speaks(home, "web-1", document={"modules": modules})
+
+    wanted = [{"name": f"m{number}", "ref": f"r@sha256:{number}"} for number in range(5)]
+    home.node("web-1", modules=wanted)
+    carries(m0="0", m1="1", m2="2", m3="3", m4="9")
+    only = {"sensors": ["module.drift_detected"]}
+    first = twice(home, ("module.drift_detected", "web-1", "high", "reconcile"), **only)
+    assert "m4; 20 %" in first["message"]
+    carries(m0="0", m1="1", m2="2", m3="3", m4="8")
+    assert look(home, **only)["signals"][0]["fingerprint"] != first["fingerprint"], "another difference"
+    carries(m0="9", m1="9", m2="9", m3="9", x="9")
+    assert told(home, **only) == [("module.drift_detected", "web-1", "critical", "reconcile")]
+    carries(m0="0", m1="1", m2="2", m3="3", m4="4")
+    assert told(home, **only) == []
+
+
 def test_a_certificate_that_ends(home):
     speaks(home, "web-1", certificate_not_after=home.clock() + 13 * DAY)
     first = twice(home, ("cert.expiring", "web-1", "medium", "renew"), sensors=["cert.expiring"])
