@@ -13,8 +13,9 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import 
 from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
 from ansible_collections.bowline.fleet.plugins.module_utils._node.migrations import MIGRATIONS
 from ansible_collections.bowline.fleet.plugins.module_utils._node.model import (
-    ActionStep, Condition, Guard, Heartbeat, Instance, Node, NodeEvent, Receiver, Skip, Template,
+    Action, ActionStep, Condition, Guard, Heartbeat, Instance, Node, NodeEvent, Receiver, Skip, Template,
 )  # fmt: skip
+from ansible_collections.bowline.fleet.plugins.module_utils._node.requests import Requests
 from ansible_collections.bowline.fleet.plugins.module_utils._node.store import ROOM, Held, NodeStore, chained, note, subject_of
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import Owner
 from ansible_collections.bowline.fleet.plugins.module_utils._store.sqlite import open_for_writing
@@ -230,6 +231,29 @@ def test_an_attempt_is_counted_until_its_action_is_over(kept, edge):
     kept.nodes.over(edge, "i-1", "create")
     assert kept.nodes.actions("i-1") == ()
     assert kept.nodes.attempt(edge, "i-1", "create").key == "i-1/create/2"
+
+
+def test_an_action_is_asked_for_once_for_each_cause(kept, edge):
+    made(kept, edge)
+    requests = Requests(kept.database, lambda: kept.now)
+    asked = Action("i-1", "reboot", "i-1/reboot/f1", "pending", actor="ann", fingerprint="f1", reason="token=abcdefghijklmnop123456", asked_at=NOW)
+
+    def keep(action, word, severity="info"):
+        return requests.keep(edge, "edge-1", action, word, "ann", severity)
+
+    keep(asked, "asked")
+    begun = keep(replace(asked, state="running", attempts=1, attempted_at=NOW), "begun", "warn")
+    assert requests.of_node("edge-1", NOW + 1) == [begun] and "abcdefghijklmnop" not in str(begun), "an open one, whenever it was asked for"
+    assert (requests.node_of(asked.key), requests.node_of("x"), requests.of_node("edge-2")) == ("edge-1", "", [])
+    refused("store_unavailable", lambda: keep(replace(asked, key="another", ended_at=NOW), "asked"))
+    assert kept.nodes.actions("i-1") == (begun,)
+    keep(replace(begun, state="complete", ended_at=NOW), "complete")
+    assert requests.of_node("edge-1", NOW + 1) == [] and len(requests.of_node("edge-1", NOW)) == 1
+    seen = [(event.after, event.severity) for event in reversed(kept.nodes.events("edge-1")) if event.type == "action"]
+    assert seen == [("asked", "info"), ("begun", "warn"), ("complete", "info")]
+    kept.now += 61
+    kept.lease("bob")
+    refused("lease_lost", lambda: keep(begun, "aborted"))
 
 
 def test_events_are_a_chain(kept, edge):
