@@ -151,13 +151,14 @@ class _Run:
         return bool(self.answer.code) and ("begin" in actions or ("ask" in actions and self.answer.code == "held"))
 
     def _refuse_second(self) -> None:
-        """Another cause of the same verb that has begun. One that only waits gives way."""
+        """Another cause of the same verb that has begun, node_instance's own among them. One that only waits gives way."""
         if self.action is None:
             self._live()
         for one in self.known.actions:
-            if one.verb == self.verb and one.fingerprint and one.state == "running" and (self.action is None or one.key != self.action.key):
-                raise FleetError("conflict", f"{self.verb} of {self.node.name} has begun for {one.fingerprint}. Nothing was changed.",
-                                 "Let it end, or stop it with state: aborted.", {"action": one.key})  # fmt: skip
+            begun = one.state == "running" and one.verb == self.verb
+            if begun and (self.action is None or one.key != self.action.key):
+                raise FleetError("conflict", f"{self.verb} of {self.node.name} has begun for {one.fingerprint or 'node_instance'}. Nothing was changed.",
+                                 "Let it end, or stop it with state: aborted; what node_instance has begun it ends itself.", {"action": one.key})  # fmt: skip
 
     def _prove(self) -> None:
         action = self.action

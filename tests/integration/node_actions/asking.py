@@ -2,23 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Short ways to ask for actions on a `Fleet`, and to let its machines fall silent."""
+"""Short ways to ask for actions on a `Fleet`, to let its machines fall silent, and to compare the rows of its store."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.action import run_action
 from ansible_collections.bowline.fleet.plugins.module_utils._node.argspec import ACTION
 from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
+from ansible_collections.bowline.fleet.plugins.module_utils._node.importing import UNKNOWN
 from ansible_collections.bowline.fleet.plugins.module_utils._node.instance import World
 from ansible_collections.bowline.fleet.plugins.module_utils._node.model import Heartbeat
 from ansible_collections.bowline.fleet.plugins.module_utils._node.store import NodeStore
 from ansible_collections.bowline.fleet.plugins.module_utils._store import process
 from fleet import Fleet, typed
 
+# Counted by writes, not by what the row says.
+COUNTERS = {"revision"}
 WELL = {"boot_id": "b2", "enrolled": True, "modules_active": True, "services_ready": True}
 
 
@@ -64,3 +68,25 @@ def speaks(home: Fleet, name: str, **changed) -> None:
 def events(home: Fleet, name="web-1") -> list[str]:
     with home.opened(True) as database:
         return [event.after for event in reversed(NodeStore(database).events(name, 100)) if event.type == "action"]
+
+
+def read(fleet: Fleet) -> dict[tuple[str, str], dict]:
+    """Every row of templates, nodes and live machines by its table and name."""
+    with fleet.opened(True) as database:
+        store = NodeStore(database)
+        rows = {("fleet", "name"): {"name": store.named()}}
+        rows |= {("template", one.name): asdict(one) for one in store.templates()}
+        rows |= {("node", one.name): asdict(one) for one in store.nodes()}
+        rows |= {("instance", one.node): asdict(one) for one in store.instances(None, 1000) if one.terminated_at is None}
+    return {key: {name: value for name, value in row.items() if name not in COUNTERS} for key, row in rows.items()}
+
+
+def unequal(before: dict, after: dict) -> dict:
+    """What of each row is not as it was, of all that can be known. The phase is derived anew by each look."""
+    found = {}
+    for key, row in before.items():
+        new = after.get(key, {})
+        names = [name for name in row if not (key[0] == "instance" and name in {*UNKNOWN, "phase"}) and row[name] != new.get(name)]
+        if names:
+            found[key] = {name: (row[name], new.get(name)) for name in names}
+    return found

@@ -12,6 +12,9 @@ import signal
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core import faults
 from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
+from ansible_collections.bowline.fleet.plugins.module_utils._node.lease import Leases
+from ansible_collections.bowline.fleet.plugins.module_utils._node.store import NodeStore
+from ansible_collections.bowline.fleet.plugins.module_utils._store import process
 from ansible_collections.bowline.fleet.plugins.module_utils._store.model import Owner
 from ansible_collections.bowline.fleet.plugins.module_utils._store.store import StateStore
 from asking import WELL, ask, events, listens, quiet, refused, speaks, steps
@@ -132,6 +135,18 @@ def test_two_causes_of_one_verb(home):
     assert "new" in refused(home, "conflict", "pending", fingerprint="third").message
     ask(home, "aborted", fingerprint="new")
     ask(home, fingerprint="third")
+
+
+def test_what_node_instance_has_begun(home):
+    """A run of node_instance was killed in its own power cycle: it is ended by the next one, and not done twice meanwhile."""
+    with home.opened(False) as database:
+        store = NodeStore(database, home.clock)
+        owner = process.owner_of(os.getpid())
+        state = StateStore(database, owner, clock=home.clock)
+        with Leases(database, state, owner).held("node/web-1", "node_instance", {}) as held:
+            store.attempt(held, store.live("web-1").id, "power_cycle")
+    assert "node_instance" in refused(home, "conflict", "completed", "power_cycle").message
+    assert powers(home).count("stopped") == 0
 
 
 def powers(home: Fleet) -> list[str]:

@@ -9,24 +9,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.argspec import IMPORT, NODE, TEMPLATE
-from ansible_collections.bowline.fleet.plugins.module_utils._node.importing import UNKNOWN, World, run_import
+from ansible_collections.bowline.fleet.plugins.module_utils._node.importing import World, run_import
 from ansible_collections.bowline.fleet.plugins.module_utils._node.run import run_node, run_template
 from ansible_collections.bowline.fleet.plugins.module_utils._node.store import NodeStore
 from ansible_collections.bowline.fleet.plugins.module_utils._store import process
 from ansible_collections.bowline.fleet.tests.loading import load
+from asking import read, unequal
 from controller import STORE, Controller
 from fleet import Fleet, typed
 
 KINDS = ("local_nspawn", "local_qemu")
 PHASES = ("running", "cordoned", "drained", "stopped", "terminating", "replaced", "present")
-# Counted by writes, not by what the row says.
-COUNTERS = {"revision"}
 
 
 def template(fleet: Fleet, kind: str) -> dict:
@@ -63,17 +61,6 @@ def filled(fleet: Fleet) -> tuple[list[dict], list[dict]]:
     return templates, nodes
 
 
-def read(fleet: Fleet) -> dict[tuple[str, str], dict]:
-    """Every row of templates, nodes and live machines by its table and name."""
-    with fleet.opened(True) as database:
-        store = NodeStore(database)
-        rows = {("fleet", "name"): {"name": store.named()}}
-        rows |= {("template", one.name): asdict(one) for one in store.templates()}
-        rows |= {("node", one.name): asdict(one) for one in store.nodes()}
-        rows |= {("instance", one.node): asdict(one) for one in store.instances(None, 1000) if one.terminated_at is None}
-    return {key: {name: value for name, value in row.items() if name not in COUNTERS} for key, row in rows.items()}
-
-
 def machines(fleet: Fleet, host="hv-1", kinds=KINDS) -> list[dict]:
     """What the host answers, asked as the playbook does."""
     place = {"folder": str(fleet.folder / "host")}
@@ -87,17 +74,6 @@ def imported(home: Fleet, check=False, ca="", **given) -> dict:
 
 def lose(fleet: Fleet) -> None:
     shutil.rmtree(fleet.path.parent)
-
-
-def unequal(before: dict, after: dict) -> dict:
-    """What of each row is not as it was, of all that can be known. The phase is derived anew by each look."""
-    found = {}
-    for key, row in before.items():
-        new = after.get(key, {})
-        names = [name for name in row if not (key[0] == "instance" and name in {*UNKNOWN, "phase"}) and row[name] != new.get(name)]
-        if names:
-            found[key] = {name: (row[name], new.get(name)) for name in names}
-    return found
 
 
 def refused(home: Fleet, code: str, **given) -> FleetError:

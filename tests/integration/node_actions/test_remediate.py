@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The ladder on a machine of systemd-nspawn that is reached by SSH: its agent is killed and speaks again, then nobody gets in and its power is cycled."""
+"""A machine of systemd-nspawn that is reached by SSH: its agent is killed and speaks again, nobody gets in and its power is cycled, its store is lost."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._node.argspec import SENSORS
+from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
 from ansible_collections.bowline.fleet.plugins.module_utils._node.sensors import sensors
 from ansible_collections.bowline.fleet.plugins.module_utils._node.store import NodeStore
 from ansible_collections.bowline.fleet.tests.loading import load
-from asking import events
+from asking import events, read, unequal
 from controller import STORE
 from fleet import Fleet, typed
 
@@ -133,3 +135,23 @@ def test_nobody_gets_in_so_its_power_is_cycled(home):
     while "unreached" in home.swept():
         assert time.monotonic() < deadline, "waited for its word"
     assert home.signals() == []
+
+
+def test_its_store_is_lost_and_made_again(home):
+    """By the playbook, from the host and over SSH: the row is as it was, its last word is there, and it runs on."""
+    home.swept()
+    before = read(home)
+    with home.opened(True) as database:
+        said = Beats(database).last(home.rows()[0].id)
+    shutil.rmtree(home.path.parent)
+    defaults = before["template", "small"]["defaults"]
+    nodes = [{"name": NAME, "template": "small", "lifecycle_class": "ephemeral"}]
+    given = {"import_templates": [{"name": "small", "defaults": defaults}], "import_nodes": nodes, "import_store": STORE % {"folder": home.folder}}
+    home.play("bowline.fleet.state_import", "--check", **given)
+    assert not home.path.exists()
+    home.play("bowline.fleet.state_import", **given)
+    assert unequal(before, read(home)) == {}
+    with home.opened(True) as database:
+        heard = Beats(database).last(home.rows()[0].id)
+    assert (heard.boot_id, heard.document["agent"]) == (said.boot_id, said.document["agent"]) and heard.sequence > said.sequence
+    assert home.run("present", name=NAME, mode="real", provider_options={"address": f"{home.address}/24"})["plan"] == []
