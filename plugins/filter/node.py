@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.errors import FleetError
+from ..module_utils._node.hooks.evidence import ending, taken, words
 from ..module_utils._node.status import read
+from ..module_utils._store.model import utc
 
 
 def node_statuses(hosts: t.Iterable[t.Mapping[str, t.Any]], register: str) -> list[dict[str, t.Any]]:
@@ -62,6 +65,24 @@ def node_status(text: str, wanted: t.Iterable[str] = ()) -> dict[str, t.Any]:
     return {**{name: getattr(beat, name) for name in names}, "failed_units": list(beat.failed_units), "runtimes": list(beat.runtimes)}
 
 
+def node_hook_evidence(given: t.Any, hook: str, stage: str) -> dict[str, t.Any]:
+    """What a hook has said, as the option ``evidence`` of node_instance takes it; what is no evidence is a blocker that says why."""
+    return taken(given, hook, stage, utc(time.time()) or "")
+
+
+def node_hook_words(given: t.Sequence[dict[str, t.Any]]) -> list[str]:
+    """What stays on the machine, a sentence for each blocker."""
+    return words(given)
+
+
+def node_hook_ending(given: t.Sequence[dict[str, t.Any]], names: t.Sequence[str]) -> list[dict[str, t.Any]]:
+    """Evidence of finalizers that are done when all hooks have let go."""
+    return ending(given, names)
+
+
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"node_machines": node_machines, "node_places": node_places, "node_status": node_status, "node_statuses": node_statuses}
+        hooks: dict[str, t.Callable[..., t.Any]] = {
+            "node_hook_ending": node_hook_ending, "node_hook_evidence": node_hook_evidence, "node_hook_words": node_hook_words,
+        }  # fmt: skip
+        return {**hooks, "node_machines": node_machines, "node_places": node_places, "node_status": node_status, "node_statuses": node_statuses}

@@ -72,6 +72,10 @@ options:
         description: Name of the hook of the node; or V(enrol), V(hooks), V(memberships), V(dns), V(volumes), V(credentials), V(traces) for that part.
         type: str
         required: true
+      stage:
+        description: What the hook was asked for; only V(observe) and V(drain) say what runs on the machine, only V(undo) what was taken back. Default is any.
+        type: str
+        choices: [observe, drain, undo, leave]
       outcome: {description: 'V(empty) and V(released) are done, V(blocked) is not.', type: str, required: true, choices: [empty, released, blocked]}
       observed_at: {description: 'When, such as V(2026-12-01T12:00:00Z); default is now.', type: str}
       blockers: {description: 'What stays, each with C(name), C(reason) and C(override).', type: list, elements: dict, default: []}

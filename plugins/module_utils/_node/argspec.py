@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .hooks.model import OUTCOMES, STAGES
 from .machine.model import KINDS
 from .model import ARCHITECTURES, GUARDS, LIFECYCLES, SIGNALS, STATES
 from .policy import VERBS, WORDS
@@ -115,7 +116,8 @@ STATUS: t.Dict[str, t.Any] = {
 }
 EVIDENCE: t.Dict[str, t.Any] = {
     "hook": {"type": "str", "required": True},
-    "outcome": {"type": "str", "required": True, "choices": ["empty", "released", "blocked"]},
+    "stage": {"type": "str", "choices": list(STAGES)},
+    "outcome": {"type": "str", "required": True, "choices": list(OUTCOMES)},
     "observed_at": {"type": "str"},
     "blockers": {"type": "list", "elements": "dict", "default": []},
     "changed": {"type": "list", "elements": "str", "default": []},

@@ -330,10 +330,14 @@ class NodeEvent:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a hook saw on the machine. ``outcome`` is empty, released or blocked; ``blockers`` are ``{name, reason, override}``."""
+    """What a hook saw on the machine. ``outcome`` is empty, released or blocked; ``blockers`` are ``{name, reason, override}``.
+
+    ``stage`` is observe, drain, undo or leave; empty for a word that was given by hand, which counts for every one of them.
+    """
 
     hook: str
     outcome: str
     observed_at: float
     blockers: t.Tuple[Json, ...] = ()
     changed: t.Tuple[str, ...] = ()
+    stage: str = ""

@@ -16,9 +16,11 @@ from .._core.errors import FleetError
 from .._core.finding import Finding
 from .._store.model import unix
 from .beats import Beats
+from .hooks.evidence import blockers
+from .hooks.model import STAGES
 from .hypervisor import Hypervisor
 from .model import Evidence, Heartbeat, Instance, Node, Template
-from .plan import EVIDENCE_FRESH, LifeStep
+from .plan import ABOUT_UNDO, ABOUT_WORK, EVIDENCE_FRESH, LifeStep
 
 Params = t.Mapping[str, t.Any]
 
@@ -28,7 +30,7 @@ _SECONDS = 2.0
 _ELSEWHERE: t.Mapping[str, str] = {
     "hooks": "Run what has to run before the end",
     "memberships": "Let it leave its clusters, load balancers and overlays",
-    "dns": "Take its names away with dns_record",
+    "dns": "Take its names away with dns_record (node_terminate_dns of the role)",
     "volumes": "Detach its volumes",
     "credentials": "Revoke its certificate",
     "traces": "Remove its traces",
@@ -39,13 +41,16 @@ def evidence_of(given: t.Sequence[Params], now: float) -> t.Tuple[t.Tuple[Eviden
     """Evidence of the option; what has no moment is of ``now``."""
     found, wrong = [], []
     for one in given:
+        message = f"evidence.observed_at is {one['observed_at']!r}; it takes a moment like 2026-12-01T12:00:00Z."
         try:
             moment = unix(one["observed_at"])
+            message = f"evidence of {one['hook']}: each blocker is a name with reason and override, texts all of them; 100 at most."
+            known = tuple(blockers(one["blockers"]))
         except ValueError:
-            message = f"evidence.observed_at is {one['observed_at']!r}; it takes a moment like 2026-12-01T12:00:00Z."
             wrong.append(Finding("option_invalid", "fail", one["hook"], message, "Correct the option.", "evidence"))
             continue
-        found.append(Evidence(one["hook"], one["outcome"], now if moment is None else moment, tuple(one["blockers"]), tuple(one["changed"])))
+        changed = tuple(one["changed"])
+        found.append(Evidence(one["hook"], one["outcome"], now if moment is None else moment, known, changed, one["stage"] or ""))
     return tuple(found), wrong
 
 
@@ -94,23 +99,25 @@ class Outside:
         if step.action == "enrol":
             return "done" if self._provider.recorded or self._said("enrol") else "not"
         if step.action == "undo":
-            return "done" if self._said(step.subject, ("released",)) else "not"
+            return "done" if self._said(step.subject, ("released",), ABOUT_UNDO) else "not"
         if step.action == "drain":
-            return "done" if self._said(step.subject) else "not"
+            return "done" if self._said(step.subject, stages=ABOUT_WORK) else "not"
         return "done" if self._nothing(step.subject, instance) or self._said(step.subject) else "not"
 
     def apply(self, step: LifeStep, instance: Instance) -> None:
         hook = "enrol" if step.action == "enrol" else step.subject
         said = [one for one in self._evidence if one.hook == hook]
         seen = "None was handed over" if not said else f"The last one says {said[-1].outcome} and is {self._now() - said[-1].observed_at:.0f} s old"
+        seen += "".join(f"; {one['name']} stays: {one['reason']}" for one in said[-1].blockers[:5]) if said else ""
         does = {"enrol": "Enrol it", "drain": f"Run hook {hook}", "undo": f"Let hook {hook} take back what it has changed"}.get(step.action)
         remedy = f"{does or _ELSEWHERE.get(hook, 'Do it')}, then hand over evidence: [{{hook: {hook}, outcome: released}}]"
         remedy += " or a status of the machine that says enrolled: true." if step.action == "enrol" else "."
         message = f"{self._node.name}: evidence of {hook} is missing. {seen}; it counts for {EVIDENCE_FRESH:.0f} s."
         raise FleetError("evidence_missing", message, remedy, {"hook": hook, "step": step.action})
 
-    def _said(self, hook: str, outcomes: t.Sequence[str] = ("empty", "released")) -> bool:
-        said = [one for one in self._evidence if one.hook == hook and self._now() - one.observed_at < EVIDENCE_FRESH]
+    def _said(self, hook: str, outcomes: t.Sequence[str] = ("empty", "released"), stages: t.Sequence[str] = ("", *STAGES)) -> bool:
+        about = [one for one in self._evidence if one.hook == hook and one.stage in stages]
+        said = [one for one in about if self._now() - one.observed_at < EVIDENCE_FRESH]
         return bool(said) and max(said, key=lambda one: one.observed_at).outcome in outcomes
 
     def _contacted(self, instance: Instance) -> bool:

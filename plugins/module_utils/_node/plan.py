@@ -21,6 +21,8 @@ from .phase import VANISHED_AFTER, Facts, is_ours, vanished
 
 # Evidence of a drain that is older than this may be of another hour.
 EVIDENCE_FRESH = 300.0
+# Stages of evidence that say what runs on the machine, and those that say what was taken back; one by hand has none.
+ABOUT_WORK, ABOUT_UNDO = ("", "observe", "drain"), ("", "undo")
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,9 @@ class View:
         return self.instance is not None and bool(self.instance.provider_id or self.machine()) and not self.vanished() and self.facts.power() != "off"
 
     def evidence_of(self, hook: str) -> t.Optional[Evidence]:
-        """The last word of a hook, unless it is too old."""
-        found = [one for one in self.evidence if one.hook == hook and self.facts.now - one.observed_at < EVIDENCE_FRESH]
+        """The last word of a hook about work on the machine, unless it is too old. What it has taken back, or left, says nothing about that."""
+        about = [one for one in self.evidence if one.hook == hook and one.stage in ABOUT_WORK]
+        found = [one for one in about if self.facts.now - one.observed_at < EVIDENCE_FRESH]
         return max(found, key=lambda one: one.observed_at) if found else None
 
 

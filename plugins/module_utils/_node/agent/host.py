@@ -75,8 +75,8 @@ def look(places: Places, agent: str, asked: Asked = ask) -> document.Host:
             return otherwise
 
     folder = places.path(places.identity)
-    marked = tried(lambda: _marked(places), {})
-    names = [*sorted(marked), *document.RUNTIME_UNITS]
+    ours = tried(lambda: marked(places), {})
+    names = [*sorted(ours), *document.RUNTIME_UNITS]
     show = ["systemctl", "show", f"--property={_PROPERTIES}", "--", *names]
     failed = ["systemctl", "list-units", "--all", "--state=failed", "--plain", "--no-legend", "--full", "--no-pager"]
     units = tried(lambda: document.units(asked(show)), None)
@@ -88,7 +88,7 @@ def look(places: Places, agent: str, asked: Asked = ask) -> document.Host:
         identity=tried(lambda: _identity(os.path.join(folder, "identity.json")), {}),
         has_key=tried(lambda: os.path.exists(os.path.join(folder, "key.pem")), False),
         certificate_not_after=tried(lambda: _certificate(os.path.join(folder, "cert.pem")), None),
-        marked=marked,
+        marked=ours,
         units=units,
         # A systemd that has not answered once is not asked again.
         failed=tried(lambda: document.failed_names(asked(failed)), None) if units is not None else None,
@@ -125,7 +125,8 @@ def _certificate(path: str) -> t.Optional[float]:
         raise ValueError(f"{path} holds no certificate") from None
 
 
-def _marked(places: Places) -> t.Dict[str, t.Dict[str, str]]:
+def marked(places: Places) -> t.Dict[str, t.Dict[str, str]]:
+    """Marks of each unit of ours, by its name."""
     found = {}
     for folder in _UNIT_FOLDERS:
         try:

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Playbooks drain and terminate as an operator calls them, on a fleet whose machine is recorded and whose work is real; and hooks of somebody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+from ansible_collections.bowline.fleet.tests.loading import load
+
+Fleet = load(Path(__file__).resolve().parents[1] / "node_instance" / "fleet.py", "bowline_node_fleet").Fleet
+
+# A hook of the site itself: what it says to each stage. "never" ends at no time.
+HOOKS = {
+    "quiet": {"observe": {"outcome": "empty"}, "drain": {"outcome": "empty"}, "undo": {"outcome": "released"}, "leave": {"outcome": "released"}},
+    "hangs": {"observe": {"outcome": "blocked"}, "drain": "never", "undo": {"outcome": "released"}, "leave": "never"},
+    "full": {"observe": {"outcome": "blocked", "blockers": [{"name": "job-7", "reason": "no room elsewhere", "override": "site_accept: job-7"}]}},
+}
+
+
+class Site:
+    """``host`` are variables of the inventory's host web-1."""
+
+    def __init__(self, folder: Path, hooks: t.Sequence[str], **host: t.Any) -> None:
+        self.folder, self.fleet = folder, Fleet(folder)
+        self.fleet.node(hooks=list(hooks))
+        self.fleet.host = "localhost"
+        self.fleet.run("running")
+        self.said = ""
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        hosts = {"localhost": local, "web-1": {**local, "node_hooks_folder": str(folder / "hooks"), **host}}
+        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+        for name, answers in HOOKS.items():
+            tasks = folder / "collections/ansible_collections/a/site/roles" / name / "tasks"
+            tasks.mkdir(parents=True)
+            for stage, answer in answers.items():
+                never = [{"name": "Never", "ansible.builtin.command": {"argv": ["sleep", "1000"]}}]
+                says = [{"name": "Say", "ansible.builtin.set_fact": {"node_hooks_answer": answer}}]
+                (tasks / f"{stage}.yml").write_text(yaml.safe_dump(never if answer == "never" else says))
+
+    def play(self, name: str, fails: str = "", check: bool = False, **variables: t.Any) -> int:
+        """Number of changed tasks of a playbook; ``fails`` is the code that it ends with."""
+        store = f"sqlite://{self.folder}/state/store.db?ephemeral=true"
+        given = {f"node_{name}_names": ["web-1"], f"node_{name}_store": store, f"node_{name}_machine": {"mode": "recorder"}, **variables}
+        paths = f"{self.folder}/collections:{os.environ['ANSIBLE_COLLECTIONS_PATH']}"
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": paths, "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp")}
+        argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.folder / "hosts.json"), f"bowline.fleet.{name}", "-e", json.dumps(given)]
+        done = subprocess.run([*argv, *(["--check"] if check else [])], env=environment, capture_output=True, text=True, timeout=200, check=False)
+        self.said = " ".join((done.stdout + done.stderr).split())
+        assert (done.returncode != 0) is bool(fails) and (not fails or f"[{fails}]" in self.said), self.said[-6000:]
+        return sum(map(int, re.findall(r"changed=(\d+)", done.stdout)))
+
+    def phase(self) -> str:
+        return self.fleet.run("present", check=True)["instance"]["phase"]
