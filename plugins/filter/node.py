@@ -12,7 +12,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._core.errors import FleetError
-from ..module_utils._node.hooks.evidence import ending, taken, words
+from ..module_utils._node.hooks.evidence import ending, failed, taken, words
 from ..module_utils._node.status import read
 from ..module_utils._store.model import utc
 
@@ -70,6 +70,11 @@ def node_hook_evidence(given: t.Any, hook: str, stage: str) -> dict[str, t.Any]:
     return taken(given, hook, stage, utc(time.time()) or "")
 
 
+def node_hook_failed(result: t.Any, hook: str) -> dict[str, t.Any]:
+    """The answer in place of that of a hook whose task has failed."""
+    return failed(result, hook)
+
+
 def node_hook_words(given: t.Sequence[dict[str, t.Any]]) -> list[str]:
     """What stays on the machine, a sentence for each blocker."""
     return words(given)
@@ -83,6 +88,7 @@ def node_hook_ending(given: t.Sequence[dict[str, t.Any]], names: t.Sequence[str]
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         hooks: dict[str, t.Callable[..., t.Any]] = {
-            "node_hook_ending": node_hook_ending, "node_hook_evidence": node_hook_evidence, "node_hook_words": node_hook_words,
+            "node_hook_ending": node_hook_ending, "node_hook_evidence": node_hook_evidence, "node_hook_failed": node_hook_failed,
+            "node_hook_words": node_hook_words,
         }  # fmt: skip
         return {**hooks, "node_machines": node_machines, "node_places": node_places, "node_status": node_status, "node_statuses": node_statuses}

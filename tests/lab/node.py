@@ -98,7 +98,7 @@ def given(kind: str, names: list[str], root: str | None) -> dict[str, t.Any]:
     return {
         **stores, **options, "node_provision_names": names, "node_drain_names": names, "node_terminate_names": names, "node_provision_template": "lab",
         "node_provision_template_options": {"defaults": defaults}, "node_provision_node": {"lifecycle_class": "ephemeral"},
-        "node_provision_each": each, "node_provision_connection": connection,
+        "node_provision_each": each, "node_provision_connection": connection, "node_hooks_connection": connection,
     }  # fmt: skip
 
 

@@ -30,6 +30,9 @@ def one_engine():
         made.image()
         yield made
     finally:
+        # One that does not want to stop would hold the engine up.
+        if made.runs():
+            made.clear()
         made.stop()
         shutil.rmtree(made.folder, ignore_errors=True)
 

@@ -6,8 +6,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from ansible_collections.bowline.fleet.tests.loading import load
 from playbooks import Site
+
+
+@pytest.fixture
+def names(tmp_path):
+    """A pair of name servers; the zone has hub.bowline.test."""
+    rig = load(Path(__file__).resolve().parents[1] / "dns" / "rig.py", "bowline_dns_rig")
+    assert not rig.missing(rig.Knot), f"{', '.join(rig.missing(rig.Knot))}: not installed; scripts/packages installs them"
+    pair = rig.Knot(tmp_path / "names")
+    try:
+        pair.start()
+        yield pair
+    finally:
+        pair.stop()
 
 
 @pytest.fixture
@@ -19,11 +35,10 @@ def test_drained_kept_drained_and_brought_back(engine, site):
     one = site("docker", "role:a.site.quiet")
     engine.make("web", "--restart", "always")
     before = engine.states()
-    assert one.play("drain", check=True) > 0 and engine.states() == before and one.phase() == "running"
     assert one.play("drain") > 0 and one.phase() == "drained" and engine.states() == {"web": (False, "no")}
     engine.stop()
     engine.start()
-    assert engine.states() == {"web": (False, "no")} and one.play("drain") == 0
+    assert engine.states() == {"web": (False, "no")}, "also when the engine starts again"
     assert one.play("drain", node_drain_state="running") > 0 and one.phase() == "running" and engine.states() == before
 
 
@@ -35,3 +50,38 @@ def test_a_hook_that_does_not_answer(engine, site):
     one.play("drain", fails="drain_blocked", node_drain_timeout=6)
     assert "role:a.site.hangs: role:a.site.hangs stays: it did not answer" in one.said and "What the drain had changed was taken back." in one.said
     assert engine.states() == before and one.phase() == "running"
+
+
+def test_a_machine_that_cannot_be_reached_is_not_empty(tmp_path):
+    """Nor one whose hook has found something: both come at once, and nothing is changed."""
+    one = Site(tmp_path, ["docker", "role:a.site.full"], ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1)
+    one.play("drain", fails="drain_blocked")
+    assert "docker stays: the machine cannot be reached" in one.said and "job-7 stays: no room elsewhere; site_accept: job-7 overrides it" in one.said
+    assert one.phase() == "running"
+
+
+def test_a_member_of_a_swarm_is_drained_there_first(engine, tmp_path):
+    """The only manager: that it may be drained is accepted, and taken back; its engine runs on, since a member has to leave by itself."""
+    engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+    try:
+        one = Site(tmp_path, ["swarm", "docker"], node_hooks_docker_socket=engine.socket, swarm_cluster_connection={"docker_host": [f"unix://{engine.socket}"]})
+        one.group("swarm_managers")
+        engine.make("web", "--restart", "always")
+        assert one.play("drain", swarm_cluster_accept_quorum_loss=True) > 0 and one.phase() == "drained"
+        assert engine.docker("node", "ls", "--format", "{{.Availability}}") == "Drain" and engine.states() == {"web": (False, "no")} and engine.runs()
+        assert one.play("drain", node_drain_state="running") > 0 and one.phase() == "running"
+        assert engine.docker("node", "ls", "--format", "{{.Availability}}") == "Active" and engine.states() == {"web": (True, "always")}
+    finally:
+        engine.docker("swarm", "leave", "--force")
+
+
+def test_terminated_with_its_names(engine, tmp_path, names):
+    """Its work leaves it, others forget it, its name is gone from the name servers, and then the machine; check mode does nothing of that."""
+    at = {"server": names.primary.address, "port": names.port, "authority_port": names.port, "key_file": str(names.key_file)}
+    record = {"provider": "rfc2136", "provider_options": at, "zone": "bowline.test", "name": "hub", "type": "A", "ignore_servers": ["ns2"]}
+    one = Site(tmp_path, ["docker", "role:a.site.quiet"], labels={"dns_name": "hub.bowline.test"}, node_hooks_docker_socket=engine.socket,
+               node_hooks_docker_engine=False, node_terminate_dns=[record])  # fmt: skip
+    engine.make("web", "--restart", "always")
+    assert one.play("terminate", check=True) > 0 and engine.states() == {"web": (True, "always")} and names.primary.dig("hub.bowline.test", "A") != []
+    assert one.play("terminate") > 0 and one.fleet.machines() == [] and one.phase() == "no_instance"
+    assert engine.states() == {"web": (False, "no")} and names.primary.dig("hub.bowline.test", "A") == []

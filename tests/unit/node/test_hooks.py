@@ -19,11 +19,14 @@ from ansible_collections.bowline.fleet.plugins.module_utils._node.agent.host imp
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks import plan
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.argspec import HOOK
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.docker import Docker, Refused, left_running, read
-from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.evidence import ending, evidence, taken, words
+from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.evidence import ending, evidence, failed, taken, words
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.model import Blocker, Container, Unanswered
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.record import Record
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.run import run
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.systemd import Systemd
+from ansible_collections.bowline.fleet.plugins.module_utils._node.outside import evidence_of
+from node_objects import NOW as NOW_SECONDS
+from node_objects import node, view
 
 NOW = "2026-12-01T12:00:00Z"
 GOOD = {"hook": "docker", "stage": "drain", "outcome": "empty", "blockers": [], "changed": ["web"]}
@@ -61,6 +64,18 @@ def test_who_reads_it_sees_what_stays_and_what_overrides_it():
     assert ending(said[:1], ["hooks"])[0]["outcome"] == "released" == ending([], ["hooks"])[0]["outcome"]
 
 
+@pytest.mark.parametrize(("result", "blockers"), [
+    ({"msg": "Timed out after 3 second(s)."}, [("a", "it did not answer: Timed out after 3 second(s)", "mend it, or take it out of hooks of the node")]),
+    (None, [("a", "it did not answer: no reason was given", "mend it, or take it out of hooks of the node")]),
+    ({"failure": {"code": "locked", "message": "held by 7", "remedy": "wait", "details": None}}, [("a", "held by 7", "wait")]),
+    ({"failure": {"details": {"findings": [{"code": "pinned", "object": "shop_db", "message": "here alone", "remedy": "accept: [pinned]"}, 7]}}},
+     [("shop_db", "here alone", "accept: [pinned]")]),
+])  # fmt: skip
+def test_a_hook_that_fails_is_a_blocker_with_all_that_it_has_found(result, blockers):
+    said = taken(failed(result, "a"), "a", "drain", NOW)
+    assert [(one["name"], one["reason"], one["override"]) for one in said["blockers"]] == blockers and said["outcome"] == "blocked"
+
+
 def test_a_look_is_never_done_by_what_was_taken_back():
     assert taken({"outcome": "released"}, "docker", "observe", NOW)["outcome"] == "blocked"
     assert taken({"outcome": "empty"}, "docker", "undo", NOW)["outcome"] == "blocked"
@@ -69,6 +84,22 @@ def test_a_look_is_never_done_by_what_was_taken_back():
 def test_nobody_writes_on_the_terminal_of_who_reads_it():
     said = taken({"outcome": "blocked", "blockers": [{"name": "a\x1b[2J\nfail: b", "reason": "r" * 5000}]}, "docker", "drain", NOW)["blockers"][0]
     assert "\x1b" not in said["name"] and "\n" not in said["name"] and len(said["reason"]) == 300
+
+
+def test_only_a_word_about_work_says_that_there_is_none():
+    """What undo has taken back, or what was looked at before it, does not make a machine empty."""
+    given = [{"hook": "docker", "outcome": "released", "observed_at": None, "blockers": [], "changed": ["web"], "stage": stage}
+             for stage in ("drain", "undo", "leave", "observe", None)]  # fmt: skip
+    kept, wrong = evidence_of(given, NOW_SECONDS)
+    assert wrong == [] and [one.stage for one in kept] == ["drain", "undo", "leave", "observe", ""]
+    counted = [bool(view(node=node(hooks=("docker",)), evidence=(one,)).evidence_of("docker")) for one in kept]
+    assert counted == [True, False, False, True, True]
+
+
+def test_evidence_by_hand_is_held_to_the_same_form():
+    given = {"hook": "docker", "outcome": "blocked", "observed_at": None, "blockers": [{"reason": "no name"}], "changed": [], "stage": None}
+    kept, (wrong,) = evidence_of([given], NOW_SECONDS)
+    assert kept == () and wrong.code == "option_invalid" and "each blocker is a name" in wrong.message
 
 
 # --- containers -------------------------------------------------------------------------------------------------------------------
@@ -117,7 +148,7 @@ def test_only_what_a_drain_has_done_is_taken_back():
 
 
 class Answers(threading.Thread):
-    """An engine that says ``answer`` to whatever is asked."""
+    """An engine that says ``answer`` to the first question."""
 
     def __init__(self, path, answer):
         super().__init__(daemon=True)
@@ -127,11 +158,11 @@ class Answers(threading.Thread):
         self.answer = answer
 
     def run(self):
-        while True:
-            connection = self.listener.accept()[0]
-            connection.recv(65536)
-            connection.sendall(self.answer)
-            connection.close()
+        connection = self.listener.accept()[0]
+        connection.recv(65536)
+        connection.sendall(self.answer)
+        connection.close()
+        self.listener.close()
 
 
 @pytest.mark.parametrize(("answer", "error"), [
@@ -143,7 +174,7 @@ def test_an_engine_that_says_nonsense(tmp_path, answer, error):
     engine.start()
     with pytest.raises(error):
         Docker(str(tmp_path / "s"), 2.0).containers()
-    engine.listener.close()
+    engine.join(5)
 
 
 def test_containers_that_outlive_their_engine_are_seen(tmp_path):

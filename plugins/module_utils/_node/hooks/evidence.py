@@ -35,6 +35,21 @@ def blocked(hook: str, stage: str, reason: str, override: str = "") -> Json:
     return evidence(hook, stage, "blocked", [Blocker(hook, reason, override)])
 
 
+def failed(result: t.Any, hook: str) -> Json:
+    """The answer in place of that of a hook whose task has failed with ``result``: all of its findings, its own words, or that it did not answer."""
+    given = result if isinstance(result, t.Mapping) else {}
+    failure = given.get("failure")
+    if not isinstance(failure, t.Mapping):
+        reason = f"it did not answer: {one_line(given.get('msg') or 'no reason was given')}"[:_TEXT]
+        return {"outcome": "blocked", "blockers": [{"name": hook, "reason": reason, "override": "mend it, or take it out of hooks of the node"}]}
+    details = failure.get("details")
+    found = [one for one in (details.get("findings") or () if isinstance(details, t.Mapping) else ()) if isinstance(one, t.Mapping)]
+    shown = [{"name": one_line(one.get("object") or one.get("field") or one.get("code"))[:_TEXT], "reason": one_line(one.get("message"))[:_TEXT],
+              "override": one_line(one.get("remedy") or "")[:_TEXT]} for one in found[:_MANY]]  # fmt: skip
+    words_of_it = {"name": hook, "reason": one_line(failure.get("message"))[:_TEXT], "override": one_line(failure.get("remedy") or "")[:_TEXT]}
+    return {"outcome": "blocked", "blockers": shown or [words_of_it]}
+
+
 def taken(given: t.Any, hook: str, stage: str, observed_at: str) -> Json:
     """``given`` as evidence of ``hook`` in ``stage``; what is no such evidence is a blocker that says why. Nothing is raised."""
     try:
@@ -101,6 +116,6 @@ def _text(name: str, value: t.Any) -> str:
 def _blocker(given: t.Any) -> Json:
     if not isinstance(given, t.Mapping) or not given.get("name"):
         raise ValueError("a blocker has no name")
-    found = {name: _text(f"blockers.{name}", given.get(name) or "") for name in ("name", "reason", "override")}
+    found = {name: _text(f"blockers.{name}", given.get(name) or "").rstrip(".") for name in ("name", "reason", "override")}
     # Hook swarm names the kind of a blocker, and what it is about as its subject.
     return {**found, "name": f"{_text('blockers.subject', given['subject'])} ({found['name']})"} if given.get("subject") else found
