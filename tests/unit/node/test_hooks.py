@@ -24,9 +24,11 @@ from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.model im
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.record import Record
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.run import run
 from ansible_collections.bowline.fleet.plugins.module_utils._node.hooks.systemd import Systemd
-from ansible_collections.bowline.fleet.plugins.module_utils._node.outside import evidence_of
+from ansible_collections.bowline.fleet.plugins.module_utils._node.model import Evidence, Template
+from ansible_collections.bowline.fleet.plugins.module_utils._node.outside import Outside, evidence_of
+from ansible_collections.bowline.fleet.plugins.module_utils._node.plan import LifeStep
 from node_objects import NOW as NOW_SECONDS
-from node_objects import node, view
+from node_objects import instance, node, view
 
 NOW = "2026-12-01T12:00:00Z"
 GOOD = {"hook": "docker", "stage": "drain", "outcome": "empty", "blockers": [], "changed": ["web"]}
@@ -94,6 +96,24 @@ def test_only_a_word_about_work_says_that_there_is_none():
     assert wrong == [] and [one.stage for one in kept] == ["drain", "undo", "leave", "observe", ""]
     counted = [bool(view(node=node(hooks=("docker",)), evidence=(one,)).evidence_of("docker")) for one in kept]
     assert counted == [True, False, False, True, True]
+
+
+def test_a_step_is_proven_by_a_word_about_that_very_step():
+    drain, undo = (LifeStep(action, "", subject="docker") for action in ("drain", "undo"))
+
+    def seen(step, stage):
+        given = Evidence("docker", "released", NOW_SECONDS, changed=("web",), stage=stage)
+        return Outside(node(), Template("edge"), [given], None, None, False, lambda: NOW_SECONDS).probe(step, instance())
+
+    assert [seen(drain, stage) for stage in ("", "drain", "undo", "leave")] == ["done", "done", "not", "not"]
+    assert [seen(undo, stage) for stage in ("", "drain", "undo", "leave")] == ["done", "not", "done", "not"]
+
+
+def test_what_holds_a_finalizer_back_is_named():
+    given = Evidence("memberships", "blocked", NOW_SECONDS, ({"name": "swarm: m1", "reason": "no majority", "override": ""},), stage="leave")
+    with pytest.raises(FleetError) as raised:
+        Outside(node(), Template("edge"), [given], None, None, False, lambda: NOW_SECONDS).apply(LifeStep("finish", "", subject="memberships"), instance())
+    assert raised.value.code == "evidence_missing" and "swarm: m1 stays: no majority" in raised.value.message
 
 
 def test_evidence_by_hand_is_held_to_the_same_form():
@@ -242,6 +262,21 @@ def test_units_stop_and_exactly_those_come_back(machine):
     undone = machine.run("undo")
     assert undone["evidence"]["outcome"] == "released" and json.dumps(machine.states) == before and not machine.run("undo")["changed"]
     assert machine.run("leave")["evidence"]["outcome"] == "released"
+
+
+def test_a_look_at_work_is_not_empty_and_a_unit_that_is_still_stopping_runs(machine):
+    assert machine.run("observe")["evidence"]["outcome"] == "blocked" and machine.run("drain", check=True)["evidence"]["outcome"] == "blocked"
+    machine.run("drain")
+    machine.states["hub-web.service"]["ActiveState"] = "deactivating"
+    assert machine.run("observe")["evidence"]["outcome"] == "blocked"
+
+
+def test_a_second_drain_forgets_nothing_of_the_first(machine):
+    machine.run("drain")
+    machine.states["hub-off.service"]["ActiveState"] = "active"
+    assert machine.run("drain")["changed"] and machine.run("undo")["evidence"]["outcome"] == "released"
+    assert {name: state["ActiveState"] for name, state in machine.states.items()} == dict.fromkeys(machine.states, "active")
+    assert machine.states["hub-web.service"]["UnitFileState"] == "enabled" and machine.states["hub-jobs.service"]["UnitFileState"] == "disabled"
 
 
 def test_a_unit_with_data_wants_a_word(machine):
