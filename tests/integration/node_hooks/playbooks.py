@@ -68,7 +68,8 @@ class Site:
         store = f"sqlite://{self.folder}/state/store.db?ephemeral=true"
         given = {f"node_{name}_names": [self.name], f"node_{name}_store": store, f"node_{name}_machine": self.machine, **variables}
         paths = f"{self.folder}/collections:{os.environ['ANSIBLE_COLLECTIONS_PATH']}"
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": paths, "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp")}
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": paths, "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
+                       "ANSIBLE_PIPELINING": "1"}
         argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.folder / "hosts.json"), f"bowline.fleet.{name}", "-e", json.dumps(given)]
         done = subprocess.run([*argv, *(["--check"] if check else [])], env=environment, capture_output=True, text=True, timeout=200, check=False)
         self.said = " ".join((done.stdout + done.stderr).split())

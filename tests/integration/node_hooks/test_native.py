@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._native.render import render_stack
+from ansible_collections.bowline.fleet.plugins.module_utils._node.agent.document import Host, document
 from ansible_collections.bowline.fleet.tests.loading import load
 from engine import until
 from playbooks import Site
@@ -101,6 +103,15 @@ def machine(tmp_path_factory):
         yield made
     finally:
         made.stop()
+
+
+def test_a_runtime_that_no_hook_empties_is_refused_before_anything_is_done(machine):
+    said = document(Host("b", 100.0, 1e9, "sha256:0", swarm=True, units={}, failed=(), marked={FRONT: {"Module": "site"}}))
+    machine.ssh("install -d -m 0700 /run/bowline && cat > /run/bowline/status.json", stdin=json.dumps(said))
+    machine.drain(fails="hook_missing")
+    assert "It reports swarm, and no hook of the node empties that" in machine.said and machine.states()[:2] == ["active", "active"]
+    assert machine.phase() == "running"
+    machine.ssh("rm /run/bowline/status.json")
 
 
 def test_a_stack_stops_in_its_order_and_comes_back_healthy(machine):

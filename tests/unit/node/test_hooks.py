@@ -67,9 +67,10 @@ def test_who_reads_it_sees_what_stays_and_what_overrides_it():
 
 
 @pytest.mark.parametrize(("result", "blockers"), [
-    ({"msg": "Timed out after 3 second(s)."}, [("a", "it did not answer: Timed out after 3 second(s)", "mend it, or take it out of hooks of the node")]),
-    (None, [("a", "it did not answer: no reason was given", "mend it, or take it out of hooks of the node")]),
-    ({"failure": {"code": "locked", "message": "held by 7", "remedy": "wait", "details": None}}, [("a", "held by 7", "wait")]),
+    ({"msg": "Timed out after 3 second(s)."},
+     [("a", "it did not answer: Timed out after 3 second(s). Mend it, or take it out of hooks of the node", "")]),
+    (None, [("a", "it did not answer: no reason was given. Mend it, or take it out of hooks of the node", "")]),
+    ({"failure": {"code": "locked", "message": "held by 7.", "remedy": "Wait", "details": None}}, [("a", "held by 7. Remedy: Wait", "")]),
     ({"failure": {"details": {"findings": [{"code": "pinned", "object": "shop_db", "message": "here alone", "remedy": "accept: [pinned]"}, 7]}}},
      [("shop_db", "here alone", "accept: [pinned]")]),
 ])  # fmt: skip

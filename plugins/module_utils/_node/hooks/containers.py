@@ -78,8 +78,11 @@ class Containers:
         seen = None if off and check else self._started(off)
         if seen is None and check:
             return told
-        start, policy = plan.starting(seen[1] if seen else (), self._record.parts)
-        told.before = _running(seen[1]) if seen else []
+        if seen is None:
+            # Nothing could be started, so nothing is taken back, and what is known about it stays.
+            raise Unanswered("no engine runs on the machine; start it, then run the same command again")
+        start, policy = plan.starting(seen[1], self._record.parts)
+        told.before = _running(seen[1])
         told.steps += [Step("start", f"the drain has stopped {one.name}") for one in start]
         told.steps += [Step("restore", f"{one.name} had restart policy {self._record.parts[one.id]['policy']}") for one in policy]
         if check:
@@ -152,12 +155,16 @@ class Containers:
                     hit("H2")
                 except Refused as error:
                     return [Blocker(one.name, f"the engine does not change its restart policy: {error}")]
+        found = []
         for one in ordered:
             blocker = self._stopped(one) if one.running else None
             if blocker is not None:
-                return [blocker]
+                found.append(blocker)
+                # All that are left are late as well, and each is named; one that is refused in time ends it here.
+                if not self._deadline.expired():
+                    break
             hit("H2")
-        return []
+        return found
 
     def _stopped(self, one: Container) -> t.Optional[Blocker]:
         late = Blocker(one.name, f"it has not stopped in {self._deadline.seconds:.0f} s", "node_drain_on_timeout: force, or a longer node_drain_timeout")

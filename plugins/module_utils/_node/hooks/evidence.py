@@ -40,14 +40,16 @@ def failed(result: t.Any, hook: str) -> Json:
     given = result if isinstance(result, t.Mapping) else {}
     failure = given.get("failure")
     if not isinstance(failure, t.Mapping):
-        reason = f"it did not answer: {one_line(given.get('msg') or 'no reason was given')}"[:_TEXT]
-        return {"outcome": "blocked", "blockers": [{"name": hook, "reason": reason, "override": "mend it, or take it out of hooks of the node"}]}
+        why = one_line(given.get("msg") or "no reason was given")[:200].rstrip(".")
+        reason = f"it did not answer: {why}. Mend it, or take it out of hooks of the node"
+        return {"outcome": "blocked", "blockers": [{"name": hook, "reason": reason, "override": ""}]}
     details = failure.get("details")
     found = [one for one in (details.get("findings") or () if isinstance(details, t.Mapping) else ()) if isinstance(one, t.Mapping)]
     shown = [{"name": one_line(one.get("object") or one.get("field") or one.get("code"))[:_TEXT], "reason": one_line(one.get("message"))[:_TEXT],
               "override": one_line(one.get("remedy") or "")[:_TEXT]} for one in found[:_MANY]]  # fmt: skip
-    words_of_it = {"name": hook, "reason": one_line(failure.get("message"))[:_TEXT], "override": one_line(failure.get("remedy") or "")[:_TEXT]}
-    return {"outcome": "blocked", "blockers": shown or [words_of_it]}
+    remedy = f" Remedy: {one_line(failure['remedy'])[:120]}" if failure.get("remedy") else ""
+    words_of_it = one_line(failure.get("message"))[: _TEXT - len(remedy)] + remedy
+    return {"outcome": "blocked", "blockers": shown or [{"name": hook, "reason": words_of_it, "override": ""}]}
 
 
 def taken(given: t.Any, hook: str, stage: str, observed_at: str) -> Json:
