@@ -58,6 +58,12 @@ options:
       address: {description: Address with prefix for the interface C(host0) of an nspawn machine whose guest runs systemd-networkd., type: str}
       gateway: {description: Gateway beside O(spec.address)., type: str}
       volatile: {description: Run on O(spec.image) itself and forget what was written when the machine stops (nspawn)., type: bool, default: false}
+      image_sha256:
+        description: >-
+          Digest that O(spec.image) has to have when a machine is made, as M(bowline.fleet.node_image) returns it; for an image from elsewhere that of
+          C(sha256sum). Without it the image has to be published.
+        type: str
+      accept_unpublished: {description: Whether an image that is neither published nor named by its digest is taken as it is., type: bool, default: false}
       credentials:
         description:
           - System credentials for the guest, as a dictionary of files on the host (mode 0600) by name. Their values are copied from file to file and stand in

@@ -64,6 +64,13 @@ console:
   type: list
   elements: str
   sample: ['web-1 login:']
+host_key:
+  description: >-
+    The public SSH host key that the machine of O(identity) has told on its console at its last boot, as those of M(bowline.fleet.node_image) do; else
+    empty. Root on the machine and on its host can write there, and nobody on the way to it.
+  returned: success
+  type: str
+  sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm4yZ0v1XyU3bQ9eD6hSdk2mF7cTz1oX0aYt5iLwq8K
 failure:
   description: Code, message, remedy and details.
   returned: failure

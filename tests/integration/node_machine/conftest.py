@@ -68,7 +68,8 @@ class Guest:
         (base / "token").write_text(SECRET, encoding="utf-8")
         (base / "token").chmod(0o600)
         credentials = {"token": str(base / "token"), "ssh.authorized_keys.root": str(base / "key.pub")}
-        self.spec = {"image": str(base / "image"), "kernel": str(base / "kernel"), "initrd": str(base / "initrd"), "network": "default",
+        self.spec = {"image": str(base / "image"), "image_sha256": made["sha256"], "kernel": str(base / "kernel"),
+                     "initrd": str(base / "initrd"), "network": "default",
                      "cmdline": "root=/dev/vda rw console=ttyS0", "vcpus": 2, "disk_gib": 4, "credentials": credentials}  # fmt: skip
         self._daemons, self._network = [], False
 

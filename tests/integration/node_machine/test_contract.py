@@ -32,7 +32,7 @@ ALL = ["prepare", "define", "start", "define", "shutdown", "start", "destroy", "
 def disk(folder):
     folder.mkdir()
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(folder / "base.qcow2"), "64M"], check=True)
-    return {"image": str(folder / "base.qcow2"), "network": "default", "cmdline": "", "memory_mib": 256}
+    return {"image": str(folder / "base.qcow2"), "network": "default", "cmdline": "", "memory_mib": 256, "accept_unpublished": True}
 
 
 def test_the_mock_of_libvirt_and_the_recorder_give_one_tape(tmp_path, rig):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import struct
@@ -20,7 +21,11 @@ from ansible_collections.bowline.fleet.plugins.module_utils._core.runner import 
 from ansible_collections.bowline.fleet.plugins.module_utils._node.image import debian, tree
 from ansible_collections.bowline.fleet.plugins.module_utils._node.image.model import Recipe
 from ansible_collections.bowline.fleet.plugins.module_utils._node.image.run import run
+from ansible_collections.bowline.fleet.plugins.module_utils._node.image.mounts import below
+from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import run as room
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.files import overlay
+from ansible_collections.bowline.fleet.plugins.module_utils._node.machine.proof import proven
+from machines import NSPAWN, params
 
 RECIPE = Recipe("debian-12", "local_nspawn", "bookworm", ("curl",), debian.MIRROR, debian.SECURITY, 2, "x86_64")
 QEMU = replace(RECIPE, kind="local_qemu")
@@ -198,3 +203,66 @@ def test_all_that_is_wrong_comes_at_once(shop):
         shop(name="../x", packages=["a,b"], mirror="-o=evil", release="a b", size_gib=0, image_base="relative")
     assert caught.value.code == "option_invalid"
     assert [word for word in ("name", "packages", "mirror", "release", "size_gib", "image_base") if f"{word}:" not in caught.value.message] == []
+
+
+def test_an_image_is_the_one_that_was_published_or_named(shop, tmp_path):
+    image = shop()["image"]
+    other = tmp_path / "other.qcow2"
+    other.write_text("disk", encoding="utf-8")
+    sha256 = hashlib.sha256(b"disk").hexdigest()
+    proven(image["image"], "", False)
+    proven(image["image"], image["sha256"], False)
+    proven(str(other), sha256, False)
+    proven(str(other), "", True)
+    proven(str(tmp_path / "none"), "", False)
+    for path, wanted, accept, code in ((other, "", False, "image_not_published"), (other, "0" * 64, True, "image_digest"),
+                                       (image["image"], sha256, False, "image_digest")):  # fmt: skip
+        with pytest.raises(FleetError) as caught:
+            proven(str(path), wanted, accept)
+        assert caught.value.code == code
+    (Path(image["image"]) / "usr/bin/true").write_text("changed", encoding="utf-8")
+    with pytest.raises(FleetError) as caught:
+        proven(image["image"], "", True)
+    assert caught.value.code == "image_digest"
+    # A name that was published anew stands for the new build; the old one has to be named by its digest then.
+    shop(packages=["curl"])
+    with pytest.raises(FleetError) as caught:
+        proven(image["image"], "", False)
+    assert caught.value.code == "image_not_published"
+
+
+def test_nothing_is_laid_down_for_an_image_that_nobody_has_published(tmp_path):
+    image, folder = tmp_path / "rootfs", tmp_path / "machines"
+    (image / "usr").mkdir(parents=True)
+    given = {**params("local_nspawn", folder=str(folder)), "mode": "real", "spec": {**NSPAWN, "image": str(image)}}
+    for check in (True, False):
+        with pytest.raises(FleetError) as caught:
+            room.run(given, room.factory(given, Builder()), {}, check)
+        assert caught.value.code == "image_not_published" and not (folder / "nspawn").exists()
+
+
+def test_mounts_below_a_folder_and_no_others():
+    table = "\n".join(f"36 35 98:0 / {point} rw shared:1 - ext4 /dev/root rw" for point in (
+        "/", "/images/a/k.new", "/images/a/k.new/rootfs/proc", r"/images/a/k.new/rootfs/a\040b", "/images/a/k.newer/rootfs/proc", "/dev"))  # fmt: skip
+    assert below(table, "/images/a/k.new") == ["/images/a/k.new/rootfs/proc", "/images/a/k.new/rootfs/a b"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_mounts_of_a_killed_build_are_ended_and_the_hosts_stay(shop, tmp_path):
+    """A bind of a shared mount with one below it: what ends here must not end there. The folder is removed after it, and the build made anew."""
+    host = tmp_path / "host"
+    left = shop.base / "debian-12" / f"{shop(check=True)['evidence']['key']}.new" / "rootfs"
+    (left / "dev").mkdir(parents=True)
+    host.mkdir()
+    commands = [["mount", "-t", "tmpfs", "tmpfs", str(host)], ["mount", "--make-shared", str(host)], ["mkdir", str(host / "inner")],
+                ["mount", "-t", "tmpfs", "tmpfs", str(host / "inner")], ["mount", "--rbind", str(host), str(left / "dev")]]  # fmt: skip
+    try:
+        for argv in commands:
+            subprocess.run(argv, check=True)
+        (host / "inner" / "kept").write_text("of the host", encoding="utf-8")
+        assert steps(shop()) == ["build", "publish"]
+        assert (host / "inner" / "kept").read_text(encoding="utf-8") == "of the host"
+        assert str(left) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    finally:
+        subprocess.run(["umount", "--recursive", str(left / "dev")], check=False, capture_output=True)
+        subprocess.run(["umount", "--recursive", str(host)], check=True)

@@ -10,8 +10,8 @@ import typing as t
 
 MIRROR = "http://deb.debian.org/debian"
 SECURITY = "http://deb.debian.org/debian-security"
-# What a machine needs to boot, to be reached by SSH and to run modules.
-PACKAGES = ("dbus", "iproute2", "openssh-server", "python3", "systemd", "systemd-sysv")
+# What a machine needs to boot, to be reached by SSH, to run modules and to become a member.
+PACKAGES = ("dbus", "iproute2", "openssh-server", "openssl", "python3", "systemd", "systemd-sysv")
 # What a guest of qemu needs on top; the kernel is the one for virtual machines, by machine of uname(2).
 GUEST = ("initramfs-tools", "udev", "zstd")
 KERNELS = {"x86_64": "linux-image-cloud-amd64", "aarch64": "linux-image-cloud-arm64"}

@@ -17,6 +17,7 @@ from ..machine.files import overlay, tree_removed
 from . import tree
 from .debian import bootstrap
 from .model import Built, Recipe, Seen
+from .mounts import ended
 
 _MAIN = {"local_nspawn": "rootfs", "local_qemu": "disk.qcow2"}
 
@@ -36,6 +37,8 @@ class Shelf:
         """All files of the image, whole or not there. Takes 20 to 140 s; a build that was killed is begun anew."""
         place = os.path.join(self._base, recipe.name, recipe.key)
         new = f"{place}.new"
+        # In this order: nothing is removed through a mount, and what a killed build has mounted is not its own.
+        ended(self._run, new)
         tree_removed(self._run, new)
         tree_removed(self._run, place)
         private.folder(self._base, 0o755, field="image_base")
@@ -72,6 +75,7 @@ class Shelf:
             os.unlink(self._published(name))
 
     def remove(self, name: str) -> None:
+        ended(self._run, os.path.join(self._base, name))
         tree_removed(self._run, os.path.join(self._base, name))
 
     def _disk(self, recipe: Recipe, root: str, new: str) -> t.Dict[str, str]:
@@ -107,6 +111,14 @@ class Shelf:
 
     def _published(self, name: str) -> str:
         return os.path.join(self._base, f"{name}.json")
+
+
+def published_digest(image: str) -> str:
+    """The digest with which the build that ``image`` belongs to is published; empty for what is not."""
+    folder, main = os.path.split(os.path.realpath(image))
+    record = _json(f"{os.path.dirname(folder)}.json")
+    same = record.get("main") == main and os.path.realpath(str(record.get("folder") or "/")) == folder
+    return str(record.get("sha256") or "") if same else ""
 
 
 def users(machines: str, folder: str) -> t.List[str]:

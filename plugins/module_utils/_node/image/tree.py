@@ -12,15 +12,19 @@ import os
 import stat
 import typing as t
 
-# Each machine makes its own: ssh-keygen(1), -A. The keys that the package made while the image was built would be the same on all of them.
-_HOST_KEYS = """[Unit]
-Description=Host keys of this machine
+from ..machine.files import TOLD
+
+# Each machine makes its own: ssh-keygen(1), -A, makes those that are missing. The keys that the package made while the image was built would be the same
+# on all of them. The console is a file of the machine's host, so the key that is told there is known without a word over the network.
+_HOST_KEYS = f"""[Unit]
+Description=Host keys of this machine, told on its console
 Before=ssh.service
-ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
 
 [Service]
 Type=oneshot
 ExecStart=/usr/bin/ssh-keygen -A
+ExecStart=/usr/bin/sed "s/^/{TOLD}/" /etc/ssh/ssh_host_ed25519_key.pub
+StandardOutput=journal+console
 
 [Install]
 WantedBy=multi-user.target

@@ -39,6 +39,8 @@ SPEC: t.Dict[str, t.Any] = {
     "gateway": {"type": "str"},
     "volatile": {"type": "bool", "default": False},
     "credentials": {"type": "raw"},
+    "image_sha256": {"type": "str"},
+    "accept_unpublished": {"type": "bool", "default": False},
 }
 
 MACHINE: t.Dict[str, t.Any] = {

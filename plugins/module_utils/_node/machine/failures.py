@@ -16,9 +16,16 @@ ADVICE = {
         "The machine that was found: it is neither changed, stopped nor removed, in no state and by no option.",
     ),
     "image_not_published": Advice(
-        "The image that the machine shall be made from is not on this host, cannot be read, or is of another form than the kind needs.",
-        "Build it with `node_image`, or correct the path. nspawn takes a folder or a tar with a root file system, qemu takes a qcow2.",
+        "The image that the machine shall be made from is not on this host, cannot be read, is of another form than the kind needs, or stands for itself: no"
+        " publication of `node_image` and no `image_sha256` says what is in it.",
+        "Build it with `node_image` and take the path that it returns, or correct the path. nspawn takes a folder or a tar with a root file system, qemu"
+        " takes a qcow2. For an image from elsewhere give `image_sha256`; `accept_unpublished` takes it as it is.",
         "No machine was made. What a killed or failed run has laid down is found again, and made anew by the next run.",
+    ),
+    "image_digest": Advice(
+        "The files of the image were changed since it was built or published, or `image_sha256` is that of another one.",
+        "Find out who writes below `image_base`. Remove the folder of the build and build it anew with `node_image`, or correct `image_sha256`.",
+        "No machine was made. Machines that were made from it before are as they were.",
     ),
     "immutable_change": Advice(
         "The image, the size of the disk, or whether the root file system is volatile differs from what the machine was made with.",

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import typing as t
 
@@ -18,6 +19,11 @@ from ..._core.visible import visible
 # systemd.exec(5): a credential is at most 1 MiB, and so are all of them.
 _LARGEST = 1 << 20
 _TAIL = 64 * 1024
+# Before the public host key of a machine, on its console; image/tree.py lets it say so at each boot.
+TOLD = "bowline-host-key: "
+_KEY = re.compile(re.escape(TOLD) + r"(ssh-ed25519 [A-Za-z0-9+/]{68})(?![A-Za-z0-9+/=])")
+# Colours and movements of a terminal: ECMA-48, 5.4, control sequences.
+_MOVES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def copied_credentials(credentials: t.Mapping[str, str], folder: str) -> None:
@@ -61,15 +67,27 @@ def tree_removed(run: Runner, path: str) -> None:
 
 def last_lines(path: str, lines: int) -> t.List[str]:
     """The last lines of a console, without what a terminal would obey; empty when it said nothing yet."""
+    kept = [str(visible(_MOVES.sub("", line).strip()))[:300] for line in _tail(path).splitlines()]
+    return [line for line in kept if line][-lines:] if lines > 0 else []
+
+
+def told_key(path: str) -> str:
+    """The host key that a machine has told on its console at its last boot, as type and base64 text; empty when it told none.
+
+    Who can write there is root on the machine or on its host, and nobody on the way to it.
+    """
+    found = _KEY.findall(_tail(path))
+    return str(found[-1]) if found else ""
+
+
+def _tail(path: str) -> str:
     try:
         descriptor = private.open_file(path, os.O_RDONLY, 0o644)
     except FileNotFoundError:
-        return []
+        return ""
     with os.fdopen(descriptor, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-        text = file.read(_TAIL).decode("utf-8", "replace")
-    kept = [str(visible(line.strip()))[:300] for line in text.splitlines() if line.strip()]
-    return kept[-lines:] if lines > 0 else []
+        return file.read(_TAIL).decode("utf-8", "replace")
 
 
 def overlay(path: str) -> t.Tuple[str, int]:

@@ -22,7 +22,7 @@ from ..._core.errors import FleetError
 from ..._core.runner import Runner
 from ..._core.wait import Deadline, wait_for
 from . import domain as xml
-from .files import copied_credentials, last_lines, overlay, tree_removed
+from .files import copied_credentials, last_lines, overlay, told_key, tree_removed
 from .model import Identity, Machine, Observed, World
 
 # A guest of KVM that has said nothing for so long will say nothing: the device was there, and the processor does not do it.
@@ -65,6 +65,9 @@ class Libvirt:
 
     def console(self, identity: Identity, lines: int) -> t.List[str]:
         return last_lines(self._form(identity, "").console, lines)
+
+    def host_key(self, identity: Identity) -> str:
+        return told_key(self._form(identity, "").console)
 
     # --- making and unmaking
 

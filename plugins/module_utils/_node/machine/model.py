@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 
 FAILURES: t.Dict[str, str] = {
     "identity_mismatch": "The machine that stands there is another one than the one that is meant; nothing was destroyed.",
-    "image_not_published": "The image that the machine shall be made from is not there, or cannot be read.",
+    "image_not_published": "The image that the machine shall be made from is not there, cannot be read, or nobody has published it.",
+    "image_digest": "The image is not the one that was published, or that is asked for; no machine was made.",
     "immutable_change": "An attribute was changed that a machine keeps for its whole life.",
     "libvirt_error": "libvirt refused the request, could not serve it or did not answer; its own words are in the message.",
     "machine_ended": "The machine ended while it started; the last lines of its console are named.",
@@ -187,3 +188,6 @@ class Hypervisor(t.Protocol):
 
     def console(self, identity: Identity, lines: int) -> t.List[str]:
         """The last lines that the machine has said; empty when there are none."""
+
+    def host_key(self, identity: Identity) -> str:
+        """The public host key that it has told there at its last boot, as type and base64 text; empty when it told none."""

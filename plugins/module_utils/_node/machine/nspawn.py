@@ -26,7 +26,7 @@ from ..._core.errors import FleetError
 from ..._core.runner import Runner
 from ..._core.wait import Deadline, wait_for
 from . import process
-from .files import copied_credentials, last_lines, tree_removed
+from .files import copied_credentials, last_lines, told_key, tree_removed
 from .model import Identity, Machine, Observed, World
 
 # systemd(1): SIGRTMIN+4 powers off.
@@ -71,6 +71,9 @@ class Nspawn:
 
     def console(self, identity: Identity, lines: int) -> t.List[str]:
         return last_lines(self._at(identity.name, "console.log"), lines)
+
+    def host_key(self, identity: Identity) -> str:
+        return told_key(self._at(identity.name, "console.log"))
 
     # --- making and unmaking
 
@@ -158,7 +161,7 @@ class Nspawn:
         given = self._at(identity.name, "credentials")
         names = sorted(os.listdir(given)) if os.path.isdir(given) else []
         return [
-            "systemd-nspawn", "--quiet", f"--register={'yes' if self._machined else 'no'}", "--keep-unit", "--console=pipe", "--settings=no",
+            "systemd-nspawn", "--quiet", f"--register={'yes' if self._machined else 'no'}", "--keep-unit", "--console=read-only", "--settings=no",
             "--link-journal=no", "--timezone=off", f"--machine={identity.name}", f"--uuid={identity.instance_id}",
             f"--network-bridge={declared['network']}" if declared["network"] else "--private-network",
             *(["--volatile=overlay"] if declared["volatile"] else []),

@@ -33,7 +33,8 @@ Params = t.Mapping[str, t.Any]
 class Asked:
     """``drop_credentials``: the machine shall have none any more. ``timeout`` in seconds for a guest to power off.
 
-    Without ``attributes`` nothing is declared: the machine stays as it is, and one that is not there cannot be made.
+    Without ``attributes`` nothing is declared: the machine stays as it is, and one that is not there cannot be made. ``image_sha256`` is what the image has
+    to be; when it is empty the image has to be published, unless ``accept_unpublished``.
     """
 
     machine: Machine
@@ -43,6 +44,8 @@ class Asked:
     force: bool
     timeout: float
     attributes: bool = True
+    image_sha256: str = ""
+    accept_unpublished: bool = False
 
 
 def asked(params: Params, environment: t.Mapping[str, str]) -> Asked:
@@ -57,6 +60,9 @@ def asked(params: Params, environment: t.Mapping[str, str]) -> Asked:
     named_spec = params.get("spec") is not None
     if state != "absent" and named_spec:
         faults += spec_faults(kind, spec)
+    sha256 = str(given.get("image_sha256") or "").rpartition(":")[2]
+    if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        faults.append("spec.image_sha256: is not 64 hexadecimal digits, as node_image returns them.")
     if params["wait_timeout"] < 0:
         faults.append("wait_timeout: is below 0.")
     refuse(faults)
@@ -64,7 +70,8 @@ def asked(params: Params, environment: t.Mapping[str, str]) -> Asked:
     hashed = identity.spec_hash or spec_hash(kind, attributes)
     named = Identity(identity.fleet, identity.instance_id, identity.node, identity.name, hashed, identity.generation)
     machine = Machine(kind, named, attributes, credentials or {})
-    return Asked(machine, state, mode, credentials is None, bool(params["force"]), float(params["wait_timeout"]), named_spec)
+    return Asked(machine, state, mode, credentials is None, bool(params["force"]), float(params["wait_timeout"]), named_spec, sha256,
+                 bool(given.get("accept_unpublished")))  # fmt: skip
 
 
 def mode_of(params: Params, environment: t.Mapping[str, str]) -> str:

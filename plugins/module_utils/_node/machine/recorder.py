@@ -41,6 +41,9 @@ class Recorder:
         said = [f"recorder: {identity.name} was started"] if found is not None and found.power == "on" else []
         return said[-lines:] if lines > 0 else []
 
+    def host_key(self, identity: Identity) -> str:
+        return ""
+
     def prepare(self, machine: Machine) -> None:
         state = self._state()
         state["files"] = sorted({*state["files"], machine.identity.instance_id})

@@ -20,6 +20,7 @@ from .model import Hypervisor, Observed, World
 from .nspawn import Nspawn
 from .options import Asked, asked, identity_of, mode_of
 from .plan import owned, plan, stranger
+from .proof import proven
 from .recorder import Recorder
 from .tape import Tape
 
@@ -56,6 +57,8 @@ def run(params: Params, make: Factory, environment: t.Mapping[str, str], check: 
         if not wanted.attributes:
             wanted = _as_it_is(wanted, before)
         steps = plan(wanted.state, wanted.machine, wanted.drop_credentials, world)
+        if wanted.mode == "real" and any(step.action == "prepare" for step in steps):
+            proven(wanted.machine.declared["image"], wanted.image_sha256, wanted.accept_unpublished)
         if check or not steps:
             after = predicted(wanted, before, steps)
         else:
@@ -85,7 +88,7 @@ def info(params: Params, make: Factory, environment: t.Mapping[str, str]) -> t.D
     all_of_them = [] if identity is not None and not params.get("fleet") else hypervisor.machines()
     machines = [one for one in all_of_them if not params.get("fleet") or (one.identity and one.identity.fleet == params["fleet"])]
     if identity is None:
-        return {"changed": False, "mode": mode, "machines": [asdict(one) for one in machines], "console": [], "busy": False}
+        return {"changed": False, "mode": mode, "machines": [asdict(one) for one in machines], "console": [], "host_key": "", "busy": False}
     # Before it is read: what a run makes that ends meanwhile is seen, then.
     busy = _busy(_place(params, identity.name))
     world = hypervisor.read(identity)
@@ -98,6 +101,7 @@ def info(params: Params, make: Factory, environment: t.Mapping[str, str]) -> t.D
         "machines": [] if found is None else [asdict(found)],
         "others": [asdict(one) for one in machines if found is None or one.provider_id != found.provider_id],
         "console": hypervisor.console(identity, lines) if ours and lines else [],
+        "host_key": hypervisor.host_key(identity) if ours else "",
         "busy": busy,
     }
 
