@@ -48,6 +48,11 @@ options:
     description: What it has, by a name of M(bowline.fleet.node_provider_info), or of C(instance_types) in the defaults of the template.
     type: str
   image: {description: Path of the image on the host; default is C(image) in the defaults of the template., type: str}
+  image_sha256:
+    description: >-
+      Digest that the image has to have when a machine is made from it. Without one it has to be published by M(bowline.fleet.node_image), unless
+      C(accept_unpublished) in O(provider_options) says otherwise.
+    type: str
   status:
     description:
       - What the machine says of itself now, for machines that do not report by themselves. It is kept as a heartbeat, which changes nothing.

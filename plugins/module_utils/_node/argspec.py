@@ -131,6 +131,7 @@ INSTANCE: t.Dict[str, t.Any] = {
     "mode": {"type": "str"},
     "instance_type": {"type": "str"},
     "image": {"type": "str"},
+    "image_sha256": {"type": "str"},
     "status": {"type": "dict", "options": STATUS},
     "evidence": {"type": "list", "elements": "dict", "options": EVIDENCE, "default": []},
     "drain": {"type": "dict", "options": {"enabled": {"type": "bool", "default": True}}, "default": {"enabled": True}},

@@ -18,6 +18,7 @@ from dataclasses import replace
 from .._core.errors import FleetError
 from .._core.faults import hit
 from .._core.wait import Deadline
+from .boot import CALLS, Boot
 from .contradiction import refuse
 from .finalizers import NAMES, in_order, stands_before
 from .health import conditions, grade, shown
@@ -32,13 +33,11 @@ from .transitions import BY_ID, limit
 # Steps that belong to the end of a machine: one that fails holds back what waits for it, and nothing else.
 _ENDING = ("finish", "skip", "drain", "cordon", "mark_drained")
 _POLL = 2.0
-# A machine is asked for once, and once more when nothing came of it; what is left is for the next run.
-_CALLS = 2
 # Seconds in which a machine may do what it was asked for before it is asked once more, then without asking it.
 _PATIENCE = 120.0
 
 
-class Life:
+class Life(Boot):
     """The life of one node under one lease. ``pause`` waits so many seconds; time is the store's."""
 
     def __init__(self, store: NodeStore, held: Held, provider: Provider, work: Work, pause: t.Callable[[float], None],
@@ -53,7 +52,7 @@ class Life:
             "reserve": self._reserve, "adopt": self._adopt, "create_machine": self._create, "power_on": self._power_on, "power_off": self._power_off,
             "await_contact": self._contact, "await_services": self._services, "cordon": self._cordon, "uncordon": self._uncordon,
             "mark_drained": self._mark_drained, "request_delete": self._request_delete, "finish": self._finish, "skip": self._skip, "close": self._close,
-            "sweep": self._sweep, "enrol": self._elsewhere, "drain": self._elsewhere, "undo": self._elsewhere,
+            "sweep": self._sweep, "forget_credentials": self._forget, "enrol": self._elsewhere, "drain": self._elsewhere, "undo": self._elsewhere,
         }  # fmt: skip
 
     def foresee(self, node: Node, desired: Desired) -> t.Tuple[View, t.Tuple[LifeStep, ...]]:
@@ -240,9 +239,15 @@ class Life:
             # What was not found before a call says nothing of what the call makes.
             instance = self._keep(missing_since=None, missed_at=None)
             self._store.attempt(self._held, instance.id, "create", self._desired.actor)
-            self._provider.create(self._identity(instance), instance.spec)
+            try:
+                self._provider.create(self._identity(instance), instance.spec)
+            except FleetError as error:
+                # Refused in the host's own words: nothing is on its way, and the row waits for the next run.
+                self._store.over(self._held, instance.id, "create", "failed")
+                self._keep("create_refused", f"[{error.code}] {error.message}")
+                raise
 
-        self._until(probe, "T2", "provider_timeout", "the machine", ask, _CALLS)
+        self._until(probe, "T2", "provider_timeout", "the machine", ask, CALLS)
         self._store.over(self._held, self._live().id, "create")
 
     def _power_on(self, _step: LifeStep) -> None:
@@ -267,29 +272,8 @@ class Life:
             hard = to == "off" and self._desired.force and bool(asked) and self._store.now() - asked[0] >= _PATIENCE
             self._provider.power(self._identity(instance), "hard" if hard else to)
 
-        self._until(probe, way, "provider_timeout", f"power {to}", ask, _CALLS)
+        self._until(probe, way, "provider_timeout", f"power {to}", ask, CALLS)
         self._store.over(self._held, self._live().id, verb)
-
-    def _contact(self, step: LifeStep) -> None:
-        def probe() -> str:
-            facts = self._facts()
-            if facts.in_contact() and facts.now - (facts.contacted_at() or 0.0) < self._clocks.silent:
-                return "done"
-            if facts.instance is not None and self._work.probe(step, facts.instance) == "done":
-                self._keep(contacted_at=self._store.now())
-                return "done"
-            return facts.power() or "not seen"
-
-        self._until(probe, "T3", "no_contact", "a word of the machine")
-
-    def _services(self, _step: LifeStep) -> None:
-        def probe() -> str:
-            beat = self._facts().heartbeat
-            if beat is None:
-                return "no report"
-            return "done" if beat.good() else ", ".join(beat.failed_units) or ("modules" if not beat.modules_active else "services")
-
-        self._until(probe, "T4", "services_not_ready", "modules and services")
 
     def _elsewhere(self, step: LifeStep) -> None:
         instance = self._live()
@@ -345,7 +329,7 @@ class Life:
             self._store.attempt(self._held, instance.id, "destroy", self._desired.actor)
             self._provider.destroy(self._identity(instance))
 
-        self._until(probe, "T11", "provider_timeout", "the machine to be gone", ask, _CALLS)
+        self._until(probe, "T11", "provider_timeout", "the machine to be gone", ask, CALLS)
 
     def _close(self, _step: LifeStep) -> None:
         instance = self._live()
@@ -366,7 +350,7 @@ class Life:
             for identity in found():
                 self._provider.destroy(identity)
 
-        self._until(lambda: "not" if found() else "done", "T11", "provider_timeout", f"{step.subject} to be gone", ask, _CALLS)
+        self._until(lambda: "not" if found() else "done", "T11", "provider_timeout", f"{step.subject} to be gone", ask, CALLS)
 
     def _pending(self, failed: t.Mapping[str, FleetError]) -> FleetError:
         instance = self._store.live(self._node.name)

@@ -29,21 +29,23 @@ _FRESH = 1.0
 
 
 class Hypervisor:
-    """`drive.Provider` by modules. ``host`` are options that say where and how; ``credentials`` are files on that host for a machine that is made.
+    """`drive.Provider` by modules. ``host`` are options that say where and how; ``credentials`` are files on that host for a machine that is made,
+    ``proof`` says what its image has to be.
 
     ``in_flight``: an earlier run has asked for the machine and has not seen it, so that it may come late. What node_machine returns is what it has
     read itself after its work, so it stands for the next look.
     """
 
-    def __init__(self, call: Call, host: t.Mapping[str, t.Any], credentials: t.Mapping[str, str], in_flight: bool = False) -> None:
-        self._call, self._host, self._credentials = call, host, credentials
+    def __init__(self, call: Call, host: t.Mapping[str, t.Any], credentials: t.Mapping[str, str], in_flight: bool = False,
+                 proof: t.Optional[t.Mapping[str, t.Any]] = None) -> None:  # fmt: skip
+        self._call, self._host, self._credentials, self._proof = call, host, credentials, proof or {}
         self._lost = in_flight
         self._silent = False
         self._seen: Sighting = NotFound()
         self._others: t.List[Observed] = []
         self._seen_of, self._seen_at = "", 0.0
         self.machine: t.Optional[Observed] = None
-        self.mode = ""
+        self.mode, self.host_key = "", ""
         self.calls: t.List[str] = []
         self.problems: t.List[str] = []
 
@@ -77,12 +79,17 @@ class Hypervisor:
 
     def create(self, identity: Identity, spec: t.Mapping[str, t.Any]) -> Sighting:
         attributes = {name: value for name, value in spec.items() if name != PLACED}
-        return self._do("running", identity, spec={**attributes, "credentials": dict(self._credentials)})
+        return self._do("running", identity, spec={**attributes, **self._proof, "credentials": dict(self._credentials)})
 
     def power(self, identity: Identity, to: str) -> Sighting:
         if to == "on":
             return self._do("running", identity)
         return self._do("stopped", identity, **({"force": True, "wait_timeout": 5} if to == "hard" else {}))
+
+    def forget(self, identity: Identity) -> Sighting:
+        """With the attributes that it has: only the credentials go. Its power is left as it is."""
+        declared = (self.machine.details.get("declared") if self.machine is not None else None) or {}
+        return self._do("present", identity, spec={**declared, "credentials": "absent"})
 
     def destroy(self, identity: Identity) -> Sighting:
         return self._do("absent", identity)
@@ -102,7 +109,7 @@ class Hypervisor:
         if answer.get("failed") or answer.get("unreachable"):
             raise self._problem(answer)
         found = [_machine(one) for one in answer["machines"]]
-        self.mode, self._others = str(answer["mode"]), [_machine(one) for one in answer["others"]]
+        self.mode, self._others, self.host_key = str(answer["mode"]), [_machine(one) for one in answer["others"]], str(answer.get("host_key") or "")
         # A call that an earlier run has made may not have come to the host yet, whatever that says.
         self._seen = found[0] if found else NotFound(final=answer["busy"] is False and not self._lost)
         self._seen_of, self._seen_at = identity.instance_id, time.monotonic()

@@ -78,7 +78,7 @@ class _Run:
         beats = Beats(database, world.clock)
         spoken, self.warnings = heard(params, beats, self.known)
         asked_for = any(action.verb == "create" for action in self.store.known(self.node.name).actions)
-        self.provider = Hypervisor(world.call, self.wanted.host, self.wanted.credentials, asked_for)
+        self.provider = Hypervisor(world.call, self.wanted.host, self.wanted.credentials, asked_for, self.wanted.proof)
         self._outside = Outside(self.node, self.template, evidence, beats, self.provider, spoken, world.clock, world.reaches)
 
     def foresee(self) -> t.Tuple[View, t.Tuple[LifeStep, ...]]:
@@ -102,7 +102,13 @@ class _Run:
         return self._leases.held(subject_of(self.node.name), "node_instance", {"state": wanted.state}, wanted.reason or None, _LEASE)
 
     def _life(self, held: Held) -> Life:
-        return Life(self.store, held, self.provider, self._outside, self._world.pause, Clocks(boot_factor=self._params["boot_factor"]))
+        return Life(self.store, held, self.provider, self._outside, self._world.pause, Clocks(boot_factor=self._params["boot_factor"]),
+                    own_host=self._own_host())
+
+    def _own_host(self) -> bool:
+        """Whether the machine said that it is in the very boot that this run is in: random(4), boot_id. systemd-nspawn gives each machine one of its own."""
+        beat = self.store.known(self.node.name).heartbeat
+        return beat is not None and bool(beat.boot_id) and beat.boot_id == self._world.owner.boot
 
     def _explained(self, error: FleetError) -> FleetError:
         """What the host and the machine said last stands beside a wait that was in vain."""
@@ -149,7 +155,8 @@ def _result(run: _Run, first: View, last: View, steps: t.Sequence[LifeStep]) -> 
     for step in steps:
         after.update(_AFTER.get(step.action, {}))
     shown = result(
-        steps, before=before, after=after, warnings=run.warnings, instance=_shown(run.store, last),
+        steps, before=before, after=after, warnings=run.warnings,
+        instance={**_shown(run.store, last), "host_key": run.provider.host_key},
         evidence={"mode": run.provider.mode, "host": run.provider.calls},
     )  # fmt: skip
     return {**shown, "changed": any(step.action not in _WAITS for step in steps)}

@@ -173,7 +173,7 @@ def came_true(facts: Facts) -> t.Tuple[str, ...]:
     sighting, instance = facts.sighting, facts.instance
     if instance is None or not isinstance(sighting, Observed) or not is_ours(sighting, instance):
         return ()
-    ends = {"create": ("on", "off"), "start": ("on",), "stop": ("off",)}
+    ends = {"create": ("on", "off"), "start": ("on",), "stop": ("off",), **({"power_cycle": ("on",)} if facts.in_contact() else {})}
     return tuple(verb for verb, powers in ends.items() if sighting.power in powers and facts.opened(verb))
 
 

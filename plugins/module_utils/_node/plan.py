@@ -41,15 +41,16 @@ class LifeStep(Step):
 class Desired:
     """What is asked for. ``approved`` says that somebody confirmed the node by its name, or approved the action.
 
-    ``spec`` holds no secrets; ``spec_hash`` is ``v1:<sha256>`` over it. ``skip`` names finalizers to pass over; ``replace`` allows a new machine
-    where what it is made with has changed; ``contacted`` has it on in state present, and waits until it has
-    spoken.
+    ``spec`` holds no secrets; ``spec_hash`` is ``v1:<sha256>`` over it; with ``credentials`` a machine that is made gets some. ``skip`` names
+    finalizers to pass over; ``replace`` allows a new machine where what it is made with has changed; ``contacted`` has it on in state present, and waits
+    until it has spoken.
     """
 
     state: str
     provider: str = ""
     spec: t.Mapping[str, t.Any] = field(default_factory=dict)
     spec_hash: str = ""
+    credentials: bool = False
     mode: str = "real"
     drain: bool = True
     force: bool = False
@@ -217,11 +218,20 @@ def _running(view: View, desired: Desired) -> t.Iterator[LifeStep]:
         yield LifeStep("await_contact", "it has not spoken" if not fresh else "it boots", probe="a word of the machine")
     if born or facts.heartbeat is None or not facts.heartbeat.enrolled:
         yield LifeStep("enrol", "it has no certificate of this fleet", probe="its certificate, or its pinned host key", done_by="role node_enrol")
+    if _carries(view, desired, bool(born)):
+        yield LifeStep("forget_credentials", "it needs none any more, and its host still has them", probe="its definition")
     if born or off or not facts.all_good():
         yield LifeStep("await_services", "modules or services are not ready in this boot", probe="its own report")
     if instance is not None and instance.cordoned_by:
         yield from _undone(view)
         yield LifeStep("uncordon", f"cordoned by {instance.cordoned_by}", probe="it is schedulable")
+
+
+def _carries(view: View, desired: Desired, born: bool) -> bool:
+    """Whether its host holds credentials that were for its first boot. A volatile machine forgets what it made of them, and gets them at each boot."""
+    found = view.machine() or next(iter(view.orphans() if born else ()), None)
+    declared = desired.spec if found is None else found.details.get("declared") or {}
+    return bool(desired.credentials and born if found is None else found.details.get("credentials")) and not declared.get("volatile")
 
 
 def _undone(view: View) -> t.Iterator[LifeStep]:

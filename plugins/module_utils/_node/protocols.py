@@ -28,6 +28,9 @@ class Provider(t.Protocol):
     def power(self, identity: Identity, to: str) -> Sighting:
         """Switch it on or off; ``hard`` is off without asking it."""
 
+    def forget(self, identity: Identity) -> Sighting:
+        """Take back the credentials that it was made with; its host has no secret of it any more."""
+
     def destroy(self, identity: Identity) -> Sighting:
         """Delete the machine with this tag, and no other."""
 

@@ -36,11 +36,11 @@ class Recovery(t.NamedTuple):
 
 
 RECOVERY: t.Tuple[Recovery, ...] = (
-    Recovery("pending", "asked for again, where quota, credentials or rate stood in the way", "after 30, 60, 120 s",
-             ("the provider's error", "node_instance again when that is mended")),
+    Recovery("pending", "nothing: what a provider has refused is asked for by the next run", "–",
+             ("the provider's error", "the same command when that is mended")),
     Recovery("provisioning_no_machine", "looked for by its tag, then asked for once more", "60 s; never with a call in flight",
              ("what was asked for, and when", "state: absent, which sweeps a late machine")),
-    Recovery("provisioning_no_word", "one power cycle", "once", ("the last lines of its console", "suspects: URL, clock, DNS, CA")),
+    Recovery("provisioning_no_word", "one power cycle, when the time of its boot is over", "once, until it speaks; none with a guard", ("the last lines of its console", "suspects: URL, clock, DNS, CA")),
     Recovery("bootstrapping", "errors of the network are tried again; a signature or digest never", "after 30, 60, 120 s",
              ("the module", "both digests", "the key id", "what changed before")),
     Recovery("token_expired", "issued again, where the provider carries it to the machine", "once", ("provision anew", "push enrolment")),

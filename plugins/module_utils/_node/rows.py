@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import asdict, fields
 
@@ -17,6 +18,8 @@ from .model import Guard, Heartbeat, Instance, Node, Skip, Template
 
 _COLUMNS = tuple(one.name for one in fields(Instance))
 _DOCUMENTS = ("spec", "finalizers", "skipped", "addresses")
+# An absolute path of at least two words; what else stands there is taken for the secret itself.
+_FILE = re.compile(r"(/[A-Za-z0-9._@:-]+){2,64}")
 
 
 def columns(instance: Instance) -> t.Dict[str, t.Any]:
@@ -47,7 +50,22 @@ def node_of(row: Row) -> Node:
 
 
 def text(value: t.Any) -> str:
-    return json.dumps(plain(redact(plain(value))), sort_keys=True, default=str)
+    return json.dumps(plain(kept(plain(value))), sort_keys=True, default=str)
+
+
+def kept(value: t.Any) -> t.Any:
+    """``value`` without secrets. Files of credentials stay what they are, whatever their names say: a credential is given by its file alone."""
+    return _with_files(redact(value), value)
+
+
+def _with_files(clean: t.Any, given: t.Any) -> t.Any:
+    if not isinstance(clean, t.Mapping) or not isinstance(given, t.Mapping):
+        return clean
+    files = given.get("credentials")
+    found = {name: _with_files(value, given.get(name)) for name, value in clean.items()}
+    if isinstance(files, t.Mapping) and isinstance(found["credentials"], t.Mapping):
+        found["credentials"] = {**found["credentials"], **{name: path for name, path in files.items() if _FILE.fullmatch(str(path))}}
+    return found
 
 
 def heartbeat_of(row: t.Mapping[str, t.Any]) -> Heartbeat:

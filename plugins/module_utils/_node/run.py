@@ -13,12 +13,12 @@ from dataclasses import asdict, replace
 
 from .._core.errors import FleetError
 from .._core.finding import Finding, failure
-from .._core.redact import redact
 from .._core.result import Step, plain, result
 from .._store.model import unix
 from .lease import Leases
 from .model import Guard, Json, Node, Template
 from .phase import Facts, phase
+from .rows import kept
 from .store import NodeStore, has_instance, subject_of
 
 Params = t.Mapping[str, t.Any]
@@ -171,7 +171,7 @@ def _guards(given: t.Sequence[Params]) -> t.Tuple[t.Tuple[Guard, ...], t.List[Fi
 def _plain(params: Params, kind: type) -> t.Dict[str, t.Any]:
     """The fields of a row among ``params``, lists as tuples, as they are when they were kept: secrets out of them."""
     names = [name for name in getattr(kind, "__dataclass_fields__") if name in params and name not in ("revision", "guards", "labels")]
-    given = redact({name: params[name] for name in names})
+    given = kept({name: params[name] for name in names})
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
@@ -183,7 +183,7 @@ def steps_of(kind: str, name: str, before: t.Any, after: t.Any) -> t.List[Step]:
         return [Step("declare", f"no {kind} {name} is in the store")]
     if after is None:
         return [Step("remove", f"{kind} {name} is forgotten; what it had stays on record")]
-    old, new = plain(redact(asdict(before))), plain(redact(asdict(after)))
+    old, new = plain(kept(asdict(before))), plain(kept(asdict(after)))
     changed = sorted(field for field in new if field != "revision" and new[field] != old[field])
     return [Step("change", f"{', '.join(changed)} of {name}")] if changed else []
 

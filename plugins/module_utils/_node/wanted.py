@@ -33,17 +33,23 @@ PLACED = "placed"
 _ABOUT = ("provider", "instance_types")
 _PLACE = ("uri", "folder")
 _HOW = ("accel", "launcher")
+# What is looked at when a machine is made, and is no attribute of it.
+_PROOF = ("image_sha256", "accept_unpublished")
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 _REMEDY = "Correct the option."
 
 
 @dataclass(frozen=True)
 class Asked:
-    """``desired`` for the life; ``host`` are options of node_machine that say where and how, ``credentials`` files on that host by their name."""
+    """``desired`` for the life; ``host`` are options of node_machine that say where and how, ``credentials`` files on that host by their name.
+
+    ``proof`` says what the image has to be.
+    """
 
     desired: Desired
     host: t.Mapping[str, t.Any]
     credentials: t.Mapping[str, str] = field(default_factory=dict)
+    proof: t.Mapping[str, t.Any] = field(default_factory=dict)
 
 
 def asked(params: Params, node: Node, template: Template, known: t.Optional[Instance], host: str, actor: str = "") -> Asked:
@@ -60,14 +66,16 @@ def asked(params: Params, node: Node, template: Template, known: t.Optional[Inst
     if found:
         raise failure(found, "Nothing was changed.")
     desired = Desired(
-        params["state"], kind, {**attributes, PLACED: place}, hashed, drain=params["drain"]["enabled"], force=params["force"],
-        skip=tuple(params["skip_finalizers"]), adopt=params["adopt"], accept_undrained=params["accept_undrained"],
+        params["state"], kind, {**attributes, PLACED: place}, hashed, bool(options.get("credentials")), drain=params["drain"]["enabled"],
+        force=params["force"], skip=tuple(params["skip_finalizers"]), adopt=params["adopt"], accept_undrained=params["accept_undrained"],
         replace=params["on_immutable_change"] == "replace", approved=params["confirm"] == node.name, contacted=params["wait_for"] == "contacted",
         actor=actor, reason=params["reason"] or "",
     )  # fmt: skip
     how = {name: options[name] for name in _HOW if name in options}
     where = {name: place[name] for name in _PLACE if name in place}
-    return Asked(desired, {"kind": kind, "mode": params["mode"], **where, **how}, options.get("credentials") or {})
+    named = {**options, **({"image_sha256": params["image_sha256"]} if params["image_sha256"] else {})}
+    proof = {name: named[name] for name in _PROOF if named.get(name) is not None}
+    return Asked(desired, {"kind": kind, "mode": params["mode"], **where, **how}, options.get("credentials") or {}, proof)
 
 
 def _invalid(field_name: str, message: str, remedy: str = _REMEDY) -> Finding:

@@ -17,6 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bowline.fleet.plugins.module_utils._core import faults
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from ansible_collections.bowline.fleet.plugins.module_utils._node.argspec import INSTANCE, NODE, TEMPLATE
+from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
 from ansible_collections.bowline.fleet.plugins.module_utils._node.instance import World, run_instance
 from ansible_collections.bowline.fleet.plugins.module_utils._node.lease import Leases
 from ansible_collections.bowline.fleet.plugins.module_utils._node.machine import run as machine
@@ -147,6 +148,15 @@ class Fleet:
     def open_actions(self, name="web-1"):
         with self.opened(True) as database:
             return NodeStore(database).known(name).actions
+
+    def events(self, name="web-1"):
+        with self.opened(True) as database:
+            return NodeStore(database).events(name)
+
+    def listen(self):
+        """Somebody who listens from now on."""
+        with self.opened(False) as database:
+            Beats(database, self.clock).listens("r", self.clock())
 
     def lease(self, subject):
         with self.opened(True) as database:

@@ -142,9 +142,13 @@ def test_the_words_of_the_host_end_the_run(fleet):
     fleet.answers = lambda name, given: {"failed": True, "failure": failure} if name == "node_machine" else None
     error = fleet.refused("no_space", "running")
     assert (error.message, error.remedy) == ("12 GiB are missing", "Make room.")
+    # Nothing is on its way, so the row waits and is not looked for.
+    (row,) = fleet.rows()
+    assert row.phase == "pending" and fleet.open_actions() == () and fleet.events()[0].reason == "[no_space] 12 GiB are missing"
     fleet.answers = None
+    before = fleet.skew
     fleet.run("running")
-    assert len(fleet.machines()) == 1
+    assert len(fleet.machines()) == 1 and fleet.skew == before
 
 
 def test_gone_behind_our_back(fleet):
@@ -234,8 +238,62 @@ def test_what_a_machine_says_of_itself(fleet):
 def test_nobody_answers_in_it(fleet):
     fleet.real, fleet.reached = True, False
     error = fleet.refused("no_contact", "running", boot_factor=0.1)
-    assert "recorder: web-1 was started" in error.message
-    assert len(fleet.machines()) == 1
+    assert "recorder: web-1 was started" in error.message and "switched off and on before" in error.message
+    assert [state for name, state in fleet.asked if name == "node_machine"] == ["running", "stopped", "running"]
+    assert len(fleet.machines()) == 1 and [action.verb for action in fleet.open_actions()] == ["power_cycle"]
+    # Once, until it speaks.
+    fleet.asked.clear()
+    assert "switched off" not in fleet.refused("no_contact", "running", boot_factor=0.1).message
+    assert [name for name, _state in fleet.asked if name == "node_machine"] == []
+    fleet.reached = True
+    fleet.run("running", status=WELL)
+    assert fleet.open_actions() == ()
+
+
+@pytest.mark.parametrize("kind", ["protected", "no_stop", "no_remediation"])
+def test_nobody_takes_the_power_of_what_is_guarded(fleet, kind):
+    fleet.real, fleet.reached = True, False
+    fleet.node(guards=[{"kind": kind}])
+    assert "switched off" not in fleet.refused("no_contact", "running", boot_factor=0.1).message
+    assert ("node_machine", "stopped") not in fleet.asked
+
+
+def test_nobody_waits_for_what_nobody_listens_to(fleet):
+    """Services are not ready, and no sweep runs: the unit is named at once. While one runs, its next word is waited for."""
+    fleet.real = True
+    fleet.run("present", wait_for="contacted")
+    ill = {**WELL, "services_ready": False, "failed_units": ["web.service"]}
+    before = fleet.skew
+    error = fleet.refused("services_not_ready", "running", status=ill)
+    assert "web.service" in error.message and fleet.skew == before
+    fleet.listen()
+    assert "web.service" in fleet.refused("services_not_ready", "running", status=ill).message and fleet.skew > before
+
+
+def test_credentials_of_the_first_boot_are_taken_back(folder):
+    fleet = Fleet(folder, credentials={"token": "/root/token", "ssh.authorized_keys.root": "/root/key.pub"})
+    fleet.node()
+    fleet.run("present")
+    assert fleet.machines()[0]["credentials"] == ["ssh.authorized_keys.root", "token"], "a path is kept, whatever the name of its credential says"
+    assert "forget_credentials" in actions(fleet.run("running", check=True))
+    fleet.run("running")
+    assert fleet.machines()[0]["credentials"] == [] and fleet.run("running")["plan"] == []
+
+
+def test_a_volatile_machine_keeps_them(folder):
+    fleet = Fleet(folder, credentials={"token": "/root/token"}, volatile=True)
+    fleet.node()
+    assert "forget_credentials" not in actions(fleet.run("running"))
+    assert fleet.machines()[0]["credentials"] == ["token"]
+
+
+def test_the_host_of_the_controller(fleet):
+    """What says that it is in the boot that this run is in is not switched off by it, and not removed either."""
+    fleet.run("running")
+    fleet.run("running", status={**WELL, "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip()})
+    for state in ("stopped", "absent"):
+        fleet.refused("self_management", state, force=True)
+    assert fleet.run("drained")["instance"]["phase"] == "drained" and len(fleet.machines()) == 1
 
 
 def test_a_certificate_has_to_be_revoked(fleet):

@@ -78,6 +78,7 @@ class Box:
     boot: int = 1
     said: float = 0.0
     sequence: int = 0
+    credentials: bool = False
     shown: bool = False
 
 
@@ -96,6 +97,8 @@ class World:
         # Finalizers and hooks that fail, and whether calls of the provider are heard at all.
         self.broken: set[str] = set()
         self.deaf = False
+        # Whether machines are made with credentials.
+        self.given = False
         # Seconds after which each machine is seen; drawn when it is None.
         self.late: float | None = None
         self.freeze_at, self.meanwhile = 0, None
@@ -167,7 +170,7 @@ class Provider:
         return found
 
     def _observed(self, box: Box) -> Observed:
-        return Observed(box.provider_id, box.power, box.identity, ("192.0.2.7",), "lease", box.born)
+        return Observed(box.provider_id, box.power, box.identity, ("192.0.2.7",), "lease", box.born, {"credentials": box.credentials})
 
     def read(self, identity):
         world = self.world
@@ -200,7 +203,8 @@ class Provider:
         world.numbers += 1
         drawn = world.random.uniform(0, SLOWEST) if world.faults and world.random.random() < (0.7 if world.cloud else 0.3) else 0.0
         late = drawn if world.late is None else world.late
-        world.boxes.append(Box(f"cloud:///{world.numbers}", identity.name, identity, "on", world.now, world.now + late, world.now + late))
+        shown = world.now + late
+        world.boxes.append(Box(f"cloud:///{world.numbers}", identity.name, identity, "on", world.now, shown, shown, credentials=world.given))
         if len(world.mine()) > 1:
             raise Broken(f"two machines of one node: {world.mine()}")
         world.tick("after create")
@@ -221,6 +225,14 @@ class Provider:
             box.power = "off" if to == "hard" else to
         world.tick("after power")
         return Unknown("transient", "the reply was lost") if world.chance(0.2) else NotFound()
+
+    def forget(self, identity):
+        self.world.tick("before forget")
+        self.world.calls.append("forget")
+        for box in self._own(identity):
+            box.credentials = False
+        self.world.tick("after forget")
+        return NotFound()
 
     def destroy(self, identity):
         world = self.world

@@ -213,3 +213,15 @@ def test_the_host_that_this_runs_on():
     calm.runs.own_host = True
     assert (calm.to("stopped"), calm.to("absent"), calm.to("drained")) == ("self_management", "self_management", "done")
     assert calm.world.calls == ["create"]
+
+
+def test_credentials_of_the_first_boot_are_taken_back():
+    """Killed before and behind the call as well: after the next run the host has none, and nothing is left to do."""
+    for moment in ("", "before forget", "after forget"):
+        calm = Calm()
+        calm.world.given, calm.world.kill_on = True, (moment, 1)
+        assert calm.to("running", credentials=True) == ("killed" if moment else "done")
+        assert calm.to("running", credentials=True) == "done"
+        assert [box.credentials for box in calm.world.mine()] == [False] and "forget" in calm.world.calls
+        calm.world.calls.clear()
+        assert calm.to("running", credentials=True) == "done" and calm.world.calls == []

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
+from ansible_collections.bowline.fleet.plugins.module_utils._core.redact import MASK
+from ansible_collections.bowline.fleet.plugins.module_utils._node import rows
 from ansible_collections.bowline.fleet.plugins.module_utils._node.beats import Beats
 from ansible_collections.bowline.fleet.plugins.module_utils._node.migrations import MIGRATIONS
 from ansible_collections.bowline.fleet.plugins.module_utils._node.model import (
@@ -391,3 +393,9 @@ def test_machines_are_kept_90_days_past_their_end(kept, edge):
     kept.now += 10 * 86400
     assert kept.beats.tidied() == {"instances": 1}
     assert made(kept, kept.lease(), id="i-4").generation == 4
+
+
+
+def test_a_file_of_a_credential_is_no_secret_and_everything_else_there_is():
+    given = {"defaults": {"credentials": {"token": "/root/bowline/token", "password": "hunter2", "api_key": "/9j"}, "password": "/root/x"}}
+    assert rows.kept(given) == {"defaults": {"credentials": {"token": "/root/bowline/token", "password": MASK, "api_key": MASK}, "password": MASK}}
