@@ -6,6 +6,7 @@
 PYTHON := .venv/bin/python
 CHECK ?=
 ARGS ?=
+NODE_PROVIDER ?= local_nspawn
 CHECKING := $(if $(filter-out 0 no false,$(CHECK)),--check)
 
 .DEFAULT_GOAL := help
@@ -29,8 +30,8 @@ stack: runtime ## Deploy a Swarm stack in the Swarm lab; a bad version goes out 
 stack-rollback: runtime ## Take a Swarm stack back to the version before (CHECK=1: only say what would be done)
 	@exec $(PYTHON) tests/lab/stack.py rollback $(CHECKING) $(ARGS)
 
-node: runtime ## The life of a node on this host: provision, running, drain, terminate, in seconds (root; ARGS='--count 3')
-	@exec $(PYTHON) tests/lab/node.py nspawn $(ARGS)
+node: runtime ## The life of a node on this host, in seconds (root; ARGS='--count 3'; NODE_PROVIDER=local_qemu: a guest that boots, in minutes)
+	@exec $(PYTHON) tests/lab/node.py $(NODE_PROVIDER:local_%=%) $(ARGS)
 
 node-smoke: runtime ## The same over a recorder: offline, without any right
 	@exec $(PYTHON) tests/lab/node.py recorder $(ARGS)
@@ -75,7 +76,7 @@ integration: dev ## Tests of the rooms against real servers on loopback; ARGS go
 	@exec $(PYTHON) scripts/test.py integration -- $(ARGS)
 
 faults: dev ## Every fault at every moment, every option of pg_cutover, every fault of a Swarm; hours; ARGS goes to pytest
-	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/integration/swarm tests/integration/node_machine tests/cutover/faults.py $(ARGS)
+	@BOWLINE_FAULTS=all exec $(PYTHON) -m pytest tests/fault tests/integration/pg tests/integration/swarm tests/integration/node_machine tests/integration/node_guest tests/cutover/faults.py $(ARGS)
 
 swarm: dev ## Tests of Swarm against three real managers; ARGS goes to pytest
 	@exec $(PYTHON) scripts/test.py swarm -- $(ARGS)

@@ -52,7 +52,7 @@ class Boot:
         except FleetError as error:
             if error.code != "no_contact" or not self._cycled():
                 raise
-            self._until(probe, "T3", "no_contact", "a word of the machine, which was switched off and on before,")
+            self._until(probe, "T3", "no_contact", "a word of the machine (switched off and on before)")
 
     def _cycled(self) -> bool:
         """Take the power of a machine that has never spoken since it came on, and give it back, once until it speaks."""
