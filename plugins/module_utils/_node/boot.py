@@ -77,8 +77,9 @@ class Boot:
                 return "done"
             said = "no report" if beat is None else ", ".join(beat.failed_units) or ("modules" if not beat.modules_active else "services")
             if listening_since(facts.receivers, facts.now) is None:
-                raise FleetError("services_not_ready", f"{self._node.name} is not ready: {said}. Nobody listens to what it says next, so nothing was waited for.",
-                                 "Mend what it names, then run the same command again, with what it says then.", {"last_seen": said})  # fmt: skip
+                message = f"{self._node.name} is not ready: {said}. Nobody listens to what it says next, so nothing was waited for."
+                remedy = "Mend what it names, then run the same command again, with what it says then."
+                raise FleetError("services_not_ready", message, remedy, {"last_seen": said})
             return said
 
         self._until(probe, "T4", "services_not_ready", "modules and services")
