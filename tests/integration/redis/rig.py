@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: 2026 The bowline contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Two real servers on loopback, a client that shares no code with the room, and the module in this process or in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SIDES = ("legacy", "new")
+OTHER = {"legacy": "new", "new": "legacy"}
+PROGRAM = os.environ.get("BOWLINE_REDIS_SERVER", "redis-server")
+# Found nowhere but in the files that hold them.
+CANARIES = {"legacy": "canary-legacy-5f1c9e", "new": "canary-new-b72d04"}
+
+
+def missing() -> list[str]:
+    return [PROGRAM] if shutil.which(PROGRAM) is None else []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(what: str, check, seconds: float = 10.0):
+    end = time.monotonic() + seconds
+    while True:
+        seen = check()
+        if seen:
+            return seen
+        assert time.monotonic() < end, f"waited {seconds} s for {what}; last seen {seen!r}"
+        time.sleep(0.005)
+
+
+class Said(Exception):
+    """An error that the server answered."""
+
+
+class Client:
+    """A blocking client as an application has one."""
+
+    def __init__(self, port: int, password: str = "", user: str = "", timeout: float = 10.0) -> None:
+        self.link = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.link.makefile("rb")
+        if password:
+            self("AUTH", *([user] if user else []), password)
+
+    def __call__(self, *words):
+        parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        self.link.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+        return self._read()
+
+    def _read(self):
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError("closed")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"+":
+            return rest.decode()
+        if kind == b"-":
+            raise Said(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if int(rest) < 0:
+            return None
+        if kind == b"$":
+            return self.file.read(int(rest) + 2)[:-2].decode()
+        return [self._read() for _item in range(int(rest))]
+
+    def close(self) -> None:
+        self.file.close()
+        self.link.close()
+
+
+class Server:
+    """redis-server with a configuration file of its own that it may rewrite."""
+
+    def __init__(self, side: str, home: Path, *, lines: tuple[str, ...] = (), password: str | None = None, file: bool = True) -> None:
+        self.side, self.home, self.with_file = side, home, file
+        self.port = free_port()
+        self.password = CANARIES[side] if password is None else password
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.conf = home / "redis.conf"
+        self.log = home / "redis.log"
+        self.secret = home / "password"
+        self.secret.write_text(self.password + "\n", encoding="utf-8")
+        self.secret.chmod(0o600)
+        self.given = [
+            "bind 127.0.0.1", f"port {self.port}", f"dir {home}", "appendonly yes", "appendfsync everysec", 'save ""', f"logfile {self.log}",
+            "daemonize no", "loglevel verbose", "repl-diskless-sync-delay 0", *([f"requirepass {self.password}"] if self.password else []), *lines,
+        ]  # fmt: skip
+        self.conf.write_text("\n".join(self.given) + "\n", encoding="utf-8")
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        words = [str(self.conf)] if self.with_file else [part for line in self.given for part in self._option(line)]
+        self.process = subprocess.Popen([PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(f"{self.side} to answer", self.answers)
+
+    @staticmethod
+    def _option(line: str) -> list[str]:
+        name, _blank, value = line.partition(" ")
+        return [f"--{name}", "" if value == '""' else value]
+
+    def answers(self) -> bool:
+        try:
+            client = self.client()
+        except (OSError, Said):
+            return False
+        try:
+            return client("PING") == "PONG" and "loading:0" in client("INFO", "persistence")
+        except (OSError, Said):
+            return False
+        finally:
+            client.close()
+
+    def client(self, **options) -> Client:
+        return Client(self.port, self.password, **options)
+
+    def ask(self, *words):
+        client = self.client()
+        try:
+            return client(*words)
+        finally:
+            client.close()
+
+    def info(self, section: str = "replication") -> dict[str, str]:
+        return dict(line.partition(":")[::2] for line in self.ask("INFO", section).split("\r\n") if ":" in line)
+
+    def role(self) -> str:
+        return self.info()["role"]
+
+    def configuration(self) -> str:
+        """All that CONFIG GET and ACL LIST tell."""
+        pairs = self.ask("CONFIG", "GET", "*")
+        return json.dumps([sorted(zip(pairs[::2], pairs[1::2])), self.ask("ACL", "LIST")])
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+
+class World:
+    """Both servers and the options of the modules."""
+
+    def __init__(self, home: Path, **servers) -> None:
+        self.home = home
+        self.servers = {side: Server(side, home / side, **servers.get(side, {})) for side in SIDES}
+        self.legacy, self.new = self.servers["legacy"], self.servers["new"]
+
+    def start(self) -> World:
+        for server in self.servers.values():
+            server.start()
+        return self
+
+    def stop(self) -> None:
+        for server in self.servers.values():
+            server.kill()
+
+    def end(self, side: str, **changes) -> dict:
+        server = self.servers[side]
+        given = {"host": "127.0.0.1", "port": server.port, "user": None, "tls": False, "ca_file": None, "certificate": None, "key": None,
+                 "password_file": str(server.secret) if server.password else None, "peer_host": None, "peer_port": None}  # fmt: skip
+        return {**given, **changes}
+
+    def params(self, state: str = "replicating", **changes) -> dict:
+        given = {
+            "state": state, "side": "new", "mode": "replicate", "legacy": self.end("legacy"), "new": self.end("new"), "layouts": [], "worker": None,
+            "drain_timeout": 20.0, "max_window": 5.0, "window_attempts": 3, "wait_timeout": 20.0, "persist": True, "accept_loss": [],
+            "accept_scheduled_loss": [],
+        }  # fmt: skip
+        return {**given, **changes}
+
+    def open_sides(self) -> list[str]:
+        return [side for side, server in self.servers.items() if server.role() == "master"]
+
+    def ask_all(self, *words) -> None:
+        """A write, on the side that takes it."""
+        self.servers[self.open_sides()[0]].ask(*words)
+
+    def spawn(self, params: dict, fault: str = "") -> subprocess.Popen:
+        """The module in a process of its own, as a fault needs it."""
+        environment = {**os.environ, "BOWLINE_FAULT": fault}
+        return subprocess.Popen([sys.executable, str(Path(__file__).with_name("alone.py")), json.dumps(params)], env=environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def killed(self, params: dict, fault: str) -> None:
+        process = self.spawn(params, fault)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL, (fault, process.returncode, out, err)
