@@ -12,7 +12,7 @@ from .._core.errors import FleetError
 from .model import LINK_KEPT, LINK_USER, SIDES, Server
 from .redis import Redis, Refused
 
-SETTINGS = ("databases", "maxmemory", "maxmemory-policy", "replica-read-only", "masteruser", "masterauth", "appendonly", "save")
+SETTINGS = ("databases", "maxmemory", "maxmemory-policy", "replica-read-only", "masteruser", "masterauth", "appendonly", "save", "tls-replication")
 
 
 def read(server: Redis) -> Server:

@@ -33,8 +33,8 @@ ADVICE = {
         NOTHING_WRITTEN,
     ),
     "file_missing": Advice(
-        "The file that `password_file` names is not on the host on which the module runs.",
-        "Put the password into it there, and nothing else, with mode 0600.",
+        "The file that `password_file`, `ca_file`, `certificate` or `key` names is not on the host on which the module runs.",
+        "Put it there. The file of a password holds nothing else and has mode 0600.",
         NOTHING_WRITTEN,
     ),
     "follows_other": Advice(
@@ -61,6 +61,11 @@ ADVICE = {
         "The follower did not get its link: a closed port between the servers, another address seen from there, TLS on one side only, a full disk.",
         "Read the log of the follower, correct `peer_host` and `peer_port` or the path, and run the same task again.",
         SERVES,
+    ),
+    "link_tls": Advice(
+        "A server speaks TLS to its master or does not, for all masters alike (`tls-replication`), and the port of the other side is of the other kind.",
+        "`CONFIG SET tls-replication yes` (or `no`) there, and in its configuration file; or name a port of that kind in `peer_port`.",
+        NOTHING_WRITTEN,
     ),
     "locked": Advice(
         "Another run, or the watchdog of one, works on this pair. Its connection is named; it may run on another host.",
@@ -198,6 +203,12 @@ ADVICE = {
         "Before 6.2 a server cannot pause writes alone, so a switch would break connections.",
         "Update it within its own host first, or use `mode: drain`.",
         NOTHING_WRITTEN,
+    ),
+    "way_back_closed": Advice(
+        "The link works in one direction only: a firewall, or another address seen from the side that serves. After a switch it could not follow, and "
+        "what is written then would not come back. It was tried by the server itself.",
+        "Open the port that is named, or correct `peer_host` and `peer_port` of the side that is to be reached; then run again.",
+        SERVES,
     ),
     "way_back_drain": Advice(
         "Legacy is older than new and could not follow it after the switch.",

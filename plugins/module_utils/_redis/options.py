@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from .._core import private
@@ -131,6 +132,9 @@ def _wrong_server(side: str, given: t.Mapping[str, t.Any]) -> t.Iterator[str]:
 
 
 def _endpoint(side: str, given: t.Mapping[str, t.Any]) -> Endpoint:
+    for name in ("ca_file", "certificate", "key"):
+        if given.get(name) and not os.path.isfile(given[name]):
+            raise FleetError("file_missing", f"{side}.{name}: {given[name]} is not there.", remedy="Put the file there, on this host, or correct the path.")
     return Endpoint(
         side=side,
         host=given["host"],

@@ -40,7 +40,7 @@ def judge(options: Options, legacy: Server, new: Server, serves: str) -> t.List[
     found = [*_servers(source, target), *_clear(options)]
     if options.mode == "replicate":
         found += [*_versions(source, target), *_capacity(source, target), *_disk(source, target), *_accounts(source, target)]
-        found += [*_others(source, target), *_roles(options, source, target)]
+        found += [*_others(source, target), *_roles(options, source, target), *_speech(options, source, target)]
     return found
 
 
@@ -150,6 +150,17 @@ def _roles(options: Options, source: Server, target: Server) -> t.Iterator[Findi
             message = f"It follows {server.master[0]}:{server.master[1]}."
             remedy = f"Name its master instead, take it out (REPLICAOF NO ONE), or, if that is {other(server.side)}, correct peer_host there."
             yield _fail("follows_other", server, message, remedy)
+
+
+def _speech(options: Options, source: Server, target: Server) -> t.Iterator[Finding]:
+    """Both would follow the other one in turn. Of a port that this host does not use nobody knows what it speaks."""
+    for server in (source, target):
+        master = options.endpoint(other(server.side))
+        speaks = server.settings.get("tls-replication") == "yes"
+        if master.peer_port == master.port and not master.host.startswith("/") and speaks != master.tls:
+            message = f"tls-replication is {'yes' if speaks else 'no'}, and the port of {master.side} {'speaks' if master.tls else 'does not speak'} TLS."
+            remedy = f"CONFIG SET tls-replication {'no' if speaks else 'yes'}, and in redis.conf; or say {master.side}.peer_port."
+            yield _fail("link_tls", server, message, remedy, f"{master.side}.peer_port")
 
 
 def _number(server: Server, name: str) -> int:

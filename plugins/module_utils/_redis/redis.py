@@ -22,6 +22,7 @@ from .._core.errors import FleetError
 from .._core.redact import redact
 from .._core.visible import one_line
 from .._core.wait import Deadline
+from .._core.web import verifying
 from .model import Endpoint
 
 # A list of clients is the longest answer that is asked for: some 400 bytes for each of ten thousand clients.
@@ -157,7 +158,7 @@ class Redis:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not end.tls:
             return plain
-        context = ssl.create_default_context(cafile=end.ca_file)
+        context = verifying(end.ca_file)
         if end.certificate:
             context.load_cert_chain(end.certificate, end.key)
         try:

@@ -15,7 +15,7 @@ from .._core.errors import FleetError
 from .._core.finding import Finding, failure
 from .._core.result import Step, result
 from .._core.runner import Runner
-from . import alone, facts, link, plan, preflight, queues, watchdog, window
+from . import alone, facts, link, plan, preflight, queues, watchdog, way_back, window
 from .model import SIDES, Jobs, Options, Server, other
 from .redis import Redis
 
@@ -197,6 +197,8 @@ def _do(work: Work, step: Step, found: str) -> None:
     if action == "link":
         closed = work.opened is not None
         work.warnings += link.follow(servers[other(side)], servers[side], options.persist, options.wait_timeout, closed=closed)
+        if not closed:
+            _try_back(work, follower=other(side), master=side)
     elif action == "quiet":
         _command(work, options.quiet, "quiet")
         work.quieted = True
@@ -205,6 +207,7 @@ def _do(work: Work, step: Step, found: str) -> None:
     elif action == "drained":
         work.jobs = queues.wait_empty(source, options.layouts, options.drain_timeout, options.accept_scheduled_loss)
     elif action == "switch":
+        _try_back(work, follower=source.side, master=options.side)
         work.opened = window.switch(options, servers, options.side, t.cast(watchdog.Watchdog, work.guard))
     elif action == "close":
         work.warnings += link.close(servers[side], servers[other(side)], options.persist)
@@ -221,6 +224,14 @@ def _do(work: Work, step: Step, found: str) -> None:
     elif action == "part":
         serves = plan.serving(found)
         work.warnings += link.part(servers[serves], servers[other(serves)], options.persist, options.wait_timeout)
+
+
+def _try_back(work: Work, follower: str, master: str) -> None:
+    """Before it is needed, and again right before a switch. A side that is too old to follow is closed without a link."""
+    reader, writer = (facts.read(work.servers[side]) for side in (follower, master))
+    if preflight.reads(reader, writer):
+        said = way_back.tried(work.servers[follower], work.servers[master])
+        work.warnings += [said] if said and said not in work.warnings else []
 
 
 def _command(work: Work, argv: t.Sequence[str], name: str) -> None:

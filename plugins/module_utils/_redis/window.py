@@ -32,6 +32,7 @@ _LEASE_MS = 1000
 _RENEW = 0.3
 _LOOK = 0.002
 _BACKOFF = 0.5
+_LEAST = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,19 @@ def switch(options: Options, servers: t.Mapping[str, Redis], to: str, guard: wat
             wanted = facts.read(servers[to])
             if wanted.master != servers[other(to)].endpoint.peer:
                 raise aborted
+        patience = {side: server.timeout for side, server in servers.items()}
         try:
+            for server in servers.values():
+                # A server that stands still must not be waited for longer than the pause may last.
+                server.timeout = min(server.timeout, max(options.max_window, _LEAST))
             return _attempt(options, servers, to, guard, attempt)
         except FleetError as error:
             if error.code != "window_aborted" or guard.last != watchdog.DONE:
                 raise
             aborted = error
+        finally:
+            for side, server in servers.items():
+                server.timeout = patience[side]
     raise t.cast(FleetError, aborted)
 
 

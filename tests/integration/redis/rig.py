@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,13 +19,14 @@ from pathlib import Path
 
 SIDES = ("legacy", "new")
 OTHER = {"legacy": "new", "new": "legacy"}
-PROGRAM = os.environ.get("BOWLINE_REDIS_SERVER", "redis-server")
+# Other versions, as `make integration` takes them for PostgreSQL: BOWLINE_REDIS_NEW=/path/of/valkey-server.
+PROGRAMS = {side: os.environ.get(f"BOWLINE_REDIS_{side.upper()}", "redis-server") for side in SIDES}
 # Found nowhere but in the files that hold them.
 CANARIES = {"legacy": "canary-legacy-5f1c9e", "new": "canary-new-b72d04"}
 
 
 def missing() -> list[str]:
-    return [PROGRAM] if shutil.which(PROGRAM) is None else []
+    return [program for program in PROGRAMS.values() if shutil.which(program) is None]
 
 
 def free_port() -> int:
@@ -50,9 +52,14 @@ class Said(Exception):
 class Client:
     """A blocking client as an application has one."""
 
-    def __init__(self, port: int, password: str = "", user: str = "", timeout: float = 10.0) -> None:
+    def __init__(self, port: int, password: str = "", user: str = "", timeout: float = 10.0, tls: Path | None = None) -> None:
         self.link = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            context = ssl.create_default_context(cafile=str(tls / "ca.pem"))
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            context.load_cert_chain(tls / "server.pem", tls / "server.key")
+            self.link = context.wrap_socket(self.link, server_hostname="localhost")
         self.file = self.link.makefile("rb")
         if password:
             self("AUTH", *([user] if user else []), password)
@@ -87,8 +94,9 @@ class Client:
 class Server:
     """redis-server with a configuration file of its own that it may rewrite."""
 
-    def __init__(self, side: str, home: Path, *, lines: tuple[str, ...] = (), password: str | None = None, file: bool = True) -> None:
-        self.side, self.home, self.with_file = side, home, file
+    def __init__(self, side: str, home: Path, *, lines: tuple[str, ...] = (), password: str | None = None, file: bool = True,
+                 tls: Path | None = None) -> None:  # fmt: skip
+        self.side, self.home, self.with_file, self.tls = side, home, file, tls
         self.port = free_port()
         self.password = CANARIES[side] if password is None else password
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,15 +106,21 @@ class Server:
         self.secret.write_text(self.password + "\n", encoding="utf-8")
         self.secret.chmod(0o600)
         self.given = [
-            "bind 127.0.0.1", f"port {self.port}", f"dir {home}", "appendonly yes", "appendfsync everysec", 'save ""', f"logfile {self.log}",
+            "bind 127.0.0.1", *(self._listens()), f"dir {home}", "appendonly yes", "appendfsync everysec", 'save ""', f"logfile {self.log}",
             "daemonize no", "loglevel verbose", "repl-diskless-sync-delay 0", *([f"requirepass {self.password}"] if self.password else []), *lines,
         ]  # fmt: skip
         self.conf.write_text("\n".join(self.given) + "\n", encoding="utf-8")
         self.process: subprocess.Popen | None = None
 
+    def _listens(self) -> list[str]:
+        if self.tls is None:
+            return [f"port {self.port}"]
+        files = [f"tls-{option}-file {self.tls}/{name}" for option, name in (("cert", "server.pem"), ("key", "server.key"), ("ca-cert", "ca.pem"))]
+        return ["port 0", f"tls-port {self.port}", "tls-replication yes", *files]
+
     def start(self) -> None:
         words = [str(self.conf)] if self.with_file else [part for line in self.given for part in self._option(line)]
-        self.process = subprocess.Popen([PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([PROGRAMS[self.side], *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(f"{self.side} to answer", self.answers)
 
     @staticmethod
@@ -127,7 +141,7 @@ class Server:
             client.close()
 
     def client(self, **options) -> Client:
-        return Client(self.port, self.password, **options)
+        return Client(self.port, self.password, tls=self.tls, **options)
 
     def ask(self, *words):
         client = self.client()

@@ -16,7 +16,7 @@ import sys
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
 from bowline_redis_load import QUEUE, RUNNING, Producer, Worker, pushed
-from bowline_redis_rig import CANARIES, OTHER, Said, wait_until
+from bowline_redis_rig import CANARIES, OTHER, Said, free_port, wait_until
 
 LAYOUT = [{"kind": "sidekiq", "db": 0, "prefix": "", "queues": [], "keys": None}]
 
@@ -217,6 +217,81 @@ def test_standalone_ends_the_way_back_and_leaves_the_old_side_closed(pair):
     assert pair.open_sides() == ["new"] and "bowline" not in pair.new.configuration() + pair.legacy.configuration()
     with pytest.raises(Said, match="READONLY"):
         pair.legacy.ask("SET", "a", "c")
+
+
+def test_a_way_back_that_is_closed_is_found_before_the_switch(pair, make):
+    """New reaches legacy and not the other way round: seen by legacy itself, ahead, and again at the switch."""
+    pair.legacy.ask("SET", "small", "key")
+    before = {side: server.configuration() for side, server in pair.servers.items()}
+    stranger = make().new.port
+    for port, said in ((free_port(), "cannot be reached"), (stranger, "not the server that was meant")):
+        closed = pair.end("new", peer_port=port)
+        # The first run of all tries it when the link is made; later ones right before the switch.
+        for state in ("replicating", "promoted") if pair.new.role() == "master" else ("promoted",):
+            with pytest.raises(FleetError) as failed:
+                pair.run(state, new=closed)
+            assert failed.value.code == "way_back_closed" and pair.open_sides() == ["legacy"]
+            assert f"127.0.0.1:{port}" in failed.value.message and said in failed.value.message
+    assert pair.run("promoted")["warnings"] == [] and pair.open_sides() == ["new"] and pair.new.ask("DBSIZE") == 1
+    pair.run("promoted", side="legacy")
+    pair.run("absent")
+    assert {side: server.configuration() for side, server in pair.servers.items()} == before
+
+
+def test_an_older_side_is_closed_without_a_link_and_comes_back_by_drain(pair, monkeypatch):
+    """Legacy cannot read what new writes: said before, closed at the switch, and the way back needs empty queues."""
+    from ansible_collections.bowline.fleet.plugins.module_utils._redis import plan, preflight
+
+    for room in (plan, preflight):
+        monkeypatch.setattr(room, "reads", lambda reader, _writer: reader.side == "new")
+    pair.legacy.ask("LPUSH", QUEUE, "job")
+    assert [finding["code"] for finding in pair.run("replicating")["findings"]] == ["way_back_drain"]
+    predicted, real = pair.run("promoted", check=True), pair.run("promoted")
+    assert (real["plan"], real["phase"], real["serving"]) == (predicted["plan"], "drained", "new") and real["window_ms"] < 1000
+    assert not pair.run("promoted")["changed"] and pair.open_sides() == ["new"] and pair.new.ask("LLEN", QUEUE) == 1
+    assert "bowline" not in pair.new.configuration() + pair.legacy.configuration()
+    pair.legacy.restart()
+    assert pair.open_sides() == ["new"]
+    with pytest.raises(FleetError) as failed:
+        pair.run("promoted", side="legacy")
+    assert failed.value.code == "mode_unsupported" and "mode: drain" in failed.value.remedy
+    back = {"mode": "drain", "side": "legacy", "drain_timeout": 0, "layouts": [{"kind": "keys", "keys": [{"pattern": "queue:*", "kind": "queue"}]}]}
+    with pytest.raises(FleetError) as failed:
+        pair.run("promoted", **back)
+    assert failed.value.code == "queue_not_empty"
+    pair.new.ask("DEL", QUEUE)
+    assert pair.run("promoted", **{**back, "drain_timeout": 5})["serving"] == "legacy" and pair.open_sides() == ["legacy"]
+
+
+def test_tls_with_certificates_of_both_sides(make, tmp_path):
+    """Clients and replication by TLS alone: chain and name are verified, and a wrong CA or name ends before the password is sent."""
+    openssl(tmp_path)
+    pair = make(**{side: {"tls": tmp_path} for side in OTHER})
+    tls = {"host": "localhost", "tls": True, "ca_file": f"{tmp_path}/ca.pem", "certificate": f"{tmp_path}/server.pem", "key": f"{tmp_path}/server.key"}
+    ends = {side: pair.end(side, **tls) for side in pair.servers}
+    outcome = pair.run("promoted", **ends)
+    assert outcome["phase"] == "promoted" and any("TLS" in warning for warning in outcome["warnings"])
+    assert pair.run("promoted", side="legacy", **ends)["phase"] == "following"
+    for change in ({"ca_file": None}, {"host": "127.0.0.1"}, {"tls": False}):
+        with pytest.raises(FleetError) as failed:
+            pair.run("replicating", **{**ends, "new": {**ends["new"], **change}})
+        assert failed.value.code in ("tls", "not_redis", "unreachable"), failed.value
+    assert failed.value.remedy
+
+
+def openssl(folder) -> None:
+    """A CA, and a certificate for the name localhost."""
+    extensions = folder / "server.ext"
+    extensions.write_text("subjectAltName=DNS:localhost\n", encoding="utf-8")
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    calls = (
+        ["req", "-x509", *key, "-subj", "/CN=a CA", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"],
+        ["req", *key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"],
+        ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "server.ext",
+         "-out", "server.pem"],
+    )  # fmt: skip
+    for words in calls:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
 
 def test_absent_refuses_while_new_serves(pair):

@@ -42,7 +42,8 @@ def test_a_password_is_of_a_file_of_ones_own(tmp_path):
     options = parse(params(legacy=server(password_file=str(path))))
     assert options.legacy.password == "s3cret word" and secrets(options) == ["s3cret word"] and "s3cret" not in repr(options)
     path.chmod(0o644)
-    for file, code in ((str(path), "unsafe_path"), (str(tmp_path / "none"), "file_missing")):
+    none = str(tmp_path / "none")
+    for change, code in (({"password_file": str(path)}, "unsafe_path"), ({"password_file": none}, "file_missing"), ({"ca_file": none}, "file_missing")):
         with pytest.raises(FleetError) as failed:
-            parse(params(legacy=server(password_file=file)))
+            parse(params(legacy=server(**change)))
         assert failed.value.code == code

@@ -66,9 +66,24 @@ def test_all_come_at_once():
 
 
 def test_a_network_without_tls_is_said():
-    options = replace(OPTIONS, legacy=Endpoint("legacy", "192.0.2.10", peer_host="l"), new=Endpoint("new", "192.0.2.20", tls=True, peer_host="n"))
+    options = replace(OPTIONS, legacy=Endpoint("legacy", "192.0.2.10", peer_host="l"), new=Endpoint("new", "192.0.2.20", 6380, tls=True, peer_host="n"))
     found = judge(options, LEGACY, NEW, "legacy")
     assert [(finding.code, finding.level, finding.field) for finding in found] == [("link_clear", "warn", "legacy.tls")]
+
+
+@pytest.mark.parametrize(("tls", "legacy", "new", "fails"), [
+    pytest.param(False, "no", "no", [], id="no TLS anywhere"),
+    pytest.param(True, "yes", "yes", [], id="TLS everywhere"),
+    pytest.param(True, "no", "yes", ["legacy"], id="the old side could not follow"),
+    pytest.param(False, "yes", "yes", ["legacy", "new"], id="TLS to ports without"),
+])  # fmt: skip
+def test_a_link_by_tls_fits_the_port(tls, legacy, new, fails):
+    ends = {side: Endpoint(side, "127.0.0.1", tls=tls, peer_host="127.0.0.1") for side in ("legacy", "new")}
+    seen = [replace(server, settings={**SETTINGS, "tls-replication": word}) for server, word in ((LEGACY, legacy), (NEW, new))]
+    found = judge(replace(OPTIONS, **ends), *seen, "legacy")
+    assert [(finding.code, finding.object) for finding in found] == [("link_tls", f"redis {side}") for side in fails]
+    elsewhere = {side: replace(end, peer_port=7000) for side, end in ends.items()}
+    assert judge(replace(OPTIONS, **elsewhere), *seen, "legacy") == []
 
 
 @pytest.mark.parametrize(("reader", "writer", "can"), [
@@ -93,7 +108,7 @@ RECORDED = {
     "cluster": "# Cluster\r\ncluster_enabled:0\r\n",
 }  # fmt: skip
 SIX = {"databases": "16", "maxmemory": "0", "maxmemory-policy": "noeviction", "replica-read-only": "yes", "masteruser": "", "masterauth": "s3cret",
-       "appendonly": "yes", "save": "3600 1 300 100 60 10000"}  # fmt: skip
+       "appendonly": "yes", "save": "3600 1 300 100 60 10000", "tls-replication": "no"}  # fmt: skip
 
 
 class Recorded:
