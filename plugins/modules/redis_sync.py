@@ -142,10 +142,10 @@ findings:
   elements: dict
   sample: []
 evidence:
-  description: C(took), each step with its milliseconds; C(said) where nothing had to be done.
+  description: C(took), each step with its milliseconds; C(accepted), the losses that were accepted by name; C(said) where nothing had to be done.
   returned: success
   type: dict
-  sample: {"took": [{"action": "switch", "ms": 6.4}, {"action": "link_legacy", "ms": 62.6}]}
+  sample: {"took": [{"action": "switch", "ms": 6.4}, {"action": "link_legacy", "ms": 62.6}], "accepted": []}
 failure:
   description: Code, message, remedy and details.
   returned: failure

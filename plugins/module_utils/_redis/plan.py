@@ -66,8 +66,20 @@ def begins(found: str, legacy: Server, new: Server) -> bool:
     return found == "apart" and not new.total and not any(server.link_user or server.link_ours for server in (legacy, new))
 
 
-def source_of(legacy: Server, new: Server, wanted: str) -> str:
-    """Of two closed servers the one that was closed last and so has everything: the one that is further. ``wanted`` when they are level."""
+def source_of(options: Options, legacy: Server, new: Server, wanted: str) -> str:
+    """Of two closed servers the one that has everything: the one that is further in their one history. ``wanted`` when they are level.
+
+    A server that was restarted may have another history, and offsets of two histories say nothing; then somebody has to name what may go.
+    """
+    if options.accept_loss:
+        return other(options.accept_loss[0])
+    if legacy.replid != new.replid:
+        raise FleetError(
+            "loss_not_accepted",
+            "Both sides are closed, and one of them was restarted meanwhile, so which of them has the last writes cannot be read. Nothing was changed.",
+            remedy="Look at both (DBSIZE, the newest keys, the time of their files). Name the side whose keys may go: accept_loss: [new], or [legacy].",
+            details={"offset": {"legacy": legacy.offset, "new": new.offset}, "keys": {"legacy": legacy.total, "new": new.total}},
+        )
     if legacy.offset == new.offset:
         return wanted
     return "legacy" if legacy.offset > new.offset else "new"
@@ -86,7 +98,7 @@ def steps(options: Options, found: str, legacy: Server, new: Server) -> t.Tuple[
         )
     servers = {"legacy": legacy, "new": new}
     if options.state == "absent":
-        return _absent(found, legacy, new)
+        return _absent(options, found, legacy, new)
     if options.state == "standalone":
         return _standalone(found, servers)
     if options.mode == "drain":
@@ -108,8 +120,8 @@ def _replicate(options: Options, found: str, servers: t.Mapping[str, Server]) ->
                 f"Phase {found}: the side that was closed last follows nobody, so it has not what was written since. Nothing was changed.",
                 remedy="Go on with mode: drain, whose proof are emptied queues.",
             )
-        serves = source_of(servers["legacy"], servers["new"], wanted)
-        done += [Step("open", f"both sides are closed; {serves} has everything", True), _link(other(serves), serves)]
+        serves = source_of(options, servers["legacy"], servers["new"], wanted)
+        done += [_reopened(serves), _link(other(serves), serves)]
     elif found == "apart":
         _refuse_loss(options, servers)
         serves = "new" if "legacy" in options.accept_loss else "legacy"
@@ -132,6 +144,10 @@ def _replicate(options: Options, found: str, servers: t.Mapping[str, Server]) ->
             # It would take what it understands of the stream and leave the rest (src/server.c, propagation-error-behavior), and look level.
             done.append(Step(f"close_{serves}", f"{serves} cannot read what {wanted} writes, so it follows nobody"))
     return tuple(done)
+
+
+def _reopened(side: str) -> Step:
+    return Step(f"reopen_{side}", f"both sides are closed; {side} has everything", True)
 
 
 def _link(follower: str, master: str, reason: str = "") -> Step:
@@ -191,14 +207,14 @@ def _standalone(found: str, servers: t.Mapping[str, Server]) -> t.Tuple[Step, ..
     return (Step("part", f"{serves} serves alone; {other(serves)} stays closed"),)
 
 
-def _absent(found: str, legacy: Server, new: Server) -> t.Tuple[Step, ...]:
-    if serving(found) == "new" or (found == "window" and new.offset > legacy.offset):
+def _absent(options: Options, found: str, legacy: Server, new: Server) -> t.Tuple[Step, ...]:
+    if serving(found) == "new" or (found == "window" and source_of(options, legacy, new, "legacy") == "new"):
         raise FleetError(
             "mode_unsupported",
             "New serves: taking the pair away would lose what was written since the switch. Nothing was changed.",
             remedy="Go back first: state: promoted with side: legacy; then state: absent.",
         )
-    done = [Step("open", "both sides are closed; legacy has everything", True)] if found == "window" else []
+    done = [_reopened("legacy")] if found == "window" else []
     if new.master is not None:
         done += [Step("detach", "new follows legacy"), Step("flush", f"new holds {new.total} keys of legacy")]
     elif new.link_ours and new.total:

@@ -78,14 +78,15 @@ def go(work: Work) -> t.Dict[str, t.Any]:
     if options.state == "empty":
         return _empty(work, found)
     todo = plan.steps(options, found, legacy, new)
-    if todo and todo[0].action == "open" and not work.check:
+    settles = bool(todo) and todo[0].action.startswith("reopen_")
+    if settles and not work.check:
         # What a killed run has left is settled first, whatever else is in the way.
         _timed(work, todo[0], found)
         legacy, new = facts.both(work.servers)
     if todo and options.state in ("replicating", "promoted"):
         _judge(work, legacy, new, plan.serving(_phase(work, legacy, new)))
     if not work.check:
-        for step in todo[1:] if todo and todo[0].action == "open" else todo:
+        for step in todo[1:] if settles else todo:
             _timed(work, step, found)
     after = facts.both(work.servers) if todo and not work.check else (legacy, new)
     reached = foreseen(options, found, todo) if work.check else _phase(work, *after)
@@ -93,7 +94,7 @@ def go(work: Work) -> t.Dict[str, t.Any]:
         todo,
         before={"phase": found, "serving": plan.serving(found)},
         after={"phase": reached, "serving": plan.serving(reached)},
-        evidence={"took": work.took},
+        evidence={"took": work.took, "accepted": [*options.accept_loss, *options.accept_scheduled_loss]},
         warnings=[*work.warnings, *(f"{finding.code}: {finding.message}" for finding in work.findings)],
     )
     servers = {server.side: server.as_dict() for server in after}
@@ -211,10 +212,10 @@ def _do(work: Work, step: Step, found: str) -> None:
         work.opened = window.switch(options, servers, options.side, t.cast(watchdog.Watchdog, work.guard))
     elif action == "close":
         work.warnings += link.close(servers[side], servers[other(side)], options.persist)
-    elif action == "open":
-        opening = servers[side or plan.source_of(*facts.both(servers), options.side if options.state == "promoted" else "legacy")]
-        opening.ask("REPLICAOF", "NO", "ONE")
-        work.warnings += link.keep_role(opening, options.persist) if side else []
+    elif action in ("open", "reopen"):
+        servers[side].ask("REPLICAOF", "NO", "ONE")
+        # The file of a side that is opened again says still what it was before the switch.
+        work.warnings += link.keep_role(servers[side], options.persist) if action == "open" else []
     elif action == "detach":
         link.detach(new)
     elif action == "flush":

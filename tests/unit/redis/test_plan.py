@@ -77,16 +77,16 @@ def test_no_facts_ever_give_two_serving_sides():
     pytest.param(options("promoted"), PROMOTED, [], id="promoted again"),
     pytest.param(options("promoted", side="legacy"), PROMOTED, ["switch", "link_new"], id="way back"),
     pytest.param(options("promoted"), (PROMOTED[0], replace(NEW, link_ours=True)), ["link_legacy"], id="killed behind the opening"),
-    pytest.param(options("promoted"), WINDOW, ["open", "link_legacy"], id="both closed and level"),
-    pytest.param(options("promoted"), (replace(WINDOW[0], offset=9), WINDOW[1]), ["open", "link_new", "switch", "link_legacy"], id="legacy is further"),
-    pytest.param(options("replicating"), WINDOW, ["open", "link_new"], id="both closed, replicating wants legacy"),
+    pytest.param(options("promoted"), WINDOW, ["reopen_new", "link_legacy"], id="both closed and level"),
+    pytest.param(options("promoted"), (replace(WINDOW[0], offset=9), WINDOW[1]), ["reopen_legacy", "link_new", "switch", "link_legacy"], id="legacy is further"),
+    pytest.param(options("replicating"), WINDOW, ["reopen_legacy", "link_new"], id="both closed, replicating wants legacy"),
     pytest.param(options("promoted"), (replace(FOLLOWING[0], version="6.2.14"), FOLLOWING[1]), ["switch", "close_legacy"], id="legacy is older"),
     pytest.param(options("promoted"), DRAINED, [], id="again, legacy is older"),
     pytest.param(options("absent"), FOLLOWING, ["detach", "flush", "clean"], id="absent"),
     pytest.param(options("absent"), (LEGACY, replace(NEW, link_ours=True, keys={0: 3})), ["flush", "clean"], id="absent, killed behind detach"),
     pytest.param(options("absent"), (LEGACY, replace(NEW, link_ours=True)), ["clean"], id="absent, killed behind flush"),
     pytest.param(options("absent"), (replace(LEGACY, link_user=False), replace(NEW, keys={0: 3})), [], id="absent where nothing is"),
-    pytest.param(options("absent"), WINDOW, ["open", "detach", "flush", "clean"], id="absent out of a window"),
+    pytest.param(options("absent"), WINDOW, ["reopen_legacy", "detach", "flush", "clean"], id="absent out of a window"),
     pytest.param(options("standalone"), PROMOTED, ["part"], id="standalone"),
     pytest.param(options("standalone"), (replace(PROMOTED[0], link_ours=False, link_up=False), NEW), [], id="standalone again"),
     pytest.param(options("empty"), FOLLOWING, [], id="empty writes nothing"),
@@ -135,6 +135,17 @@ def test_check_mode_tells_the_phase_that_is_reached(wanted, pair, phase):
 
 
 def test_of_two_closed_sides_the_further_one_has_everything():
-    assert plan.source_of(replace(LEGACY, offset=8), replace(NEW, offset=7), "new") == "legacy"
-    assert plan.source_of(replace(LEGACY, offset=7), replace(NEW, offset=8), "legacy") == "new"
-    assert plan.source_of(LEGACY, NEW, "new") == "new"
+    wanted = options("promoted")
+    assert plan.source_of(wanted, replace(LEGACY, offset=8), replace(NEW, offset=7), "new") == "legacy"
+    assert plan.source_of(wanted, replace(LEGACY, offset=7), replace(NEW, offset=8), "legacy") == "new"
+    assert plan.source_of(wanted, LEGACY, NEW, "new") == "new"
+
+
+def test_two_histories_are_not_compared():
+    """Killed behind the opening of new, before its role was on its disk; then new was restarted and says it follows legacy."""
+    pair = (replace(WINDOW[0], replid="a", offset=9), replace(WINDOW[1], replid="b", offset=0))
+    for wanted in (options("promoted"), options("replicating"), options("absent")):
+        with pytest.raises(FleetError) as failed:
+            actions(wanted, pair)
+        assert failed.value.code == "loss_not_accepted" and "accept_loss" in failed.value.remedy
+    assert actions(options("promoted", accept_loss=("legacy",)), pair) == ["reopen_new", "link_legacy"]
