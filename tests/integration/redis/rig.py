@@ -206,6 +206,10 @@ class World:
     def open_sides(self) -> list[str]:
         return [side for side, server in self.servers.items() if server.role() == "master"]
 
+    def both_open(self) -> bool:
+        """Whether both take writes at one moment. A switch between two looks would show both as masters; so the first one is looked at again."""
+        return len(self.open_sides()) == 2 and self.legacy.role() == "master"
+
     def ask_all(self, *words) -> None:
         """A write, on the side that takes it."""
         self.servers[self.open_sides()[0]].ask(*words)

@@ -139,6 +139,24 @@ def test_a_write_that_the_target_has_not_got_stops_the_opening(moved, monkeypatc
     assert (pair.new.ask("GET", "late"), pair.open_sides()) == ("write", ["new"])
 
 
+def test_two_controllers_at_once_act_one_after_the_other(moved):
+    """Each wants another side to serve: both come to an end, no write is lost, and never do two sides take one."""
+    pair = moved
+    pair.run("promoted", side="legacy")
+    pair.ask_all("DEL", QUEUE)
+    with Writes(pair) as writes:
+        runs = [pair.spawn(pair.params("promoted", side=side)) for side in ("new", "legacy", "new")]
+        while any(run.poll() is None for run in runs):
+            assert not pair.both_open()
+        said = [json.loads(run.communicate()[0]) for run in runs]
+        writes.go_on()
+    assert [outcome for outcome in said if "failure" in outcome] == []
+    serves = pair.open_sides()
+    assert len(serves) == 1
+    held = pair.servers[serves[0]].ask("LRANGE", QUEUE, 0, -1)
+    assert pushed(writes.producers) - set(held) == set() and len(held) == len(set(held))
+
+
 def test_a_dead_module_and_a_dead_watchdog_leave_both_closed_until_the_next_run(moved):
     """The host of the module lost its power: nobody is left to give the writes back, and nothing may be opened twice."""
     pair = moved
