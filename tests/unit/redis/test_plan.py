@@ -23,6 +23,7 @@ FOLLOWING = (LEGACY, replace(NEW, master=TO_LEGACY, **UP))
 OWN = (replace(LEGACY, link_user=False), replace(FOLLOWING[1], link_ours=False, link_own=True))
 PROMOTED = (replace(LEGACY, master=TO_NEW, **UP), replace(NEW, link_user=True))
 WINDOW = (replace(LEGACY, master=TO_NEW, offset=7), replace(NEW, master=TO_LEGACY, offset=7))
+FURTHER = (replace(WINDOW[0], offset=9), WINDOW[1])
 CLOSED = tuple(replace(server, master=plan.NOWHERE) for server in (LEGACY, NEW))
 DRAINED = (replace(LEGACY, master=plan.NOWHERE, link_user=False), NEW)
 
@@ -78,7 +79,7 @@ def test_no_facts_ever_give_two_serving_sides():
     pytest.param(options("promoted", side="legacy"), PROMOTED, ["switch", "link_new"], id="way back"),
     pytest.param(options("promoted"), (PROMOTED[0], replace(NEW, link_ours=True)), ["link_legacy"], id="killed behind the opening"),
     pytest.param(options("promoted"), WINDOW, ["reopen_new", "link_legacy"], id="both closed and level"),
-    pytest.param(options("promoted"), (replace(WINDOW[0], offset=9), WINDOW[1]), ["reopen_legacy", "link_new", "switch", "link_legacy"], id="legacy is further"),
+    pytest.param(options("promoted"), FURTHER, ["reopen_legacy", "link_new", "switch", "link_legacy"], id="legacy is further"),
     pytest.param(options("replicating"), WINDOW, ["reopen_legacy", "link_new"], id="both closed, replicating wants legacy"),
     pytest.param(options("promoted"), (replace(FOLLOWING[0], version="6.2.14"), FOLLOWING[1]), ["switch", "close_legacy"], id="legacy is older"),
     pytest.param(options("promoted"), DRAINED, [], id="again, legacy is older"),
