@@ -149,7 +149,8 @@ def given(kind: str, names: list[str], root: str | None) -> dict[str, t.Any]:
         **stores, **options, "node_provision_names": names, "node_drain_names": names, "node_terminate_names": names, "node_provision_template": "lab",
         "node_provision_template_options": {"defaults": defaults}, "node_provision_node": {"lifecycle_class": "ephemeral"},
         "node_provision_each": each, "node_provision_connection": connection, "node_hooks_connection": connection,
-        "node_provision_enrol": kind != "recorder", "node_enrol_authority": str(PLACE / "authority"), "node_terminate_evidence": {name: forgotten for name in names},
+        "node_provision_enrol": kind != "recorder", "node_enrol_authority": str(PLACE / "authority"),
+        "node_terminate_evidence": {name: forgotten for name in names},
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core import faults
@@ -231,3 +232,13 @@ def test_no_sequence_makes_two_machines_of_one(host, seed):
         names, ids = [one["name"] for one in records], [one["identity"]["instance_id"] for one in records if one["identity"]]
         assert len(set(names)) == len(names) and len(set(ids)) == len(ids)
         assert stranger in records
+
+
+def test_runs_at_once_over_one_recorder_lose_nothing(tmp_path):
+    """`provision` makes several machines at a time, each in a process of its own."""
+    host = Host(tmp_path)
+    names = [f"web-{number}" for number in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda name: host.run(node=name, instance=f"0f0e0d0c-1111-4222-8333-0000000001{name[4:]:0>2}"), names))
+    assert sorted(one["name"] for one in host.records()) == sorted(names)
+    assert {one["power"] for one in host.records()} == {"on"}

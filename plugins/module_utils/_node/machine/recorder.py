@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -14,6 +15,7 @@ from dataclasses import asdict
 
 from ..._core import private
 from ..._core.errors import FleetError
+from ..._core.lock import locked
 from .model import Identity, Machine, Observed, World
 
 Record = t.Dict[str, t.Any]
@@ -45,33 +47,30 @@ class Recorder:
         return ""
 
     def prepare(self, machine: Machine) -> None:
-        state = self._state()
-        state["files"] = sorted({*state["files"], machine.identity.instance_id})
-        self._write(state)
+        with self._changed() as state:
+            state["files"] = sorted({*state["files"], machine.identity.instance_id})
 
     def define(self, machine: Machine) -> None:
-        state = self._state()
-        found = self._of(state, machine.identity)
-        if found is None and any(one["name"] == machine.identity.name for one in state["machines"]):
-            raise FleetError(
-                "name_clash",
-                f"A machine named {machine.identity.name} came into being meanwhile; it is untouched.",
-                remedy="Give the node another name, or remove that machine.",
-            )
-        if found is None:
-            found = {"power": "off", "created_at": time.time(), "credentials": sorted(machine.credentials)}
-            state["machines"].append(found)
-            # nspawn's files become the machine by a rename; those of qemu stay beside it.
-            state["files"] = [one for one in state["files"] if self._kind == "local_qemu" or one != machine.identity.instance_id]
-        found.update(name=machine.identity.name, identity=asdict(machine.identity), declared=dict(machine.declared))
-        self._write(state)
+        with self._changed() as state:
+            found = self._of(state, machine.identity)
+            if found is None and any(one["name"] == machine.identity.name for one in state["machines"]):
+                raise FleetError(
+                    "name_clash",
+                    f"A machine named {machine.identity.name} came into being meanwhile; it is untouched.",
+                    remedy="Give the node another name, or remove that machine.",
+                )
+            if found is None:
+                found = {"power": "off", "created_at": time.time(), "credentials": sorted(machine.credentials)}
+                state["machines"].append(found)
+                # nspawn's files become the machine by a rename; those of qemu stay beside it.
+                state["files"] = [one for one in state["files"] if self._kind == "local_qemu" or one != machine.identity.instance_id]
+            found.update(name=machine.identity.name, identity=asdict(machine.identity), declared=dict(machine.declared))
 
     def forget(self, machine: Machine) -> None:
-        state = self._state()
-        found = self._of(state, machine.identity)
-        if found is not None:
-            found["credentials"] = []
-            self._write(state)
+        with self._changed() as state:
+            found = self._of(state, machine.identity)
+            if found is not None:
+                found["credentials"] = []
 
     def start(self, machine: Machine) -> None:
         self._power(machine, "on")
@@ -83,16 +82,16 @@ class Recorder:
         self._power(machine, "off")
 
     def undefine(self, machine: Machine) -> None:
-        state = self._state()
-        gone = self._of(state, machine.identity)
-        kept = [one for one in state["machines"] if one is not gone]
-        if self._kind == "local_nspawn" and len(kept) < len(state["machines"]):
-            state["files"] = sorted({*state["files"], machine.identity.instance_id})
-        self._write({**state, "machines": kept})
+        with self._changed() as state:
+            gone = self._of(state, machine.identity)
+            kept = [one for one in state["machines"] if one is not gone]
+            if self._kind == "local_nspawn" and len(kept) < len(state["machines"]):
+                state["files"] = sorted({*state["files"], machine.identity.instance_id})
+            state["machines"] = kept
 
     def clear(self, machine: Machine) -> None:
-        state = self._state()
-        self._write({**state, "files": [one for one in state["files"] if one != machine.identity.instance_id]})
+        with self._changed() as state:
+            state["files"] = [one for one in state["files"] if one != machine.identity.instance_id]
 
     def keep(self, entries: t.Sequence[t.Mapping[str, t.Any]]) -> None:
         """Append a tape to ``tape.jsonl`` beside the file of the machines, an entry a line."""
@@ -102,13 +101,23 @@ class Recorder:
             file.writelines(json.dumps({"kind": self._kind, **entry}, sort_keys=True) + "\n" for entry in entries)
 
     def _power(self, machine: Machine, power: str) -> None:
-        state = self._state()
-        found = self._of(state, machine.identity)
-        if found is None and power == "on":
-            raise FleetError("machine_missing", f"{machine.identity.name} is not there, so it cannot start.", remedy="Run again: it is made anew.")
-        if found is not None:
-            found["power"] = power
-            self._write(state)
+        with self._changed() as state:
+            found = self._of(state, machine.identity)
+            if found is None and power == "on":
+                raise FleetError("machine_missing", f"{machine.identity.name} is not there, so it cannot start.", remedy="Run again: it is made anew.")
+            if found is not None:
+                found["power"] = power
+
+    @contextlib.contextmanager
+    def _changed(self) -> t.Iterator[Record]:
+        """The state, to be changed by one run at a time, written when the work on it did not fail."""
+        private.folder(self._folder, 0o755)
+        with locked(self._file):
+            state = self._state()
+            before = json.dumps(state, sort_keys=True)
+            yield state
+            if json.dumps(state, sort_keys=True) != before:
+                self._write(state)
 
     def _of(self, state: t.Mapping[str, t.Any], identity: Identity) -> t.Optional[Record]:
         """By what the real one finds it: qemu by its UUID, a folder of nspawn by its name, and by its id when nothing of ours has the name."""
