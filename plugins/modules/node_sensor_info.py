@@ -20,11 +20,10 @@ options:
     description:
       - Kinds of signals; all of them when it is empty.
       - V(instance.late), V(instance.silent) and V(instance.lost), it has said nothing for so long. V(instance.vanished), its provider has it no more (with
-        O(machines), the host where it stands does not list it).
-        V(instance.state_drifted), its power is not what was asked for last.
+        O(machines), the host where it stands does not list it). V(instance.state_drifted), its power is not what was asked for last.
       - V(machine.orphan), a machine of this fleet that no row has. V(machine.duplicate), one instance that two machines carry. Both need O(machines).
-      - V(module.drift_detected), its modules are not those of its node. V(cert.expiring), its certificate ends soon. V(action.stalled), a phase or an action
-        takes longer than it may.
+      - V(module.drift_detected), its modules are not those of its node. V(cert.expiring), its certificate ends soon. V(action.stalled), a phase or
+        an action takes longer than it may.
     type: list
     elements: str
     choices: [instance.late, instance.silent, instance.lost, instance.vanished, instance.state_drifted, machine.orphan, machine.duplicate,
