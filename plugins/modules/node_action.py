@@ -21,7 +21,7 @@ author: The bowline contributors (@bowline)
 version_added: 0.9.0
 extends_documentation_fragment: [bowline.fleet.attributes.controller, bowline.fleet.store]
 options:
-  action_id: {description: "Key of an action, RV(action.id) of an earlier result. In place of O(name), O(verb) and O(fingerprint).", type: str}
+  action_id: {description: "Key of an action, C(id) of RV(action) in an earlier result. In place of O(name), O(verb) and O(fingerprint).", type: str}
   name: {description: Name of the node. Needs O(verb) and O(fingerprint)., type: str}
   verb:
     description:

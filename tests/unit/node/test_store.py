@@ -395,7 +395,6 @@ def test_machines_are_kept_90_days_past_their_end(kept, edge):
     assert made(kept, kept.lease(), id="i-4").generation == 4
 
 
-
 def test_a_file_of_a_credential_is_no_secret_and_everything_else_there_is():
     given = {"defaults": {"credentials": {"token": "/root/bowline/token", "password": "hunter2", "api_key": "/9j"}, "password": "/root/x"}}
     assert rows.kept(given) == {"defaults": {"credentials": {"token": "/root/bowline/token", "password": MASK, "api_key": MASK}, "password": MASK}}

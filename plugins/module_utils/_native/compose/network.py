@@ -114,5 +114,3 @@ def _lines(given: t.Any) -> list[str]:
     if isinstance(given, t.Mapping):
         return [f"{name}={one}" for name, many in given.items() for one in (many if isinstance(many, list) else [many])]
     return [str(item) for item in given]
-
-
