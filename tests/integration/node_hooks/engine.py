@@ -44,7 +44,8 @@ class Engine:
         subprocess.run(["rm", "-rf", str(run)], check=True)
         run.mkdir(mode=0o700)
         (self.folder / "daemon.json").write_text("{}\n")
-        argv = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _FIRST, "sh",
+        # It ends with these tests, however they end.
+        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _FIRST, "sh",
                 "--config-file", self.folder / "daemon.json", "--data-root", data, "--exec-root", run, "--pidfile", run / "docker.pid",
                 "--log-level=warn", "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/bowline-hooks-{os.getpid()}",
                 "--storage-driver", "vfs", "--bridge=none", "--iptables=false", "-H", f"unix://{self.socket}", "--shutdown-timeout", "3"]  # fmt: skip

@@ -48,14 +48,16 @@ class Machine(Site):
         self.key, self.known = folder / "key", folder / "known_hosts"
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
         self.key.with_suffix(".pub").chmod(0o600)
-        _run("ip", "link", "add", self.bridge, "type", "bridge")
-        _run("ip", "address", "add", f"10.80.{number}.1/24", "dev", self.bridge)
-        _run("ip", "link", "set", self.bridge, "up")
         super().__init__(folder, ["native"], False, {"image": image, "launcher": "plain", "network": self.bridge,
                                                      "credentials": {"ssh.authorized_keys.root": f"{self.key}.pub"}})  # fmt: skip
         self.machine, self.fleet.runner = {"mode": "real"}, load(MACHINES / "drive.py", "bowline_node_drive").runner
         # As provision gives it to each of many; the template does not have it.
         self.own = {"address": f"{self.address}/24"}
+
+    def network(self) -> None:
+        _run("ip", "link", "add", self.bridge, "type", "bridge")
+        _run("ip", "address", "add", f"{self.address[:-1]}1/24", "dev", self.bridge)
+        _run("ip", "link", "set", self.bridge, "up")
 
     def start(self) -> None:
         self.run("present", wait_for="contacted", provider_options=self.own)
@@ -99,6 +101,7 @@ def machine(tmp_path_factory):
     image = given or load(MACHINES / "conftest.py", "bowline_node_machine_conftest").built("local_nspawn")["image"]
     made = Machine(tmp_path_factory.mktemp("native"), str(image))
     try:
+        made.network()
         made.start()
         yield made
     finally:
