@@ -189,5 +189,5 @@ def test_a_root_that_does_not_boot_is_told_with_its_last_words(rig, tmp_path, ma
     empty = tmp_path / "empty"
     (empty / "usr").mkdir(parents=True)
     (empty / "etc").mkdir()
-    result = rig.drive([rig.params("local_nspawn", machines, spec={"image": str(empty)})])["results"][0]
+    result = rig.drive([rig.params("local_nspawn", machines, spec={"image": str(empty), "accept_unpublished": True})])["results"][0]
     assert result["failure"] == "machine_ended" and "os-release" in result["message"], result
