@@ -26,11 +26,12 @@ def test_lines_without_colours_and_without_what_a_terminal_obeys(tmp_path):
 @pytest.mark.parametrize(("said", "wanted"), [
     (f"[    9.1] sed[312]: {TOLD}{KEY} root@web-1\r\n", KEY),
     (f"{TOLD}{KEY}\nlater\n{TOLD}{KEY[:-1]}y root@x\n", KEY[:-1] + "y"),
+    (f"{TOLD}{KEY}\n" + "a line of the kernel\n" * 20000, KEY),
     (f"{TOLD}{KEY[:40]}\n", ""),
     (f"{TOLD}{KEY}AAAA\n", ""),
     (f"bowline-host-key:{KEY}\n", ""),
     ("", ""),
-], ids=["as systemd writes it", "the last boot counts", "cut", "too long", "not ours", "nothing"])  # fmt: skip
+], ids=["as systemd writes it", "the last boot counts", "long ago", "cut", "too long", "not ours", "nothing"])  # fmt: skip
 def test_the_host_key(tmp_path, said, wanted):
     console = tmp_path / "console.log"
     console.write_text(said, encoding="utf-8")

@@ -18,7 +18,7 @@ from ..._core.visible import visible
 
 # systemd.exec(5): a credential is at most 1 MiB, and so are all of them.
 _LARGEST = 1 << 20
-_TAIL = 64 * 1024
+_TAIL, _BOOT = 64 * 1024, 1 << 20
 # Before the public host key of a machine, on its console; image/tree.py lets it say so at each boot.
 TOLD = "bowline-host-key: "
 _KEY = re.compile(re.escape(TOLD) + r"(ssh-ed25519 [A-Za-z0-9+/]{68})(?![A-Za-z0-9+/=])")
@@ -67,7 +67,7 @@ def tree_removed(run: Runner, path: str) -> None:
 
 def last_lines(path: str, lines: int) -> t.List[str]:
     """The last lines of a console, without what a terminal would obey; empty when it said nothing yet."""
-    kept = [str(visible(_MOVES.sub("", line).strip()))[:300] for line in _tail(path).splitlines()]
+    kept = [str(visible(_MOVES.sub("", line).strip()))[:300] for line in _tail(path, _TAIL).splitlines()]
     return [line for line in kept if line][-lines:] if lines > 0 else []
 
 
@@ -76,18 +76,18 @@ def told_key(path: str) -> str:
 
     Who can write there is root on the machine or on its host, and nobody on the way to it.
     """
-    found = _KEY.findall(_tail(path))
+    found = _KEY.findall(_tail(path, _BOOT))
     return str(found[-1]) if found else ""
 
 
-def _tail(path: str) -> str:
+def _tail(path: str, size: int) -> str:
     try:
         descriptor = private.open_file(path, os.O_RDONLY, 0o644)
     except FileNotFoundError:
         return ""
     with os.fdopen(descriptor, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-        return file.read(_TAIL).decode("utf-8", "replace")
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return file.read(size).decode("utf-8", "replace")
 
 
 def overlay(path: str) -> t.Tuple[str, int]:
