@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._core.errors import FleetError
@@ -18,7 +17,6 @@ from ansible_collections.bowline.fleet.plugins.module_utils._node.importing impo
 from ansible_collections.bowline.fleet.plugins.module_utils._node.run import run_node, run_template
 from ansible_collections.bowline.fleet.plugins.module_utils._node.store import NodeStore
 from ansible_collections.bowline.fleet.plugins.module_utils._store import process
-from ansible_collections.bowline.fleet.tests.loading import load
 from asking import read, unequal
 from controller import STORE, Controller
 from fleet import Fleet, typed
@@ -121,30 +119,6 @@ def test_life_goes_on_and_a_second_import_does_nothing(fleet):
             assert machine["identity"] == boxes[machine["identity"]["node"]]["identity"], "a machine was made anew"
     fleet.run("absent", name="n-5", confirm="n-5")
     assert fleet.run("running", name="n-5")["instance"]["generation"] == 4, "counted on above what the machine carried"
-
-
-@pytest.mark.slow
-def test_a_machine_of_systemd_nspawn(tmp_path, image, record_property):
-    """The same with a container that runs: found by its file and its process, and let go by the rows that were made again."""
-    home = Fleet(tmp_path, image=str(image), launcher="plain")
-    home.runner = load(Path(__file__).resolve().parents[1] / "node_machine" / "drive.py", "bowline_node_drive").runner
-    small = {"name": "small", "defaults": {"provider": "local_nspawn", "image": str(image), "folder": str(tmp_path / "host"), "launcher": "plain"}}
-    home.node()
-    try:
-        home.run("present", mode="real")
-        before = read(home)
-        lose(home)
-        place = {"kind": "local_nspawn", "folder": str(tmp_path / "host")}
-        answer = home.call("node_machine_info", {**place, "mode": "real"})
-        imported(home, templates=[small], nodes=[{"name": "web-1", "template": "small", "lifecycle_class": "ephemeral"}],
-                 machines=[{"host": "hv-1", **place, "answer": answer}])  # fmt: skip
-        differs = unequal(before, read(home))
-        record_property("rows_equal", f"{len(before) - len(differs)}/{len(before)}")
-        assert differs == {} and before["instance", "web-1"]["power"] == "on"
-        assert home.run("present", mode="real")["plan"] == [], "the machine is the one that is meant"
-    finally:
-        home.run("absent", mode="real", force=True)
-    assert os.listdir(tmp_path / "host" / "nspawn") == []
 
 
 def edit(fleet: Fleet, change, kind="local_nspawn") -> None:
