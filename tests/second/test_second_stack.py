@@ -32,8 +32,9 @@ def cycle() -> t.Iterator[dict[str, dict[str, t.Any]]]:
     for file in files.values():
         file.unlink(missing_ok=True)
     try:
-        argv = [sys.executable, SECOND / "second.py", "cycle"]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
+        # timeout(1) ends the whole group: the playbook that second.py runs, too.
+        argv = ["timeout", "--kill-after=30", "1200", sys.executable, SECOND / "second.py", "cycle"]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
         sys.stdout.write(done.stdout + done.stderr)
         yield {kind: json.loads(file.read_text(encoding="utf-8")) for kind, file in files.items() if file.exists()}
     finally:

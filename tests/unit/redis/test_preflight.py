@@ -97,7 +97,7 @@ def test_who_can_follow_whom(reader, writer, can):
     assert reads(*seen) is can
 
 
-# Recorded: redis:6.2.14 with one replica, requirepass and appendonly; lines that are not read are left out.
+# Written after what redis 6.2.14 answers, with one replica, requirepass and appendonly; lines that are not read are left out.
 RECORDED = {
     "server": "# Server\r\nredis_version:6.2.14\r\nredis_mode:standalone\r\nrun_id:0f9c\r\nconfig_file:\r\n",
     "replication": "# Replication\r\nrole:master\r\nconnected_slaves:1\r\nslave0:ip=172.18.0.4,port=6379,state=online,offset=1442,lag=0\r\n"
