@@ -69,7 +69,7 @@ def life(kind: str, count: int, root: str | None, watch: guests.Watch | None = N
     """Each playbook, what it took and what stood on the host after it."""
     names = [f"web-{number}" for number in range(1, count + 1)]
     variables = given(kind, names, root)
-    rows, good = [], True
+    rows, good, whole = [], True, False
     try:
         for name, more, power in GUEST_WAYS if watch else WAYS:
             if name == "terminate" and kind != "recorder":
@@ -83,8 +83,10 @@ def life(kind: str, count: int, root: str | None, watch: guests.Watch | None = N
             rows.append((f"{name} {more.get('node_drain_state', '')}".strip(), f"{seconds:5.1f} s  {said(seen)}{'' if fits else '  NOT as asked for'}"))
             if not fits:
                 break
+        whole = good
     finally:
-        if not good:
+        # An interrupted life ends here as well.
+        if not whole:
             play("terminate", {**variables, "node_terminate_machine": {**variables["node_terminate_machine"], "force": True}})
     print()
     for name, text in rows:

@@ -46,7 +46,7 @@ def hypervisor(folder: Path) -> t.Iterator[None]:
     try:
         for program in ("virtlogd", "libvirtd"):
             if not virsh("version"):
-                daemons.append(subprocess.Popen([program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+                daemons.append(subprocess.Popen([program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
         wait("libvirtd to answer", lambda: bool(virsh("version")), 60, 0.5)
         virsh("net-destroy", NETWORK)
         file = folder / "network.xml"
