@@ -165,7 +165,9 @@ def host() -> str:
     if run(["docker", "inspect", "-f", "{{.State.Running}} {{.Image}}", HOST], check=False).stdout.split() != ["true", _image_id(IMAGES["host"])]:
         run(["docker", "rm", "-f", HOST], check=False)
         program = shutil.which("docker")
+        plugin = json.loads(run(["docker", "info", "--format", "{{json .ClientInfo.Plugins}}"]).stdout)[0]["Path"]
         places = {"/var/run/docker.sock": "/var/run/docker.sock", os.path.realpath(str(program)): "/usr/local/bin/docker:ro",
+                  os.path.realpath(plugin): "/usr/local/lib/docker/cli-plugins/docker-compose:ro",
                   str(STACK): str(STACK), str(SHARED): str(SHARED), str(SECRETS / "sudo-legacy"): "/run/host/password:ro",
                   str(SSH / "id_ed25519.pub"): "/run/host/authorized_keys:ro", str(SSH / "host_ed25519"): "/run/host/key:ro"}
         run(["docker", "run", "-d", "--init", "--name", HOST, "--network", "host", "--label", f"{LABEL}=stack",

@@ -96,6 +96,9 @@ class Compose:
     def _config(self, project: Project) -> Json:
         words = [*project.words(), "config", "--format", "json"]
         done = self._runner(words, timeout=_PATIENCE)
+        if done.rc != 0 and "is not a docker command" in done.err:
+            raise FleetError("tool_missing", "docker has no command compose on this host.",
+                             remedy="Install Debian's docker-compose-v2 or Docker's docker-compose-plugin there.")  # fmt: skip
         if done.rc != 0:
             said = " ".join(line for line in done.err.splitlines() if "level=warning" not in line)
             raise FleetError("compose_invalid", f"The compose files in {project.folder} are refused: {said or 'no reason was given'}.",
@@ -185,13 +188,26 @@ def _programs(spec: Json, image: Json, roots: t.Sequence[str]) -> t.Optional[dic
 
 
 def _roots(given: Json) -> list[str]:
-    """The tree of a container as folders of this host: by the kernel while it runs, else the layers of overlay2, which a container that ended keeps."""
+    """The tree of a container as folders of this host: by the kernel while it runs, else the layers of overlay2, which a container that ended keeps.
+
+    Empty when neither is here, as behind a socket of an engine elsewhere, where a process may have the same number.
+    """
     pid = int((given.get("State") or {}).get("Pid") or 0)
-    if pid > 0:
+    if pid > 0 and _is_of(pid, str(given["Id"])):
         return [f"/proc/{pid}/root"]
     driver = given.get("GraphDriver") or {}
     layers = driver.get("Data") or {}
-    return [layers["UpperDir"], *str(layers.get("LowerDir") or "").split(":")] if driver.get("Name") == "overlay2" and layers.get("UpperDir") else []
+    upper = layers.get("UpperDir")
+    return [upper, *str(layers.get("LowerDir") or "").split(":")] if driver.get("Name") == "overlay2" and upper and os.path.isdir(upper) else []
+
+
+def _is_of(pid: int, container: str) -> bool:
+    """Engines name the control group of a container after it: docker/<id>, or docker-<id>.scope."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+            return container in file.read()
+    except OSError:
+        return False
 
 
 def _there(path: str) -> bool:

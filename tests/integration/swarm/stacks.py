@@ -102,7 +102,9 @@ class Stack:
     # --- past the module
 
     def services(self) -> dict[str, dict]:
-        return {one["Spec"]["Name"]: one for one in self.api.services(filters={"label": f"{LABEL}={self.name}"})}
+        """By name and in the order of names: a manager lists them by their ids, which change when one is made anew."""
+        found = {one["Spec"]["Name"]: one for one in self.api.services(filters={"label": f"{LABEL}={self.name}"})}
+        return dict(sorted(found.items()))
 
     def specs(self) -> dict[str, dict]:
         return {name: one["Spec"] for name, one in self.services().items()}

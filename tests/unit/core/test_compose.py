@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 
 import pytest
@@ -96,6 +97,19 @@ def test_programs_are_looked_for_in_the_layers_of_a_container_that_ended(tmp_pat
     config = {"name": "shop", "services": {"web": {"entrypoint": ["other"], "healthcheck": {"test": ["CMD", "gone"]}}}}
     # Cmd of the image is x; /usr/bin comes before /bin in its PATH.
     assert read([ended], config=config)["services"]["web"]["image"]["programs"] == {"other": "/bin/other", "x": "/usr/bin/x"}
+
+
+def test_a_process_of_somebody_else_is_not_taken_for_the_containers(tmp_path):
+    """Behind the socket of an engine elsewhere the number of its process may be anybody's here."""
+    running = container("web")
+    running["State"]["Pid"] = os.getpid()
+    assert read([running])["services"]["web"]["image"]["programs"] is None
+
+
+def test_a_docker_without_compose_is_named():
+    with pytest.raises(FleetError) as failed:
+        read([container("web")], json=Completed(1, "", "docker: 'compose' is not a docker command.\nSee 'docker --help'\n"))
+    assert (failed.value.code, "docker-compose-plugin" in failed.value.remedy) == ("tool_missing", True)
 
 
 def test_it_is_found_by_its_name():

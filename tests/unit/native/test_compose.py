@@ -114,8 +114,8 @@ def test_programs_are_named_by_where_they_lie_in_the_image():
     assert body({"healthcheck": {"test": ["CMD", "true", "x"]}})["health"]["command"] == ["/bin/true", "x"]
     assert "begins with gone, which is nowhere in the PATH of the image" in refusal({"entrypoint": ["gone"]})
     unseen = convert({"services": {"web": {"entrypoint": ["other"]}}}, {"web": replace(IMAGE, programs=None)}, "shop").services[0]
-    assert "the service does not run" in unseen.refused[0].message
-    assert "Start web on the old host" in unseen.refused[0].remedy
+    assert "nobody sees where that lies" in unseen.refused[0].message
+    assert "Start web" in unseen.refused[0].remedy
 
 
 def test_a_masked_value_is_never_taken_for_the_value():

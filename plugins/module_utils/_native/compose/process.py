@@ -69,8 +69,8 @@ def _program(reading: Reading, key: str, word: str) -> str:
         return word
     known = reading.image.programs
     if known is None:
-        reading.refuse(key, f"begins with {word}, and the service does not run, so nobody sees where that lies",
-                       f"Start {reading.name} on the old host and run this again, or name the program by its whole path.")  # fmt: skip
+        reading.refuse(key, f"begins with {word}, and nobody sees where that lies: no container of it is there, or its files are not on this host",
+                       f"Start {reading.name}, ask on the host of the engine and as root, or name the program by its whole path.")  # fmt: skip
     elif word not in known:
         reading.refuse(key, f"begins with {word}, which is nowhere in the PATH of the image", "Name the program by its whole path.")
     return (known or {}).get(word, word)
