@@ -6,25 +6,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 from ansible_collections.bowline.fleet.plugins.module_utils._native.artifact import Builder
 from ansible_collections.bowline.fleet.plugins.plugin_utils.runner import run
+from ansible_collections.bowline.fleet.tests.loading import load
 
 HERE = Path(__file__).resolve().parent
-SPEC = importlib.util.spec_from_file_location("bowline_machine", HERE.parent / "node_agent" / "conftest.py")
-rig = importlib.util.module_from_spec(SPEC)
-sys.modules["bowline_machine"] = rig
-SPEC.loader.exec_module(rig)
+rig = load(HERE.parent / "node_agent" / "conftest.py", "bowline_machine")
 machine = rig.machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab]

@@ -25,7 +25,7 @@ LIVES = {
     "replace": ("running", ("running",)),
 }
 EVIDENCE = [{"hook": name, "outcome": "released"} for name in ("docker", "hooks", "memberships")]
-POINTS = [point for point in faults.POINTS if point != "M3"]
+POINTS = [point for point in faults.MACHINE if point != "M3"]
 
 
 def agree(fleet: Fleet, wanted: int) -> None:

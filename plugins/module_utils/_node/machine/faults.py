@@ -11,4 +11,6 @@ On the machine: H1 when a hook has written down what it is going to change, H2 a
 
 from __future__ import annotations
 
-POINTS = ("M1", "M2", "M3", "I1", "I2", "I3", "I4", "I5", "H1", "H2", "H3")
+MACHINE = ("M1", "M2", "M3", "I1", "I2", "I3", "I4", "I5")
+HOOKS = ("H1", "H2", "H3")
+POINTS = (*MACHINE, *HOOKS)
