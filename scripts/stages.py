@@ -150,16 +150,16 @@ def sanity(arguments: list[str]) -> list[Command]:
     return [Command(["ansible-test", "sanity", "--venv", "--color", "no", "--truncate", "0", *arguments], cwd=fleet, env={"PATH": path})]
 
 
-def pytest(name: str, *folders: str, beside: bool = False) -> t.Callable[[list[str]], list[Command]]:
-    """``beside`` runs the tests of two files at a time (pytest-xdist, loadfile): for those that wait more than they work and share nothing."""
+def pytest(name: str, *folders: str, files: int = 1) -> t.Callable[[list[str]], list[Command]]:
+    """``files`` at a time (pytest-xdist, loadfile): more than one for tests that wait more than they work and share nothing."""
 
     def prepare(arguments: list[str]) -> list[Command]:
         report = LOGS / f"{name}.xml"
         report.unlink(missing_ok=True)
         # Files or folders that are named stand in place of all of them.
         named = any(word.startswith("tests/") for word in arguments)
-        two = ["-n", "2", "--dist", "loadfile"] if beside and not named else []
-        words = [*(() if named else folders), "-q", "--durations=5", *two, f"--junitxml={report}", *arguments]
+        beside = ["-n", str(files), "--dist", "loadfile"] if files > 1 and not named else []
+        words = [*(() if named else folders), "-q", "--durations=5", *beside, f"--junitxml={report}", *arguments]
         return [Command([sys.executable, "-m", "pytest", *words])]
 
     return prepare
@@ -239,7 +239,7 @@ STAGES = {
         Stage(
             "swarm",
             "the room _swarm against three real managers",
-            pytest("swarm", "tests/integration/swarm", *(f"--ignore={path}" for path in ALONE), beside=True),
+            pytest("swarm", "tests/integration/swarm", *(f"--ignore={path}" for path in ALONE), files=2),
             1800,
             pytest=True,
             needs=("swarm-lab",),
@@ -278,7 +278,7 @@ STAGES = {
         Stage(
             "integration",
             "rooms against real servers, some of them the lab's",
-            pytest("integration", "tests/integration", "--ignore=tests/integration/swarm", beside=True),
+            pytest("integration", "tests/integration", "--ignore=tests/integration/swarm", files=3),
             2400,
             pytest=True,
             after=("lab",),
