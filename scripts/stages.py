@@ -278,7 +278,7 @@ STAGES = {
         Stage(
             "integration",
             "rooms against real servers, some of them the lab's",
-            pytest("integration", "tests/integration", "--ignore=tests/integration/swarm", files=3),
+            pytest("integration", "tests/integration", "--ignore=tests/integration/swarm", files=2),
             2400,
             pytest=True,
             after=("lab",),
