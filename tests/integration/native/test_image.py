@@ -21,7 +21,6 @@ from ansible_collections.bowline.fleet.tests.loading import load
 
 HERE = Path(__file__).resolve().parent
 rig = load(HERE.parent / "node_agent" / "conftest.py", "bowline_machine")
-machine = rig.machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab]
 
@@ -57,6 +56,17 @@ def activate(digest="{{ made.artifact.digest }}", state="active"):
 
 
 HEALTHY = {"bowline.fleet.gate": {"checks": "{{ [" + CHOSEN[3:-3] + "] | bowline.fleet.native_health_gates('shop') }}"}}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """The new home; another one than that of the agent's tests, which may live in the same worker."""
+    made = rig.Machine(tmp_path_factory.mktemp("home"), shift=125)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture(scope="module")

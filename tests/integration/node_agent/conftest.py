@@ -27,8 +27,9 @@ _UNNEEDED = ("usr/lib/postgresql", "usr/share/postgresql", "usr/share/doc", "usr
 class Machine:
     """Booted by systemd-nspawn from a folder that goes away with it; the host reaches it over a pair of links of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        number = os.getpid() % 250
+    def __init__(self, folder: Path, shift: int = 0) -> None:
+        """``shift`` tells machines of one worker apart: names and addresses come from its process."""
+        number = (os.getpid() + shift) % 250
         self.name, self.address, self.gateway = f"bne{number}", f"10.79.{number}.2", f"10.79.{number}.1"
         self.folder, self.root = folder, folder / "root"
         self.output = ""
