@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import socket
 import typing as t
 
+from .._core.detached import detached
 from .._core.errors import FleetError
 from .._core.wait import Deadline
 from .alone import WATCH
@@ -84,32 +84,9 @@ class Watchdog:
 def start(options: Options, token: str) -> Watchdog:
     """Fork it. Must be called before any connection exists in this process."""
     ours, theirs = socket.socketpair()
-    pid = os.fork()
-    if pid:
-        theirs.close()
-        return Watchdog(pid, ours)
-    status = 1
-    try:
-        os.setsid()
-        _detach(theirs.fileno())
-        watch(options, token, theirs)
-        status = 0
-    finally:
-        # Never back into the module's code: it would print a second result.
-        os._exit(status)
-
-
-def _detach(keep: int) -> None:
-    """Let go of everything that the caller waits for, above all its standard output."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    limit = os.sysconf("SC_OPEN_MAX")
-    os.closerange(3, keep)
-    os.closerange(keep + 1, min(limit if limit > 0 else 4096, 65536))
+    pid = detached(theirs.fileno(), lambda: watch(options, token, theirs))
+    theirs.close()
+    return Watchdog(pid, ours)
 
 
 def watch(options: Options, token: str, line: socket.socket) -> None:

@@ -18,6 +18,7 @@ import signal
 import time
 import typing as t
 
+from ..._core.detached import detached
 from ..._core.errors import FleetError
 from ..._core.runner import Runner
 from ..._core.wait import Deadline
@@ -123,33 +124,10 @@ ENGINES: dict[str, Settle] = {}
 def start(options: Options, runner: Runner | None) -> Watchdog:
     """Fork it. Must be called before any connection exists in this process."""
     reading, writing = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(reading)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        return Watchdog(pid, writing)
-    status = 1
-    try:
-        os.setsid()
-        _detach(reading)
-        watch(options, runner, reading)
-        status = 0
-    finally:
-        # Never back into the module's code: it would print a second result.
-        os._exit(status)
-
-
-def _detach(keep: int) -> None:
-    """Let go of everything that the caller waits for, above all its standard output."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    limit = os.sysconf("SC_OPEN_MAX")
-    os.closerange(3, keep)
-    os.closerange(keep + 1, min(limit if limit > 0 else 4096, 65536))
+    pid = detached(reading, lambda: watch(options, runner, reading))
+    os.close(reading)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    return Watchdog(pid, writing)
 
 
 def watch(options: Options, runner: Runner | None, pipe: int) -> None:
