@@ -14,8 +14,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from ansible_collections.bowline.fleet.tests.waiting import free_port, wait_until
 
 SIDES = ("legacy", "new")
 OTHER = {"legacy": "new", "new": "legacy"}
@@ -27,22 +28,6 @@ CANARIES = {"legacy": "canary-legacy-5f1c9e", "new": "canary-new-b72d04"}
 
 def missing() -> list[str]:
     return [program for program in PROGRAMS.values() if shutil.which(program) is None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(what: str, check, seconds: float = 10.0):
-    end = time.monotonic() + seconds
-    while True:
-        seen = check()
-        if seen:
-            return seen
-        assert time.monotonic() < end, f"waited {seconds} s for {what}; last seen {seen!r}"
-        time.sleep(0.005)
 
 
 class Said(Exception):

@@ -21,28 +21,14 @@ import threading
 import time
 from pathlib import Path
 
+from ansible_collections.bowline.fleet.tests.waiting import free_port, wait_until
+
 HOST = "hub.example.test"
 PROGRAMS = ("haproxy", "nginx", "openssl")
 
 
 def missing() -> list[str]:
     return [name for name in PROGRAMS if shutil.which(name) is None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(what: str, check, seconds: float = 10.0):
-    end = time.monotonic() + seconds
-    while True:
-        seen = check()
-        if seen:
-            return seen
-        assert time.monotonic() < end, f"waited {seconds} s for {what}; last seen {seen!r}"
-        time.sleep(0.01)
 
 
 class Application:
